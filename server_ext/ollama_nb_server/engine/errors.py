@@ -1,0 +1,72 @@
+"""The ways in which the engine fails, each class one meaning. Raised on the parent's side of a worker.
+
+EngineError
+├── LoadFailed            llama.cpp refused the model (its last log line says why)
+├── WorkerDied            the worker process ended while it was needed
+├── PromptTooLong         more tokens than the slot has room for
+├── InputTooLong          an embedding input longer than the limit, with truncation off
+├── NoRoomForInput        the limit leaves no place for any token
+├── EmbeddingNotFinite    a vector holds NaN or infinity
+└── DecodeFailed          a native call returned an error while a request ran
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of everything the engine raises on purpose."""
+
+
+class LoadFailed(EngineError):
+    """The model could not be loaded."""
+
+    def __init__(self, model_path: str, reason: str) -> None:
+        super().__init__(f"llama.cpp could not load {model_path}: {reason}")
+        self.model_path, self.reason = model_path, reason
+
+
+class WorkerDied(EngineError):
+    """The worker process is gone; `loading` tells whether it died before it was ready."""
+
+    def __init__(self, cause: str, *, loading: bool, signal: int | None = None) -> None:
+        super().__init__(f"the model's worker process ended: {cause}")
+        self.cause, self.loading, self.signal = cause, loading, signal
+
+
+class PromptTooLong(EngineError):
+    """The prompt has more tokens than the request's context."""
+
+    def __init__(self, num_tokens: int, num_ctx: int) -> None:
+        super().__init__(
+            f"request ({num_tokens} tokens) exceeds the available context size "
+            f"({num_ctx} tokens), try increasing it"
+        )
+        self.num_tokens, self.num_ctx = num_tokens, num_ctx
+
+
+class InputTooLong(EngineError):
+    """An embedding input has more tokens than the limit, and may not be cut."""
+
+    def __init__(self, num_tokens: int, limit: int) -> None:
+        super().__init__(f"the input has {num_tokens} tokens, the limit is {limit}")
+        self.num_tokens, self.limit = num_tokens, limit
+
+
+class NoRoomForInput(EngineError):
+    """The context is so small that not one token of an embedding input fits."""
+
+    def __init__(self, num_ctx: int) -> None:
+        super().__init__(f"a context of {num_ctx} tokens has no room for any input")
+        self.num_ctx = num_ctx
+
+
+class EmbeddingNotFinite(EngineError):
+    """A vector holds NaN or infinity."""
+
+
+class DecodeFailed(EngineError):
+    """A native function failed while a request ran; `function` names it."""
+
+    def __init__(self, function: str, code: int) -> None:
+        super().__init__(f"{function} failed with code {code}")
+        self.function, self.code = function, code

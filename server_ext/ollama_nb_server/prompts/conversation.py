@@ -1,0 +1,65 @@
+"""A conversation as templates see it: turns, and the rules that put one together.
+
+Sources: reference/ollama-models.md 6.2 (order of messages), 5.3 (collation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message. `tool_calls` are in OpenAI's shape, their arguments as objects."""
+
+    role: str
+    content: str = ""
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+    def variables(self) -> dict[str, Any]:
+        """The keys a Jinja chat template may look at; absent ones are not defined."""
+        keys: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            keys["tool_calls"] = list(self.tool_calls)
+        if self.tool_name:
+            keys["name"] = self.tool_name
+        if self.tool_call_id:
+            keys["tool_call_id"] = self.tool_call_id
+        return keys
+
+
+def with_model_turns(system: str, history: Sequence[Turn], turns: Sequence[Turn]) -> list[Turn]:
+    """What the model brings along, then the request's turns.
+
+    The model's system text leads unless the request's first turn is one itself.
+    """
+    own = turns and turns[0].role == "system"
+    lead = [Turn("system", system)] if system and not own else []
+    return [*lead, *history, *turns]
+
+
+def candidates(turns: Sequence[Turn]) -> Iterable[list[Turn]]:
+    """Ever shorter conversations: the oldest turns go, system turns and the last turn stay."""
+    for first in range(len(turns)):
+        yield [t for t in turns[:first] if t.role == "system"] + list(turns[first:])
+
+
+def plain(turns: Iterable[Turn]) -> str:
+    """A conversation without any template: what was asked and answered, run together.
+
+    Ollama's default template prints only prompts and responses; neighbours of one role are
+    merged with an empty line between, as its collation does.
+    """
+    texts: list[tuple[str, str]] = []
+    for turn in turns:
+        if turn.role not in ("user", "assistant"):
+            continue
+        if texts and texts[-1][0] == turn.role:
+            texts[-1] = (turn.role, f"{texts[-1][1]}\n\n{turn.content}")
+        else:
+            texts.append((turn.role, turn.content))
+    return "".join(text for _, text in texts)

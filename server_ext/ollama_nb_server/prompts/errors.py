@@ -1,0 +1,33 @@
+"""The ways in which a prompt cannot be made.
+
+PromptError
+├── TemplateFailed    the template does not compile, or fails on these messages
+└── PromptCannotBeCut   too long, and cutting it is not allowed
+"""
+
+from __future__ import annotations
+
+
+class PromptError(Exception):
+    """Base of everything the prompts room raises on purpose."""
+
+
+class TemplateFailed(PromptError):
+    """The chat template failed; `line` is where, if that is known."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        place = "" if line is None else f" (line {line})"
+        super().__init__(f"the model's chat template failed{place}: {reason}")
+        self.reason, self.line = reason, line
+
+
+class PromptCannotBeCut(PromptError):
+    """The prompt is longer than the context, and `shift` is off."""
+
+    def __init__(self, num_tokens: int, num_ctx: int) -> None:
+        super().__init__(
+            "the prompt is longer than the context length currently available to the model; "
+            "shorten the prompt, adjust the context length in settings, or use a model with a "
+            "longer context length"
+        )
+        self.num_tokens, self.num_ctx = num_tokens, num_ctx

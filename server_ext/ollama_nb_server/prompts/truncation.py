@@ -1,0 +1,37 @@
+"""How a prompt that is too long is cut (reference/ollama-models.md 6.6). Token ids in and out."""
+
+from __future__ import annotations
+
+from ollama_nb_server.prompts.errors import PromptCannotBeCut
+
+
+def cut_middle(
+    tokens: tuple[int, ...], *, num_ctx: int, num_keep: int, add_bos: bool, shift: bool
+) -> tuple[int, ...]:
+    """Keep the first `num_keep` tokens and as much of the tail as leaves half the rest free.
+
+    Parameters
+    ----------
+    tokens
+        The whole prompt.
+    num_ctx
+        Size of the context in tokens; a prompt of up to `num_ctx - 1` stays as it is.
+    num_keep
+        Tokens kept at the front (negative: all that fit); one more if the tokenizer adds BOS.
+    shift
+        Whether cutting is allowed at all.
+
+    Raises
+    ------
+    PromptCannotBeCut
+        If it is too long and `shift` is off.
+    """
+    if len(tokens) <= num_ctx - 1:
+        return tokens
+    if not shift:
+        raise PromptCannotBeCut(len(tokens), num_ctx)
+    keep = len(tokens) if num_keep < 0 else num_keep + add_bos
+    keep = min(keep, num_ctx - 1)
+    limit = num_ctx - max((num_ctx - keep) // 2, 1)
+    tail = limit - keep
+    return tokens[:keep] + (tokens[-tail:] if tail > 0 else ())

@@ -1,0 +1,27 @@
+"""The ways in which a request is not given a worker.
+
+SchedulingError
+├── QueueFull      too many requests already wait for a load
+└── ShuttingDown   the server stops
+"""
+
+from __future__ import annotations
+
+
+class SchedulingError(Exception):
+    """Base of everything the scheduler raises on purpose."""
+
+
+class QueueFull(SchedulingError):
+    """`limit` requests already wait for a model to be loaded."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} requests already wait for a model to be loaded; try again later")
+        self.limit = limit
+
+
+class ShuttingDown(SchedulingError):
+    """The server is about to stop and takes no more requests."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down")

@@ -1,0 +1,123 @@
+"""What the scheduler is told and what it orders, as values.
+
+Times are seconds of one monotonic clock. A keep-alive is seconds, `inf` means for good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ollama_nb_server.engine.messages import LoadSpec, Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One request for a worker.
+
+    `explicit` names the load options that somebody set: only these can make a loaded worker
+    unfit. `keep_alive` None leaves the worker's present duration.
+    """
+
+    id: int
+    label: str
+    spec: LoadSpec
+    explicit: frozenset[str] = frozenset()
+    keep_alive: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Workers are shared by everything that uses the same weights."""
+        return self.spec.model_path
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """Somebody wants a worker."""
+
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A request is over: answered, failed, or its client is gone."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadDone:
+    """A runner's worker is ready."""
+
+    runner: int
+    info: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBroke:
+    """A runner's worker did not come up."""
+
+    runner: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A runner's process is gone, whether told to go or not."""
+
+    runner: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadAsked:
+    """The weights `key` are to be unloaded as soon as nobody uses them."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Requested | Left | LoadDone | LoadBroke | Ended | UnloadAsked | Tick
+
+
+# --- instructions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Start a worker; answer with LoadDone or LoadBroke."""
+
+    runner: int
+    spec: LoadSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Let the request use the runner until it has Left."""
+
+    request: int
+    runner: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the request that it gets no worker."""
+
+    request: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the runner's process (also one that still loads); answer with Ended."""
+
+    runner: int
+    reason: str
+
+
+Instruction = Load | Grant | Refuse | Stop

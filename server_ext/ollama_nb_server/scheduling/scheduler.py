@@ -1,0 +1,244 @@
+"""The asyncio shell around the decisions: it loads, grants, stops and wakes up as it is told.
+
+Owns the workers and the timer. Every decision is one log line; why it was taken is decided in
+`decisions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from ollama_nb_server.engine.messages import LoadSpec, Loaded
+from ollama_nb_server.engine.process import Worker
+from ollama_nb_server.scheduling.decisions import Decisions, Runner
+from ollama_nb_server.scheduling.errors import ShuttingDown
+from ollama_nb_server.scheduling.events import (
+    Ended,
+    Event,
+    Grant,
+    Instruction,
+    Left,
+    Load,
+    LoadBroke,
+    LoadDone,
+    Refuse,
+    Requested,
+    Stop,
+    Tick,
+    UnloadAsked,
+    Wanted,
+)
+
+log = logging.getLogger(__name__)
+
+
+class StartWorker(Protocol):
+    """Starts a worker for a spec; raises what the engine raises."""
+
+    def __call__(self, spec: LoadSpec, /) -> Awaitable[Worker]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker for one request. `load_ns` is what it took to get it, queueing included."""
+
+    worker: Worker
+    load_ns: int
+
+    @property
+    def info(self) -> Loaded:
+        """What the worker said of itself when it was ready."""
+        return self.worker.info
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A loaded model as `ps` shows it. `expires_at` is seconds since the epoch, `inf` for good."""
+
+    label: str
+    weights: str
+    size_bytes: int
+    vram_bytes: int
+    num_ctx: int
+    expires_at: float
+
+
+class Scheduler:
+    """Hands out workers. One per server; use it on one event loop only."""
+
+    def __init__(
+        self,
+        *,
+        max_loaded: int = 3,
+        max_queue: int = 512,
+        default_keep_alive: float = 300.0,
+        start_worker: StartWorker = Worker.start,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._decisions = Decisions(max_loaded, max_queue, default_keep_alive)
+        self._start_worker, self._clock = start_worker, clock
+        self._ids = itertools.count(1)
+        self._granted: dict[int, asyncio.Future[Worker]] = {}
+        self._workers: dict[int, Worker] = {}
+        self._loading: dict[int, asyncio.Future[Worker]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @asynccontextmanager
+    async def lease(
+        self,
+        spec: LoadSpec,
+        *,
+        label: str,
+        explicit: frozenset[str] = frozenset(),
+        keep_alive: float | None = None,
+    ) -> AsyncIterator[Lease]:
+        """Wait for a worker that fits, and hold it until the block is left.
+
+        Raises
+        ------
+        QueueFull, ShuttingDown
+            If no place in the queue is left, or the server stops.
+        LoadFailed, WorkerDied
+            If the model could not be loaded.
+        """
+        if self._closed:
+            raise ShuttingDown
+        began = time.perf_counter_ns()
+        wanted = Wanted(next(self._ids), label, spec, explicit, keep_alive)
+        future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
+        try:
+            self._tell(Requested(wanted))
+            worker = await future
+            yield Lease(worker, max(time.perf_counter_ns() - began, 1))
+        finally:
+            del self._granted[wanted.id]
+            self._tell(Left(wanted.id))
+
+    def unload(self, weights: str) -> None:
+        """Unload a model once nobody uses it; nothing happens if it is not loaded."""
+        self._tell(UnloadAsked(weights))
+
+    def running(self) -> list[Running]:
+        """The loaded models, the one that stays longest first."""
+        offset = time.time() - self._clock()
+        shown = [
+            self._shown(runner, runner.info, offset)
+            for runner in self._decisions.runners.values()
+            if runner.info is not None and runner.id in self._workers
+        ]
+        return sorted(shown, key=lambda r: -r.expires_at)
+
+    async def close(self) -> None:
+        """Stop every worker; requests that still wait are refused."""
+        self._closed = True
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for future in self._granted.values():
+            if not future.done():
+                future.set_exception(ShuttingDown())
+        loading = list(self._loading.values())
+        for task in loading:
+            task.cancel()
+        await asyncio.gather(*loading, return_exceptions=True)
+        await asyncio.gather(*(w.stop() for w in list(self._workers.values())))
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # --- events in, instructions out --------------------------------------------------------------
+
+    def _tell(self, event: Event) -> None:
+        for order in self._decisions.handle(event, self._clock()):
+            self._obey(order)
+        self._set_alarm()
+
+    def _obey(self, order: Instruction) -> None:
+        if self._closed:
+            return
+        log.debug("%s", order)
+        match order:
+            case Load(runner, spec):
+                self._load(runner, spec)
+            case Grant(request, runner):
+                self._answer(request, self._workers[runner])
+            case Refuse(request, error):
+                self._answer(request, error)
+            case Stop(runner, reason):
+                self._stop(runner, reason)
+
+    def _answer(self, request: int, answer: Worker | BaseException) -> None:
+        future = self._granted.get(request)
+        if future is None or future.done():
+            return
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+    # --- workers ----------------------------------------------------------------------------------
+
+    def _load(self, runner: int, spec: LoadSpec) -> None:
+        log.info("loading %s (context %d)", spec.model_path, spec.num_ctx)
+        task = self._loading[runner] = asyncio.ensure_future(self._start_worker(spec))
+        task.add_done_callback(partial(self._loaded, runner))
+
+    def _loaded(self, runner: int, task: asyncio.Future[Worker]) -> None:
+        del self._loading[runner]
+        if task.cancelled():
+            self._tell(Ended(runner))
+        elif (error := task.exception()) is not None:
+            log.warning("loading failed: %s", error)
+            self._tell(LoadBroke(runner, error))
+        else:
+            worker = self._workers[runner] = task.result()
+            self._spawn(self._watch(runner, worker))
+            self._tell(LoadDone(runner, worker.info))
+
+    async def _watch(self, runner: int, worker: Worker) -> None:
+        died = await worker.wait_dead()
+        if self._workers.pop(runner, None) is not None:
+            log.info("worker %d ended: %s", worker.pid, died.cause)
+            self._tell(Ended(runner))
+
+    def _stop(self, runner: int, reason: str) -> None:
+        log.info("unloading runner %d: %s", runner, reason)
+        loading, worker = self._loading.get(runner), self._workers.get(runner)
+        if worker is not None:
+            self._spawn(worker.stop())  # _watch reports its end
+        elif loading is not None:
+            loading.cancel()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        wake = self._decisions.next_wake()
+        if wake < math.inf and not self._closed:
+            delay = max(wake - self._clock(), 0.0)
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._tell, Tick())
+
+    def _shown(self, runner: Runner, info: Loaded, offset: float) -> Running:
+        return Running(
+            label=runner.wanted.label,
+            weights=runner.key,
+            size_bytes=info.size_bytes,
+            vram_bytes=info.vram_bytes,
+            num_ctx=info.num_ctx,
+            expires_at=runner.expires + offset,
+        )

@@ -1,0 +1,291 @@
+"""The scheduler's promises, as lists of events and lists of instructions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from ollama_nb_server.engine.messages import Loaded, LoadSpec
+from ollama_nb_server.scheduling.decisions import Decisions, Phase
+from ollama_nb_server.scheduling.errors import QueueFull
+from ollama_nb_server.scheduling.events import (
+    Ended,
+    Grant,
+    Left,
+    Load,
+    LoadBroke,
+    LoadDone,
+    Refuse,
+    Requested,
+    Stop,
+    Tick,
+    UnloadAsked,
+    Wanted,
+)
+
+
+def wanted(
+    number: int,
+    path: str = "a",
+    *,
+    num_ctx: int = 4096,
+    keep_alive: float | None = None,
+    explicit: frozenset[str] = frozenset(),
+    adapters: tuple[str, ...] = (),
+    **options: int,
+) -> Wanted:
+    spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
+    return Wanted(number, path, spec, explicit, keep_alive)
+
+
+def loaded(num_ctx: int = 4096, num_ctx_train: int = 8192) -> Loaded:
+    return Loaded(num_ctx, num_ctx_train, 4, 64, 512, False, "", "", 10, 0, 1)
+
+
+def check_invariants(decisions: Decisions) -> None:
+    runners = decisions.runners.values()
+    assert sum(r.phase is Phase.LOADING for r in runners) <= 1
+    assert len(runners) <= decisions.max_loaded
+    assert len({r.key for r in runners}) == len(runners)
+    assert all(not r.users or r.phase is not Phase.LOADING for r in runners)
+    assert len(decisions.pending) <= decisions.max_queue + 1
+    waiting = {w.id for w in decisions.pending}
+    assert all(waiting.isdisjoint(r.users) for r in runners)
+
+
+class Driver:
+    """Feeds events, collects instructions, and checks the invariants after each event."""
+
+    def __init__(self, **limits: float) -> None:
+        self.decisions = Decisions(**limits)
+        self.now = 0.0
+
+    def __call__(self, event: object, at: float | None = None) -> list[object]:
+        self.now = self.now if at is None else at
+        orders = self.decisions.handle(event, self.now)
+        check_invariants(self.decisions)
+        return orders
+
+    def load(self, request: Wanted, info: Loaded | None = None) -> int:
+        (order,) = self(Requested(request))
+        self(LoadDone(order.runner, info or loaded()))
+        return order.runner
+
+
+@pytest.fixture
+def drive() -> Driver:
+    return Driver()
+
+
+def test_the_first_request_loads_and_is_granted_when_the_load_is_done(drive: Driver) -> None:
+    assert drive(Requested(wanted(1))) == [Load(1, wanted(1).spec)]
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1)]
+
+
+def test_a_request_for_a_loaded_model_is_granted_at_once(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
+
+    assert drive(Requested(wanted(2))) == [Grant(2, runner)]
+
+
+def test_requests_that_wait_for_one_load_are_granted_together(drive: Driver) -> None:
+    drive(Requested(wanted(1)))
+    drive(Requested(wanted(2)))
+
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), Grant(2, 1)]
+
+
+def test_one_load_at_a_time_in_order(drive: Driver) -> None:
+    drive(Requested(wanted(1, "a")))
+    assert drive(Requested(wanted(2, "b"))) == []
+
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), Load(2, wanted(2, "b").spec)]
+
+
+def test_a_loaded_model_serves_while_another_one_loads(drive: Driver) -> None:
+    runner = drive.load(wanted(1, "a"))
+    drive(Requested(wanted(2, "b")))
+
+    assert drive(Requested(wanted(3, "a"))) == [Grant(3, runner)]
+
+
+def test_a_failed_load_refuses_everybody_who_waits_for_it(drive: Driver) -> None:
+    broken = ValueError("broken file")
+    drive(Requested(wanted(1)))
+    drive(Requested(wanted(2)))
+
+    assert drive(LoadBroke(1, broken)) == [Refuse(1, broken), Refuse(2, broken)]
+    assert drive(Requested(wanted(3))) == [Load(2, wanted(3).spec)]
+
+
+def test_a_load_that_nobody_waits_for_is_broken_off(drive: Driver) -> None:
+    drive(Requested(wanted(1)))
+
+    assert [type(o) for o in drive(Left(1))] == [Stop]
+
+
+def test_a_load_goes_on_while_somebody_still_waits(drive: Driver) -> None:
+    drive(Requested(wanted(1)))
+    drive(Requested(wanted(2)))
+
+    assert drive(Left(1)) == []
+
+
+def test_a_load_that_ends_although_it_was_told_to_stop_is_stopped_again(drive: Driver) -> None:
+    drive(Requested(wanted(1)))
+    drive(Left(1))
+
+    assert [type(o) for o in drive(LoadDone(1, loaded()))] == [Stop]
+
+
+def test_an_idle_model_goes_when_its_keep_alive_is_over(drive: Driver) -> None:
+    drive.load(wanted(1, keep_alive=60.0))
+    drive(Left(1), at=10.0)
+
+    assert drive.decisions.next_wake() == 70.0
+    assert drive(Tick(), at=69.0) == []
+    assert [type(o) for o in drive(Tick(), at=70.0)] == [Stop]
+
+
+def test_a_busy_model_stays_whatever_the_clock_says(drive: Driver) -> None:
+    drive.load(wanted(1, keep_alive=1.0))
+
+    assert drive.decisions.next_wake() == math.inf
+    assert drive(Tick(), at=1000.0) == []
+
+
+def test_keep_alive_zero_unloads_after_the_answer(drive: Driver) -> None:
+    drive.load(wanted(1, keep_alive=0.0))
+
+    assert [type(o) for o in drive(Left(1))] == [Stop]
+
+
+def test_keep_alive_for_good_never_wakes(drive: Driver) -> None:
+    drive.load(wanted(1, keep_alive=math.inf))
+    drive(Left(1))
+
+    assert drive.decisions.next_wake() == math.inf
+
+
+def test_the_latest_keep_alive_counts_and_none_leaves_it(drive: Driver) -> None:
+    drive.load(wanted(1, keep_alive=600.0))
+    drive(Requested(wanted(2)))
+    drive(Left(1))
+    drive(Left(2), at=5.0)
+
+    assert drive.decisions.next_wake() == 605.0
+
+
+def test_unloading_waits_for_the_answer_in_progress(drive: Driver) -> None:
+    drive.load(wanted(1))
+
+    assert drive(UnloadAsked("a")) == []
+    assert [type(o) for o in drive(Left(1))] == [Stop]
+
+
+def test_unloading_what_is_not_loaded_does_nothing(drive: Driver) -> None:
+    assert drive(UnloadAsked("nothing")) == []
+
+
+def test_a_request_after_an_unload_gets_a_new_worker(drive: Driver) -> None:
+    drive.load(wanted(1))
+    drive(UnloadAsked("a"))
+
+    assert drive(Requested(wanted(2))) == []
+    drive(Left(1))
+    assert drive(Ended(1)) == [Load(2, wanted(2).spec)]
+
+
+def test_a_smaller_context_is_served_by_a_larger_slot(drive: Driver) -> None:
+    runner = drive.load(wanted(1, num_ctx=4096))
+
+    assert drive(Requested(wanted(2, num_ctx=512))) == [Grant(2, runner)]
+
+
+def test_a_larger_context_reloads_once_the_runner_is_idle(drive: Driver) -> None:
+    drive.load(wanted(1, num_ctx=512), loaded(512))
+
+    assert drive(Requested(wanted(2, num_ctx=1024))) == []
+    assert [type(o) for o in drive(Left(1))] == [Stop]
+    assert drive(Ended(1)) == [Load(2, wanted(2, num_ctx=1024).spec)]
+
+
+def test_a_context_beyond_what_was_trained_does_not_reload(drive: Driver) -> None:
+    runner = drive.load(wanted(1, num_ctx=4096), loaded(2048, 2048))
+
+    assert drive(Requested(wanted(2, num_ctx=99_999))) == [Grant(2, runner)]
+
+
+def test_an_engine_that_gives_less_than_asked_is_not_loaded_again_and_again(drive: Driver) -> None:
+    runner = drive.load(wanted(1, num_ctx=4096), loaded(1024))
+
+    assert drive(Requested(wanted(2, num_ctx=4096))) == [Grant(2, runner)]
+
+
+def test_only_load_options_that_somebody_set_can_reload(drive: Driver) -> None:
+    runner = drive.load(wanted(1, num_batch=1024, explicit=frozenset({"num_batch"})))
+
+    assert drive(Requested(wanted(2))) == [Grant(2, runner)]
+    assert drive(Requested(wanted(3, num_batch=64, explicit=frozenset({"num_batch"})))) == []
+
+
+def test_an_adapter_is_not_shared(drive: Driver) -> None:
+    drive.load(wanted(1))
+
+    assert drive(Requested(wanted(2, adapters=("lora",)))) == []
+
+
+def test_at_the_limit_the_idle_model_with_the_shortest_keep_alive_makes_room() -> None:
+    drive = Driver(max_loaded=2)
+    drive.load(wanted(1, "a", keep_alive=600.0))
+    drive.load(wanted(2, "b", keep_alive=60.0))
+    drive(Left(1))
+    drive(Left(2))
+
+    (order,) = drive(Requested(wanted(3, "c")))
+    assert order == Stop(2, "its place is needed")
+    assert drive(Ended(2)) == [Load(3, wanted(3, "c").spec)]
+
+
+def test_at_the_limit_an_idle_model_goes_before_a_busy_one() -> None:
+    drive = Driver(max_loaded=2)
+    drive.load(wanted(1, "a", keep_alive=60.0))
+    drive.load(wanted(2, "b", keep_alive=600.0))
+    drive(Left(2))
+
+    assert drive(Requested(wanted(3, "c"))) == [Stop(2, "its place is needed")]
+
+
+def test_where_all_are_busy_the_first_in_order_is_waited_for() -> None:
+    drive = Driver(max_loaded=1)
+    drive.load(wanted(1, "a"))
+    assert drive(Requested(wanted(2, "b"))) == []
+
+    assert [type(o) for o in drive(Left(1))] == [Stop]
+
+
+def test_a_full_queue_refuses() -> None:
+    drive = Driver(max_queue=1)
+    drive(Requested(wanted(1, "a")))
+    drive(Requested(wanted(2, "b")))
+
+    (order,) = drive(Requested(wanted(3, "c")))
+    assert isinstance(order, Refuse)
+    assert isinstance(order.error, QueueFull)
+
+
+def test_a_full_queue_still_serves_the_loaded_model() -> None:
+    drive = Driver(max_queue=0)
+    runner = drive.load(wanted(1, "a"))
+    drive(Requested(wanted(2, "b")))
+
+    assert drive(Requested(wanted(3, "a"))) == [Grant(3, runner)]
+
+
+def test_a_worker_that_dies_is_replaced_for_the_next_request(drive: Driver) -> None:
+    drive.load(wanted(1))
+    drive(Ended(1))
+    drive(Left(1))
+
+    assert drive(Requested(wanted(2))) == [Load(2, wanted(2).spec)]
