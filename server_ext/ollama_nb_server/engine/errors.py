@@ -7,6 +7,8 @@ EngineError
 ├── InputTooLong          an embedding input longer than the limit, with truncation off
 ├── NoRoomForInput        the limit leaves no place for any token
 ├── EmbeddingNotFinite    a vector holds NaN or infinity
+├── CannotGenerate        the model only embeds
+├── UnknownMessage        the two ends of a channel do not speak the same protocol
 └── DecodeFailed          a native call returned an error while a request ran
 """
 
@@ -63,6 +65,24 @@ class NoRoomForInput(EngineError):
 class EmbeddingNotFinite(EngineError):
     """A vector holds NaN or infinity."""
 
+    def __init__(self) -> None:
+        super().__init__("embedding contains NaN or Inf values")
+
+
+class CannotGenerate(EngineError):
+    """The model has a pooling type in its metadata: it embeds and does nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__("this model only embeds texts; it cannot generate any")
+
+
+class UnknownMessage(EngineError):
+    """A message of a kind that the protocol does not have."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"the worker protocol has no message {kind!r}")
+        self.kind = kind
+
 
 class DecodeFailed(EngineError):
     """A native function failed while a request ran; `function` names it."""
@@ -70,3 +90,9 @@ class DecodeFailed(EngineError):
     def __init__(self, function: str, code: int) -> None:
         super().__init__(f"{function} failed with code {code}")
         self.function, self.code = function, code
+
+
+def revived(name: str, arguments: tuple[str | int, ...]) -> EngineError:
+    """The error that a worker's `Failed` message tells of."""
+    kinds = {kind.__name__: kind for kind in EngineError.__subclasses__()}
+    return kinds[name](*arguments)

@@ -45,6 +45,8 @@ def with_model_turns(system: str, history: Sequence[Turn], turns: Sequence[Turn]
 def candidates(turns: Sequence[Turn]) -> Iterable[list[Turn]]:
     """Ever shorter conversations: the oldest turns go, system turns and the last turn stay."""
     for first in range(len(turns)):
+        if first and turns[first - 1].role == "system":
+            continue  # nothing would be dropped
         yield [t for t in turns[:first] if t.role == "system"] + list(turns[first:])
 
 

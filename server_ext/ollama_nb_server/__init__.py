@@ -1,0 +1,1 @@
+"""Ollama's REST API as a Jupyter Server extension and as a stand-alone server."""

@@ -1,0 +1,79 @@
+"""The verbs embed and embeddings: vectors of texts (reference/ollama-http-api.md 8 and 9)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ollama_nb_server.answering.generation import Stopwatch
+from ollama_nb_server.answering.preparation import find, lease, merged_options
+from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.engine.errors import EmbeddingNotFinite
+from ollama_nb_server.engine.messages import Embed, Embedded
+from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.wire.embed import (
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    EmbedRequest,
+    EmbedResponse,
+)
+from ollama_nb_server.wire.options import Options
+
+Vectors = npt.NDArray[np.float32]
+
+
+async def embed(rooms: Rooms, request: EmbedRequest) -> EmbedResponse:
+    """One unit vector a text, in order; cut to `dimensions` and normalised again if asked."""
+    watch = Stopwatch()
+    texts = request.texts
+    model = await find(rooms, request.model)
+    options = merged_options(rooms, model, request.options)
+    async with lease(rooms, model, options, request.keep_alive) as leased:
+        if not texts:
+            return EmbedResponse(request.model or "", None)
+        embedded = await _embedded(leased, texts, options, truncate=request.truncate is not False)
+        vectors = shortened(_matrix(embedded), request.dimensions or 0)
+        return EmbedResponse(
+            request.model or "",
+            vectors,
+            total_duration=watch.elapsed_ns(),
+            load_duration=leased.load_ns,
+            prompt_eval_count=embedded.prompt_count,
+        )
+
+
+async def embeddings(rooms: Rooms, request: EmbeddingsRequest) -> EmbeddingsResponse:
+    """The old way: the vector of one text, never cut; names are not folded here."""
+    model = await find(rooms, request.model, fold_case=False)
+    options = merged_options(rooms, model, request.options)
+    async with lease(rooms, model, options, request.keep_alive) as leased:
+        if not request.prompt:
+            return EmbeddingsResponse(None)
+        embedded = await _embedded(leased, (request.prompt,), options, truncate=False)
+        return EmbeddingsResponse(_matrix(embedded)[0].astype(np.float64))
+
+
+async def _embedded(
+    leased: Lease, texts: tuple[str, ...], options: Options, *, truncate: bool
+) -> Embedded:
+    worker = leased.worker
+    limit = min(options.num_ctx, leased.info.num_ctx)  # as asked: 1 token has no room for any text
+    return await worker.embed(Embed(worker.new_id(), texts, truncate, limit))
+
+
+def _matrix(embedded: Embedded) -> Vectors:
+    vectors = np.frombuffer(b"".join(embedded.vectors), dtype="<f4")
+    matrix: Vectors = vectors.reshape(len(embedded.vectors), -1)
+    if not np.isfinite(matrix).all():
+        raise EmbeddingNotFinite
+    return matrix
+
+
+def shortened(vectors: Vectors, dimensions: int) -> Vectors:
+    """The first `dimensions` columns, each row of length 1 again; as they are if that is no cut."""
+    if not 0 < dimensions < vectors.shape[1]:
+        return vectors
+    cut = vectors[:, :dimensions]
+    norms = np.linalg.norm(cut, axis=1, keepdims=True)
+    shorter: Vectors = (cut / np.maximum(norms, 1e-12)).astype(np.float32)
+    return shorter

@@ -1,0 +1,141 @@
+"""The steps before a worker is asked for: which model, may it do this, with which options.
+
+Shared by generate, chat and embed; the order of checks is each verb's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.engine.messages import Loaded, LoadSpec, Sampling
+from ollama_nb_server.library.model import Model
+from ollama_nb_server.library.names import ModelName, parse_ref
+from ollama_nb_server.prompts.templates import ChatTemplate
+from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.wire.durations import KeepAlive
+from ollama_nb_server.wire.errors import CloudDisabled, DoesNotSupport, MissingModel, NotThereYet
+from ollama_nb_server.wire.options import Options
+
+log = logging.getLogger(__name__)
+
+LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_thread", "num_gpu", "main_gpu", "use_mmap"})
+MIN_CTX = 4
+TRIVIAL_TEMPLATE = "{{ .Prompt }}"
+
+
+async def find(
+    rooms: Rooms,
+    name: str | None,
+    *,
+    fold_case: bool = True,
+    cloud: str = "remote model is unavailable",
+) -> Model:
+    """The model a request names.
+
+    Raises
+    ------
+    MissingModel, InvalidName, ConflictingSource, CloudDisabled, ModelNotFound
+        Each with the name as it was sent.
+    """
+    if not (name or "").strip():
+        raise MissingModel
+    ref = parse_ref(name or "")
+    if ref.source == "cloud":
+        raise CloudDisabled(cloud)
+    return await asyncio.to_thread(_stored, rooms, ref.name, name or "", fold_case)
+
+
+def _stored(rooms: Rooms, name: ModelName, asked: str, fold_case: bool) -> Model:
+    return rooms.store.model(rooms.store.resolve(name) if fold_case else name, asked)
+
+
+def require_completion(model: Model, asked: str, verb: str) -> None:
+    """Refuse a model that only embeds."""
+    if "completion" not in model.capabilities:
+        raise DoesNotSupport(asked, verb, quoted=True)
+
+
+def require(model: Model, *capabilities: str) -> None:
+    """Refuse what the model lacks, all of it in one sentence (reference/ollama-models.md 8.2)."""
+    missing = [name for name in capabilities if name not in model.capabilities]
+    if missing:
+        raise DoesNotSupport(model.name.full, *missing)
+
+
+def merged_options(rooms: Rooms, model: Model, request: Mapping[str, Any] | None) -> Options:
+    """Built-in defaults, the model's parameters and the request's options, the latter winning."""
+    default = rooms.settings.context_length or 4096
+    return Options.merge(model.parameters, request, default_num_ctx=default)
+
+
+def lease(
+    rooms: Rooms, model: Model, options: Options, keep_alive: KeepAlive | None
+) -> AbstractAsyncContextManager[Lease]:
+    """A worker for this model with these load options."""
+    spec = LoadSpec(
+        model_path=str(model.weights),
+        adapters=tuple(str(path) for path in model.adapters),
+        num_ctx=max(options.num_ctx, MIN_CTX),
+        num_parallel=rooms.settings.num_parallel,
+        num_batch=options.num_batch,
+        num_thread=options.num_thread,
+        num_gpu=options.num_gpu,
+        main_gpu=options.main_gpu,
+        use_mmap=options.use_mmap,
+    )
+    return rooms.scheduler.lease(
+        spec,
+        label=model.name.display,
+        explicit=LOAD_OPTIONS & options.given,
+        keep_alive=None if keep_alive is None else keep_alive.seconds,
+    )
+
+
+def context_limit(options: Options, info: Loaded) -> int:
+    """Tokens this request may use: its own `num_ctx`, at most what a slot has."""
+    return min(max(options.num_ctx, MIN_CTX), info.num_ctx)
+
+
+def sampling(options: Options) -> Sampling:
+    """The request's sampler chain; a seed of -1 is drawn here."""
+    seed = secrets.randbits(32) if options.seed == -1 else options.seed % (1 << 32)
+    return Sampling(
+        seed=seed,
+        temperature=options.temperature,
+        top_k=options.top_k,
+        top_p=options.top_p,
+        min_p=options.min_p,
+        typical_p=options.typical_p or 1.0,
+        repeat_last_n=options.repeat_last_n,
+        repeat_penalty=options.repeat_penalty,
+        presence_penalty=options.presence_penalty,
+        frequency_penalty=options.frequency_penalty,
+        mirostat=options.mirostat,
+        mirostat_tau=options.mirostat_tau,
+        mirostat_eta=options.mirostat_eta,
+    )
+
+
+def chat_template(model: Model, info: Loaded) -> ChatTemplate:
+    """How this model writes a conversation down.
+
+    Raises
+    ------
+    NotThereYet
+        If all it has is a Go template.
+    """
+    source = model.metadata.chat_template
+    if model.template is not None and model.template.strip() != TRIVIAL_TEMPLATE:
+        if not source:
+            raise NotThereYet(f"the Go template of {model.name.display}")
+        log.warning(
+            "%s has a Go template, which is not executed yet: its GGUF's Jinja template is used",
+            model.name.display,
+        )
+    return ChatTemplate(source or None, info.bos_text, info.eos_text)

@@ -1,0 +1,56 @@
+"""What a request may ask for and does not get: wrong values, missing abilities, parts to come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ollama_nb_server.library.model import Model
+from ollama_nb_server.wire.errors import (
+    ImagesUnsupported,
+    InvalidFormat,
+    NotThereYet,
+    ThinkUnsupported,
+)
+
+
+def refuse_thinking(
+    model: Model, asked: str | None, think: bool | str | None, *, debug: bool | None
+) -> None:
+    """A truthy `think` needs a model that thinks; separating the thoughts is still to come."""
+    if not think:
+        return
+    if "thinking" not in model.capabilities:
+        raise ThinkUnsupported(asked or "")
+    if not debug:
+        raise NotThereYet("separating a model's thinking from its answer (`think`)")
+
+
+def refuse_images(model: Model, images: Sequence[bytes] | None) -> None:
+    """Pictures need a model that sees; showing them to one is still to come."""
+    if not images:
+        return
+    if "vision" not in model.capabilities:
+        raise ImagesUnsupported(model.name.display)
+    raise NotThereYet("pictures in a request (`images`)")
+
+
+def refuse_bad_format(form: Any) -> None:
+    """`format` is "json" or a JSON Schema; constraining the answer to it is still to come."""
+    if form is None or form == "":
+        return
+    if form != "json" and not isinstance(form, dict):
+        raise InvalidFormat(form)
+    raise NotThereYet("structured output (`format`)")
+
+
+def refuse_logprobs(logprobs: bool | None) -> None:
+    """Log probabilities are still to come."""
+    if logprobs:
+        raise NotThereYet("log probabilities (`logprobs`)")
+
+
+def refuse_tools(tools: Sequence[Any] | None, *, debug: bool | None) -> None:
+    """Finding tool calls in an answer is still to come; a template can already show tools."""
+    if tools and not debug:
+        raise NotThereYet("tool calls (`tools`)")

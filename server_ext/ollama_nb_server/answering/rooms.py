@@ -1,0 +1,18 @@
+"""The rooms that answering calls, in one value; both apps build it once and own its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ollama_nb_server.environment import Settings
+from ollama_nb_server.library.store import Store
+from ollama_nb_server.scheduling.scheduler import Scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Where models lie, who is loaded, and what the administrator has set."""
+
+    store: Store
+    scheduler: Scheduler
+    settings: Settings

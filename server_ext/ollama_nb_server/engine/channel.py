@@ -1,0 +1,63 @@
+"""How the protocol travels: a message is a JSON frame, vectors follow as raw frames.
+
+Both ends use these two functions over ZeroMQ sockets; neither knows a native type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from ollama_nb_server.engine import messages
+from ollama_nb_server.engine.errors import UnknownMessage
+
+KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in vars(messages).values()
+    if isinstance(kind, type) and kind.__module__ == messages.__name__
+}
+
+
+def encode(*batch: Any) -> list[bytes]:
+    """Messages as the frames of one multipart message."""
+    frames: list[bytes] = []
+    heads = [_head(message, frames) for message in batch]
+    return [orjson.dumps(heads), *frames]
+
+
+def _head(message: Any, frames: list[bytes]) -> list[Any]:
+    kind = type(message).__name__
+    if kind == "Embedded":
+        frames += message.vectors
+        return [kind, {"id": message.id, "prompt_count": message.prompt_count}, len(message.vectors)]
+    return [kind, message]  # orjson writes dataclasses itself
+
+
+def decode(frames: Sequence[bytes]) -> list[Any]:
+    """The messages of a multipart message.
+
+    Raises
+    ------
+    UnknownMessage
+        If one has a name that the protocol does not know.
+    """
+    blobs = iter(frames[1:])
+    return [_message(head, blobs) for head in orjson.loads(frames[0])]
+
+
+def _message(head: list[Any], blobs: Any) -> Any:
+    kind = KINDS.get(head[0])
+    if kind is None:
+        raise UnknownMessage(head[0])
+    values = head[1]
+    if kind is messages.Embedded:
+        values["vectors"] = tuple(next(blobs) for _ in range(head[2]))
+    if kind is messages.Generate:
+        values["sampling"] = messages.Sampling(**values["sampling"])
+    return kind(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,57 @@
+"""What has come for one request and not been fetched; texts that pile up become one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from ollama_nb_server.engine.messages import Delta
+
+
+class Inbox:
+    """A mailbox of one reader. `ended` once its last message (or its failure) has arrived."""
+
+    def __init__(self) -> None:
+        self._texts: list[Delta] = []
+        self._last: Any = None
+        self._error: Exception | None = None
+        self._wake: Callable[[], None] | None = None
+        self.ended = False
+
+    def put(self, message: Any) -> None:
+        """Add a message; any but a Delta is the last one."""
+        if isinstance(message, Delta):
+            self._texts.append(message)
+        else:
+            self._last, self.ended = message, True
+        self._notify()
+
+    def fail(self, error: Exception) -> None:
+        """End with an error, after the texts that are there; nothing happens after the end."""
+        if not self.ended:
+            self._error, self.ended = error, True
+            self._notify()
+
+    async def get(self) -> Any:
+        """The next message, waiting for it; all texts that have come are one Delta."""
+        while not (self._texts or self.ended):
+            await self._news()
+        if self._texts:
+            texts, self._texts = self._texts, []
+            return texts[0] if len(texts) == 1 else Delta(texts[0].id, "".join(t.text for t in texts))
+        if self._error is not None:
+            raise self._error
+        return self._last
+
+    async def _news(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._wake = lambda: future.done() or future.set_result(None)
+        try:
+            await future
+        finally:
+            self._wake = None
+
+    def _notify(self) -> None:
+        if self._wake is not None:
+            self._wake()

@@ -1,0 +1,437 @@
+"""All contact with llama_cpp's ctypes bindings: models, contexts, batches, sampler chains, tokens.
+
+Every return code becomes an error that names the native function, and every pointer is freed by
+the object that made it. What is decoded when is decided in `policy` and `step`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from importlib.metadata import version
+
+import llama_cpp as ll
+import numpy as np
+import numpy.typing as npt
+
+from ollama_nb_server.engine.errors import DecodeFailed, LoadFailed
+from ollama_nb_server.engine.messages import LoadSpec, Sampling
+
+TESTED = ("0.3.36",)
+LOG_WARN, LOG_ERROR, LOG_CONT = 3, 4, 5  # enum ggml_log_level, ggml.h
+ABORTED = 2  # return code of llama_decode, llama.h
+NO_TOKEN = -1
+
+if version("llama-cpp-python") not in TESTED:
+    raise ImportError(
+        f"llama-cpp-python {version('llama-cpp-python')} is not among the tested versions "
+        f"({', '.join(TESTED)}): its bindings are raw ctypes, and a changed signature corrupts "
+        "memory. Install a tested one: pip install 'ollama-nb[server]'"
+    )
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+
+
+class NativeLog:
+    """llama.cpp's log: all lines to stderr, the last errors kept for messages."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+        self._callback = ll.llama_log_callback(self._line)
+        ll.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _line(self, level: int, text: bytes, _: object) -> None:
+        line = text.decode("utf-8", "replace")
+        if level == LOG_ERROR:
+            self.errors = [*self.errors[-9:], line.strip()]
+        sys.stderr.write(line)
+
+    def reason(self) -> str:
+        """The line that says most about why a load failed."""
+        told = [line for line in self.errors if "error loading model" in line]
+        lines = told or [line for line in self.errors if "failed to load model" not in line]
+        return lines[-1] if lines else "no reason was logged"
+
+
+class AbortSwitch:
+    """A native abort callback without compiled code: libc's strlen of a buffer of two bytes.
+
+    An empty string (length 0, false) lets the computation go on, one character stops it. Threads
+    may flip it at any time; llama_decode then returns ABORTED.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ctypes.create_string_buffer(2)
+        strlen = ctypes.CDLL(None if os.name != "nt" else "msvcrt").strlen
+        self.function = ctypes.cast(strlen, ll.ggml_abort_callback)
+        self.data = ctypes.cast(self._buffer, ctypes.c_void_p)
+
+    def set(self) -> None:
+        """Stop the computation that runs, or the next one."""
+        self._buffer[0] = b"\x01"
+
+    def clear(self) -> None:
+        """Let computations run."""
+        self._buffer[0] = b"\x00"
+
+
+class Model:
+    """The weights and the vocabulary of one GGUF file.
+
+    Raises
+    ------
+    LoadFailed
+        With llama.cpp's own reason.
+    """
+
+    def __init__(self, spec: LoadSpec, log: NativeLog) -> None:
+        ll.llama_backend_init()
+        params = ll.llama_model_default_params()
+        params.n_gpu_layers = spec.num_gpu if spec.num_gpu >= 0 else params.n_gpu_layers
+        params.use_extra_bufts = spec.use_extra_bufts
+        if spec.main_gpu is not None:
+            params.main_gpu, params.split_mode = spec.main_gpu, ll.LLAMA_SPLIT_MODE_NONE
+        if spec.use_mmap is not None:
+            params.load_mode = ll.LLAMA_LOAD_MODE_MMAP if spec.use_mmap else ll.LLAMA_LOAD_MODE_NONE
+        self.pointer = ll.llama_model_load_from_file(os.fsencode(spec.model_path), params)
+        if not self.pointer:
+            raise LoadFailed(spec.model_path, log.reason())
+        self.vocab = ll.llama_model_get_vocab(self.pointer)
+        self.adapters = [self._adapter(path, log) for path in spec.adapters]
+
+    def _adapter(self, path: str, log: NativeLog) -> object:
+        adapter = ll.llama_adapter_lora_init(self.pointer, os.fsencode(path))
+        if not adapter:
+            raise LoadFailed(path, log.reason())
+        return adapter
+
+    def close(self) -> None:
+        """Free the weights (and with them the adapters)."""
+        if self.pointer:
+            ll.llama_model_free(self.pointer)
+            self.pointer = None
+
+    def meta(self, key: str) -> str | None:
+        """A scalar of the GGUF's metadata as text."""
+        buffer = ctypes.create_string_buffer(512)
+        length = ll.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return None if length < 0 else buffer.value.decode("utf-8", "replace")
+
+    @cached_property
+    def pooling(self) -> str | None:
+        """`<arch>.pooling_type` of the metadata; a model that has it embeds and does nothing else."""
+        return self.meta(f"{self.meta('general.architecture')}.pooling_type")
+
+    @cached_property
+    def num_vocab(self) -> int:
+        """Size of the vocabulary in tokens."""
+        return int(ll.llama_vocab_n_tokens(self.vocab))
+
+    @cached_property
+    def num_ctx_train(self) -> int:
+        """Context that the model was trained with, in tokens."""
+        return int(ll.llama_model_n_ctx_train(self.pointer))
+
+    @cached_property
+    def num_embd(self) -> int:
+        """Length of an embedding."""
+        return int(ll.llama_model_n_embd_out(self.pointer))
+
+    @cached_property
+    def num_params(self) -> int:
+        """Number of weights."""
+        return int(ll.llama_model_n_params(self.pointer))
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return int(ll.llama_model_size(self.pointer))
+
+    @cached_property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of KV cache (f16) that one token takes in one sequence."""
+        heads, kv = (
+            ll.llama_model_n_head(self.pointer),
+            ll.llama_model_n_head_kv(self.pointer),
+        )
+        width = int(ll.llama_model_n_embd(self.pointer)) * max(kv, 1) // max(heads, 1)
+        return 2 * 2 * int(ll.llama_model_n_layer(self.pointer)) * width
+
+    # --- vocabulary -------------------------------------------------------------------------------
+
+    @cached_property
+    def add_bos(self) -> bool:
+        """Whether the tokenizer puts BOS in front."""
+        return bool(ll.llama_vocab_get_add_bos(self.vocab))
+
+    @cached_property
+    def bos(self) -> int:
+        """Id of BOS (NO_TOKEN: there is none)."""
+        return int(ll.llama_vocab_bos(self.vocab))
+
+    @cached_property
+    def eos(self) -> int:
+        """Id of EOS (NO_TOKEN: there is none)."""
+        return int(ll.llama_vocab_eos(self.vocab))
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Ids of all tokens that end a generation."""
+        is_end = ll.llama_vocab_is_eog
+        return frozenset(t for t in range(self.num_vocab) if is_end(self.vocab, t))
+
+    def token_text(self, token: int) -> str:
+        """The name of a token, as a template prints it."""
+        if token == NO_TOKEN:
+            return ""
+        text = ll.llama_vocab_get_text(self.vocab, token)
+        return text.decode("utf-8", "replace") if text else ""
+
+    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
+        """Token ids; texts of special tokens become these tokens, BOS is never doubled."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 16
+        for _ in range(2):
+            tokens = (ll.llama_token * room)()
+            count = ll.llama_tokenize(
+                self.vocab, data, len(data), tokens, room, add_special, True
+            )
+            if count >= 0:
+                break
+            room = -count
+        else:
+            raise DecodeFailed("llama_tokenize", count)
+        ids = tokens[:count]
+        doubled = add_special and self.add_bos and ids[:2] == [self.bos, self.bos]
+        return ids[1:] if doubled else ids
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes that a token stands for; control tokens have none unless `special`."""
+        room = 64
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(room)
+            count = ll.llama_token_to_piece(self.vocab, token, buffer, room, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+        raise DecodeFailed("llama_token_to_piece", count)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, special tokens included; ids outside the vocabulary are left out."""
+        known = [t for t in tokens if 0 <= t < self.num_vocab]
+        array, room = (ll.llama_token * len(known))(*known), 16 * len(known) + 64
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(room)
+            count = ll.llama_detokenize(
+                self.vocab, array, len(known), buffer, room, False, True
+            )
+            if count >= 0:
+                return buffer.raw[:count].decode("utf-8", "replace")
+            room = -count
+        raise DecodeFailed("llama_detokenize", count)
+
+
+class Batch:
+    """A reusable llama_batch over numpy memory: one sequence a token, filled by slices."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.token: Ints = np.zeros(room, np.int32)
+        self.pos: Ints = np.zeros(room, np.int32)
+        self.seq: Ints = np.zeros(room, np.int32)
+        self.logits: npt.NDArray[np.int8] = np.zeros(room, np.int8)
+        self._ones: Ints = np.ones(room, np.int32)
+        first, step = self.seq.ctypes.data, self.seq.itemsize
+        self._seq_pointers = np.arange(first, first + step * room, step, dtype=np.uint64)
+        self.struct = ll.llama_batch()
+        self.struct.embd = None
+        self.struct.token = self._as(self.token, ll.llama_token)
+        self.struct.pos = self._as(self.pos, ll.llama_pos)
+        self.struct.n_seq_id = self._as(self._ones, ctypes.c_int32)
+        self.struct.seq_id = self._as(self._seq_pointers, ctypes.POINTER(ll.llama_seq_id))
+        self.struct.logits = self._as(self.logits, ctypes.c_int8)
+
+    @staticmethod
+    def _as(array: npt.NDArray[np.generic], kind: type) -> object:
+        return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+    def fill(self, items: Sequence[tuple[int, int, Sequence[int], bool]]) -> None:
+        """Put in (sequence, first position, tokens, wants output) after one another.
+
+        With output wanted, it is computed for the last token of the item.
+        """
+        at = 0
+        for seq, pos, tokens, wants in items:
+            end = at + len(tokens)
+            self.token[at:end] = tokens
+            self.pos[at:end] = np.arange(pos, pos + len(tokens))
+            self.seq[at:end] = seq
+            self.logits[at:end] = 0
+            self.logits[end - 1] = wants
+            at = end
+        self.struct.n_tokens = at
+
+    def all_outputs(self) -> None:
+        """Ask for the output of every token, as pooling needs it."""
+        self.logits[: self.struct.n_tokens] = 1
+
+
+class Context:
+    """One llama_context: memory for sequences, and the decoding of batches."""
+
+    def __init__(self, model: Model, params: ll.llama_context_params, abort: AbortSwitch) -> None:
+        params.abort_callback, params.abort_callback_data = abort.function, abort.data
+        self.model, self._abort = model, abort  # kept: llama.cpp holds pointers into them
+        self.pointer = ll.llama_init_from_model(model.pointer, params)
+        if not self.pointer:
+            raise LoadFailed("the context", "llama_init_from_model returned NULL (out of memory?)")
+        self.memory = ll.llama_get_memory(self.pointer)
+        self.num_ctx = int(ll.llama_n_ctx_seq(self.pointer))
+        if model.adapters:
+            self._set_adapters(model.adapters)
+
+    def _set_adapters(self, adapters: Sequence[object]) -> None:
+        count = len(adapters)
+        array = (ll.llama_adapter_lora_p_ctypes * count)(*adapters)
+        code = ll.llama_set_adapters_lora(
+            self.pointer, array, count, (ctypes.c_float * count)(*([1.0] * count))
+        )
+        if code:
+            raise DecodeFailed("llama_set_adapters_lora", code)
+
+    def close(self) -> None:
+        """Free the context; its model stays."""
+        if self.pointer:
+            ll.llama_free(self.pointer)
+            self.pointer = None
+
+    def decode(self, batch: Batch) -> bool:
+        """Compute a batch; False if it was aborted (nothing of it counts then).
+
+        Raises
+        ------
+        DecodeFailed
+            With llama_decode's return code.
+        """
+        code = ll.llama_decode(self.pointer, batch.struct)
+        if code == ABORTED:
+            return False
+        if code:
+            raise DecodeFailed("llama_decode", code)
+        return True
+
+    def forget(self, seq: int, from_pos: int = 0) -> None:
+        """Drop a sequence's tokens from a position on."""
+        if self.memory and not ll.llama_memory_seq_rm(self.memory, seq, from_pos, -1):
+            raise DecodeFailed("llama_memory_seq_rm", 0)
+
+    def move(self, source: int, target: int) -> None:
+        """Move a whole sequence into an empty slot."""
+        ll.llama_memory_seq_cp(self.memory, source, target, -1, -1)
+        self.forget(source)
+
+    def clear(self) -> None:
+        """Drop every sequence."""
+        if self.memory:
+            ll.llama_memory_clear(self.memory, True)
+
+    def embedding(self, seq: int) -> Floats:
+        """The pooled vector of a sequence of the last batch (a copy)."""
+        pointer = ll.llama_get_embeddings_seq(self.pointer, seq)
+        if not pointer:
+            raise DecodeFailed("llama_get_embeddings_seq", 0)
+        return np.ctypeslib.as_array(pointer, (self.model.num_embd,)).copy()
+
+
+def generation_context(
+    model: Model, *, num_ctx: int, num_parallel: int, num_batch: int, threads: int, abort: AbortSwitch
+) -> Context:
+    """A context with one stream per sequence; flash attention off, as design.md measured."""
+    params = ll.llama_context_default_params()
+    params.n_ctx, params.n_seq_max = num_ctx * num_parallel, num_parallel
+    params.n_batch = params.n_ubatch = num_batch
+    params.n_threads = params.n_threads_batch = threads
+    params.kv_unified, params.no_perf = False, True
+    if not ll.llama_supports_gpu_offload():
+        params.flash_attn_type = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    return Context(model, params, abort)
+
+
+def embedding_context(
+    model: Model, *, num_tokens: int, num_seqs: int, threads: int, abort: AbortSwitch
+) -> Context:
+    """A context that pools: as its GGUF says, else the mean; all texts of a batch share its room."""
+    params = ll.llama_context_default_params()
+    params.n_ctx = params.n_batch = params.n_ubatch = num_tokens
+    params.n_seq_max = num_seqs
+    params.n_threads = params.n_threads_batch = threads
+    params.kv_unified, params.no_perf, params.embeddings = True, True, True
+    params.flash_attn_type = ll.LLAMA_FLASH_ATTN_TYPE_AUTO
+    if model.pooling is None:
+        params.pooling_type = ll.LLAMA_POOLING_TYPE_MEAN
+    return Context(model, params, abort)
+
+
+class Sampler:
+    """One request's chain, in the order of reference/ollama-models.md 9.2."""
+
+    def __init__(self, model: Model, wish: Sampling, num_ctx: int) -> None:
+        self.pointer = ll.llama_sampler_chain_init(ll.llama_sampler_chain_default_params())
+        for make in _links(model, wish, num_ctx):
+            ll.llama_sampler_chain_add(self.pointer, make())
+        self.window = num_ctx if wish.repeat_last_n < 0 else wish.repeat_last_n
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Show the chain the end of the prompt, which penalties count too."""
+        if self.window:
+            for token in tokens[-self.window :]:
+                ll.llama_sampler_accept(self.pointer, token)
+
+    def sample(self, context: Context, output: int) -> int:
+        """Draw from the logits of the batch's token `output`, and accept what was drawn."""
+        return int(ll.llama_sampler_sample(self.pointer, context.pointer, output))
+
+    def close(self) -> None:
+        """Free the chain and its links."""
+        if self.pointer:
+            ll.llama_sampler_free(self.pointer)
+            self.pointer = None
+
+
+def _links(model: Model, wish: Sampling, num_ctx: int) -> list[Callable[[], object]]:
+    links: list[Callable[[], object]] = []
+    last_n = num_ctx if wish.repeat_last_n < 0 else wish.repeat_last_n
+    penalties = (wish.repeat_penalty, wish.frequency_penalty, wish.presence_penalty)
+    if last_n and penalties != (1.0, 0.0, 0.0):
+        links.append(lambda: ll.llama_sampler_init_penalties(model.num_vocab, last_n, *penalties))
+    if wish.temperature <= 0:
+        return [*links, ll.llama_sampler_init_greedy]
+    if wish.mirostat in (1, 2):
+        return [*links, lambda: ll.llama_sampler_init_temp(wish.temperature), _mirostat(model, wish)]
+    return [*links, *_filters(wish)]
+
+
+def _filters(wish: Sampling) -> list[Callable[[], object]]:
+    links: list[Callable[[], object]] = []
+    if wish.top_k > 0:
+        links.append(lambda: ll.llama_sampler_init_top_k(wish.top_k))
+    if wish.typical_p < 1:
+        links.append(lambda: ll.llama_sampler_init_typical(wish.typical_p, 1))
+    if wish.top_p < 1:
+        links.append(lambda: ll.llama_sampler_init_top_p(wish.top_p, 1))
+    if wish.min_p > 0:
+        links.append(lambda: ll.llama_sampler_init_min_p(wish.min_p, 1))
+    if wish.temperature != 1:
+        links.append(lambda: ll.llama_sampler_init_temp(wish.temperature))
+    return [*links, lambda: ll.llama_sampler_init_dist(wish.seed)]
+
+
+def _mirostat(model: Model, wish: Sampling) -> Callable[[], object]:
+    tau, eta, seed = wish.mirostat_tau, wish.mirostat_eta, wish.seed
+    if wish.mirostat == 1:
+        return lambda: ll.llama_sampler_init_mirostat(model.num_vocab, seed, tau, eta, 100)
+    return lambda: ll.llama_sampler_init_mirostat_v2(seed, tau, eta)

@@ -1,0 +1,288 @@
+"""The parent's side of a worker: start it, ask it, hear of its death, stop it.
+
+One asyncio handle per process. What the worker does with a request is in `loop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+import orjson
+import zmq
+import zmq.asyncio
+
+from ollama_nb_server.engine.channel import decode, encode
+from ollama_nb_server.engine.errors import LoadFailed, WorkerDied, revived
+from ollama_nb_server.engine.inbox import Inbox
+from ollama_nb_server.engine.messages import (
+    Cancel,
+    Delta,
+    Detokenize,
+    Embed,
+    Embedded,
+    Failed,
+    Finished,
+    Generate,
+    Loaded,
+    LoadSpec,
+    Text,
+    Tokenize,
+    Tokens,
+)
+
+log = logging.getLogger(__name__)
+native_log = logging.getLogger("ollama_nb_server.engine.llama_cpp")
+
+STOP_GRACE_S = 2.0
+RETRY_SIGNALS = frozenset(getattr(signal, name, None) for name in ("SIGILL", "SIGSEGV", "SIGBUS"))
+Answer = TypeVar("Answer")
+
+
+class Worker:
+    """One worker process with a loaded model. Make it with `start`, end it with `stop`."""
+
+    def __init__(self, spec: LoadSpec) -> None:
+        self.spec = spec
+        self.info: Loaded
+        self._ids = itertools.count(1)
+        self._inboxes: dict[int, Inbox] = {}
+        self._last_lines: deque[str] = deque(maxlen=20)
+        self._loop = asyncio.get_running_loop()
+        self._death: asyncio.Future[WorkerDied] = self._loop.create_future()
+        self._ready: asyncio.Future[Loaded] = self._loop.create_future()
+        self._stopping = False
+        self._open()
+        self._reader = self._loop.create_task(self._read())
+
+    @classmethod
+    async def start(cls, spec: LoadSpec, *, timeout_s: float | None = 300.0) -> Worker:
+        """Start a process and load the model in it.
+
+        A process that dies of an illegal instruction or a bad address is tried once more without
+        the processor's extra buffer types (repacked and AMX matrices): some builds die in these.
+
+        Raises
+        ------
+        LoadFailed
+            If llama.cpp refuses the model, or the load takes longer than `timeout_s` seconds.
+        WorkerDied
+            If the process ends before it is ready.
+        """
+        try:
+            return await cls._started(spec, timeout_s)
+        except WorkerDied as death:
+            if death.signal not in RETRY_SIGNALS or not spec.use_extra_bufts:
+                raise
+            warning = f"{death.cause} while loading; loaded again without extra buffer types"
+            log.warning("%s: %s", spec.model_path, warning)
+            worker = await cls._started(replace(spec, use_extra_bufts=False), timeout_s)
+            worker.info = replace(worker.info, warnings=(*worker.info.warnings, warning))
+            return worker
+
+    @classmethod
+    async def _started(cls, spec: LoadSpec, timeout_s: float | None) -> Worker:
+        worker = cls(spec)
+        try:
+            worker.info = await asyncio.wait_for(asyncio.shield(worker._ready), timeout_s)
+        except asyncio.TimeoutError:
+            await worker.stop()
+            raise LoadFailed(spec.model_path, f"it was not loaded after {timeout_s} s") from None
+        except BaseException:  # also a cancelled load must not leave a process behind
+            await asyncio.shield(worker.stop())
+            raise
+        return worker
+
+    # --- what it can be asked ---------------------------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return not self._death.done()
+
+    def new_id(self) -> int:
+        """A request id that this worker has not seen."""
+        return next(self._ids)
+
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finished, None]:
+        """Run a request; closing the generator cancels it in the worker at once.
+
+        Raises
+        ------
+        PromptTooLong, CannotGenerate, DecodeFailed, WorkerDied
+            As the engine's errors say.
+        """
+        inbox = self._asked(request)
+        try:
+            while True:
+                event = await inbox.get()
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            self._forget(request.id, done=inbox.ended)
+
+    async def embed(self, request: Embed) -> Embedded:
+        """Vectors of texts; cancelling the task cancels the request."""
+        return await self._answered(request, Embedded)
+
+    async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:
+        """Token ids of a text."""
+        answer = await self._answered(Tokenize(self.new_id(), text, add_special), Tokens)
+        return answer.tokens
+
+    async def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of token ids."""
+        answer = await self._answered(Detokenize(self.new_id(), tuple(tokens)), Text)
+        return answer.text
+
+    async def wait_dead(self) -> WorkerDied:
+        """Wait until the process has ended, whyever."""
+        return await asyncio.shield(self._death)
+
+    async def stop(self) -> None:
+        """End the process and wait until it is gone. May be called again."""
+        self._stopping = True
+        if self.alive:
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self.wait_dead(), STOP_GRACE_S)
+            except asyncio.TimeoutError:
+                self._process.kill()
+                await self.wait_dead()
+        self._reader.cancel()
+        await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def _answered(self, request: Any, kind: type[Answer]) -> Answer:
+        inbox = self._asked(request)
+        try:
+            answer = await inbox.get()
+        finally:
+            self._forget(request.id, done=inbox.ended)
+        assert isinstance(answer, kind)
+        return answer
+
+    def _asked(self, request: Any) -> Inbox:
+        if self._death.done():
+            raise self._death.result()
+        inbox = self._inboxes[request.id] = Inbox()
+        self._tell(request)
+        return inbox
+
+    def _forget(self, request: int, *, done: bool) -> None:
+        self._inboxes.pop(request, None)
+        if not done and self.alive:
+            self._tell(Cancel(request))
+
+    def _tell(self, message: Any) -> None:
+        self._orders.send_multipart(encode(message), copy=False)
+
+    # --- the process ------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Bind two sockets, start the process and hand it their ports and keys."""
+        public, secret = zmq.curve_keypair()
+        own_public, own_secret = zmq.curve_keypair()
+        context = zmq.Context.instance()
+        self._orders, order_port = self._bound(context.socket(zmq.PUSH), secret)
+        self._answers, answer_port = self._bound(zmq.asyncio.Context(context).socket(zmq.PULL), secret)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ollama_nb_server.engine.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+        )
+        self.pid = self._process.pid
+        order = {
+            "spec": asdict(self.spec),
+            "server_key": public.decode(),
+            "public_key": own_public.decode(),
+            "secret_key": own_secret.decode(),
+            "order_port": order_port,
+            "answer_port": answer_port,
+        }
+        threading.Thread(target=self._attend, args=(order,), daemon=True).start()
+
+    @staticmethod
+    def _bound(socket: Any, secret: bytes) -> tuple[Any, int]:
+        socket.curve_server, socket.curve_secretkey = True, secret
+        socket.setsockopt(zmq.SNDHWM, 0)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.LINGER, 0)
+        return socket, socket.bind_to_random_port("tcp://127.0.0.1")
+
+    def _attend(self, order: dict[str, Any]) -> None:
+        """A thread per process: hand over the order, pass its log on, see it die."""
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        try:
+            self._process.stdin.write(orjson.dumps(order) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            log.debug("worker %d was gone before it had its orders", self.pid)
+        for line in self._process.stderr:
+            text = line.decode("utf-8", "replace").rstrip()
+            self._last_lines.append(text)
+            native_log.debug("%s", text)
+        code = self._process.wait()
+        self._process.stderr.close()
+        self._loop.call_soon_threadsafe(self._died, code)
+
+    def _died(self, code: int) -> None:
+        death = WorkerDied(
+            self._cause(code), loading=not self._ready.done(), signal=-code if code < 0 else None
+        )
+        self._death.set_result(death)
+        if not self._ready.done():
+            self._loop.call_later(0.2, self._unready, death)  # its last message may be on the way
+        for inbox in self._inboxes.values():
+            inbox.fail(death)
+        self._orders.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _unready(self, death: WorkerDied) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(death)
+
+    def _cause(self, code: int) -> str:
+        if self._stopping:
+            return "it was told to stop"
+        if code >= 0:
+            said = next((line for line in reversed(self._last_lines) if line.strip()), "")
+            return f"it exited with code {code}" + (f" ({said})" if said else "")
+        name = signal.Signals(-code).name
+        memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+        return f"it was killed by {name}{memory}"
+
+    async def _read(self) -> None:
+        """Sort the worker's messages to those who wait for them."""
+        try:
+            while True:
+                for message in decode(await self._answers.recv_multipart()):
+                    self._sort(message)
+        finally:
+            self._answers.close()
+
+    def _sort(self, message: Any) -> None:
+        if isinstance(message, Loaded):
+            self._ready.set_result(message)
+        elif isinstance(message, Failed) and message.id == 0:
+            self._ready.set_exception(revived(message.error, message.args))
+        elif (inbox := self._inboxes.get(message.id)) is None:
+            return  # cancelled meanwhile
+        elif isinstance(message, Failed):
+            inbox.fail(revived(message.error, message.args))
+        else:
+            inbox.put(message)

@@ -1,0 +1,109 @@
+"""A loaded model ready to work: weights, contexts, and how many slots and threads they get."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+import psutil
+
+from ollama_nb_server.engine.embedding import Embedder
+from ollama_nb_server.engine.messages import Loaded, LoadSpec
+from ollama_nb_server.engine.native import (
+    AbortSwitch,
+    Batch,
+    Context,
+    Model,
+    NativeLog,
+    generation_context,
+)
+from ollama_nb_server.engine.step import Stepper
+
+MAX_PARALLEL = 16
+MIN_CTX = 4
+TINY_PARAMS = 50_000_000  # fewer weights than this: one thread, more would only wait for each other
+SELF_TEST_LENGTHS = (1, 64)
+
+
+def slots_that_fit(bytes_per_slot: int, free_bytes: int) -> int:
+    """As many slots as fit a quarter of the free memory, at least 1, at most 16."""
+    return max(1, min(MAX_PARALLEL, free_bytes // 4 // max(bytes_per_slot, 1)))
+
+
+def threads_for(num_params: int, wanted: int) -> int:
+    """Threads of computation: as wanted, one for a tiny model, else one per core we may use."""
+    if wanted > 0:
+        return wanted
+    if num_params < TINY_PARAMS:
+        return 1
+    with suppress(AttributeError):  # not on macOS and Windows
+        usable = len(os.sched_getaffinity(0))
+        return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
+    return psutil.cpu_count(logical=False) or 1
+
+
+class Engine:
+    """What a worker holds. Making one loads the model and proves that it computes.
+
+    Raises
+    ------
+    LoadFailed
+        With llama.cpp's own reason.
+    """
+
+    def __init__(self, spec: LoadSpec, log: NativeLog, abort: AbortSwitch) -> None:
+        began = time.perf_counter_ns()
+        self.model = Model(spec, log)
+        self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
+        threads = threads_for(self.model.num_params, spec.num_thread)
+        self.context: Context | None = None
+        self.num_parallel, self.num_batch = 0, spec.num_batch
+        if self.model.pooling is None:
+            self._open(spec, threads, abort)
+        self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
+        self.load_ns = time.perf_counter_ns() - began
+
+    def _open(self, spec: LoadSpec, threads: int, abort: AbortSwitch) -> None:
+        slot_bytes = self.num_ctx * self.model.kv_bytes_per_token
+        fitting = slots_that_fit(slot_bytes, psutil.virtual_memory().available)
+        self.num_parallel = spec.num_parallel or fitting
+        self.num_batch = max(spec.num_batch, self.num_parallel)
+        self.context = generation_context(
+            self.model,
+            num_ctx=self.num_ctx,
+            num_parallel=self.num_parallel,
+            num_batch=self.num_batch,
+            threads=threads,
+            abort=abort,
+        )
+        self.num_ctx = min(self.num_ctx, self.context.num_ctx)
+        batch = Batch(self.num_batch)
+        self.stepper = Stepper(self.model, self.context, batch)
+        self._prove(self.context, batch)
+
+    def _prove(self, context: Context, batch: Batch) -> None:
+        """Decode one token and many, so that a processor that cannot dies here, in the load."""
+        for length in SELF_TEST_LENGTHS:
+            count = min(length, self.num_ctx - 1, self.num_batch)
+            batch.fill([(0, 0, [max(self.model.bos, 0)] * count, True)])
+            context.decode(batch)
+            context.clear()
+
+    def loaded(self) -> Loaded:
+        """What the parent is told."""
+        model = self.model
+        kv = self.num_parallel * self.num_ctx * model.kv_bytes_per_token
+        return Loaded(
+            num_ctx=self.num_ctx,
+            num_ctx_train=model.num_ctx_train,
+            num_parallel=self.num_parallel,
+            num_embd=model.num_embd,
+            num_vocab=model.num_vocab,
+            add_bos=model.add_bos,
+            bos_text=model.token_text(model.bos),
+            eos_text=model.token_text(model.eos),
+            size_bytes=model.size_bytes + kv,
+            vram_bytes=0,
+            load_ns=self.load_ns,
+        )

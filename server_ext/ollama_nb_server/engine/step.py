@@ -1,0 +1,87 @@
+"""One step: decode the planned batch, draw the next tokens, tell what became text or ended.
+
+Sequences change only after the batch has been computed: an aborted one leaves them as they were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence as Many
+
+from ollama_nb_server.engine.errors import DecodeFailed
+from ollama_nb_server.engine.messages import Delta, Failed, Finished
+from ollama_nb_server.engine.native import Batch, Context, Model, Sampler
+from ollama_nb_server.engine.policy import Item
+from ollama_nb_server.engine.sequence import Sequence
+
+Event = Delta | Finished | Failed
+
+
+class Stepper:
+    """Computes steps of one context."""
+
+    def __init__(self, model: Model, context: Context, batch: Batch) -> None:
+        self._model, self._context, self._batch = model, context, batch
+        self._pieces: dict[int, bytes] = {}
+
+    def run(self, items: Many[Item]) -> list[Event] | None:
+        """Decode and draw. None: the computation was aborted, and nothing has changed.
+
+        A native error fails every request of the batch; their slots are clean afterwards.
+        """
+        self._batch.fill([self._row(item) for item in items])
+        try:
+            decoded = self._context.decode(self._batch)
+        except DecodeFailed as error:
+            return [self._failed(item.sequence, error) for item in items]
+        if not decoded:
+            self._roll_back(items)
+            return None
+        now = time.perf_counter_ns()
+        events: list[Event] = []
+        output = -1
+        for item in items:
+            output += item.count
+            item.sequence.computed += item.count
+            if not item.sequence.waiting:
+                events += self._drawn(item.sequence, output, now)
+        return events
+
+    @staticmethod
+    def _row(item: Item) -> tuple[int, int, Many[int], bool]:
+        sequence, at = item.sequence, item.sequence.computed
+        return sequence.slot, at, sequence.tokens[at : at + item.count], item.last
+
+    def _roll_back(self, items: Many[Item]) -> None:
+        for item in items:
+            self._context.forget(item.sequence.slot, item.sequence.computed)
+
+    def _failed(self, sequence: Sequence, error: DecodeFailed) -> Failed:
+        return Failed(sequence.id, "DecodeFailed", (error.function, error.code))
+
+    def _drawn(self, sequence: Sequence, output: int, now: int) -> list[Event]:
+        sequence.prompt_done_ns = sequence.prompt_done_ns or now
+        if sequence.out_of_room:  # num_predict 0: nothing is to be drawn at all
+            return [sequence.finished("length")]
+        assert isinstance(sequence.sampler, Sampler)
+        token = sequence.sampler.sample(self._context, output)
+        sequence.tokens.append(token)
+        if token in self._model.ends:
+            return self._ended(sequence, "stop")
+        text = sequence.text.feed(self._piece(token))
+        shown: list[Event] = [Delta(sequence.id, text)] if text else []
+        if sequence.text.stopped:
+            return [*shown, sequence.finished("stop")]
+        return [*shown, *self._ended(sequence, "length")] if sequence.out_of_room else shown
+
+    @staticmethod
+    def _ended(sequence: Sequence, reason: str) -> list[Event]:
+        rest = sequence.text.flush()
+        last: list[Event] = [Delta(sequence.id, rest)] if rest else []
+        return [*last, sequence.finished("stop" if sequence.text.stopped else reason)]
+
+    def _piece(self, token: int) -> bytes:
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._model.piece(token)
+        return piece

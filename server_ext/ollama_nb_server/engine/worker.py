@@ -1,0 +1,88 @@
+"""The worker process: `python -m ollama_nb_server.engine.worker`, started by `process`.
+
+Reads its orders' address and keys from the first line of stdin, and ends when stdin does: a worker
+never outlives its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from typing import Any
+
+import orjson
+import zmq
+
+from ollama_nb_server.engine.channel import decode, encode
+from ollama_nb_server.engine.errors import LoadFailed
+from ollama_nb_server.engine.loop import Busy, Loop, failure
+from ollama_nb_server.engine.messages import Cancel, LoadSpec
+from ollama_nb_server.engine.native import AbortSwitch, NativeLog
+from ollama_nb_server.engine.running import Engine
+
+NICENESS = 5  # the server that feeds us goes first
+
+
+def connected(context: zmq.Context[Any], kind: int, order: dict[str, str], port: str) -> Any:
+    """A socket to the parent, encrypted with the keys it handed over."""
+    socket = context.socket(kind)
+    socket.curve_serverkey = order["server_key"].encode()
+    socket.curve_publickey = order["public_key"].encode()
+    socket.curve_secretkey = order["secret_key"].encode()
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.setsockopt(zmq.RCVHWM, 0)
+    socket.connect(f"tcp://127.0.0.1:{order[port]}")
+    return socket
+
+
+def end_with_parent() -> None:
+    """Leave when the parent's end of stdin closes, whatever the main thread computes."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def die_of(failure: threading.ExceptHookArgs) -> None:
+    """A worker whose reading thread has failed is of no use: end, the parent starts another."""
+    sys.excepthook(failure.exc_type, failure.exc_value or SystemExit(), failure.exc_traceback)
+    os._exit(1)
+
+
+def read_orders(socket: Any, inbox: queue.SimpleQueue[Any], busy: Busy) -> None:
+    """Pass messages on; a cancellation stops the computation it concerns right here."""
+    while True:
+        for message in decode(socket.recv_multipart()):
+            inbox.put(message)
+            if isinstance(message, Cancel):
+                busy.cancelled(message.id)
+
+
+def main() -> None:
+    """Load, say so, and serve until the parent is gone."""
+    order = orjson.loads(sys.stdin.buffer.readline())
+    threading.excepthook = die_of
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    context: zmq.Context[Any] = zmq.Context()
+    answers = connected(context, zmq.PUSH, order, "answer_port")
+    orders = connected(context, zmq.PULL, order, "order_port")
+    log, abort = NativeLog(), AbortSwitch()
+    spec = LoadSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in order["spec"].items()})
+    try:
+        engine = Engine(spec, log, abort)
+    except LoadFailed as error:
+        answers.send_multipart(encode(failure(0, error)))
+        answers.close(linger=5000)
+        context.term()
+        return
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    busy = Busy(abort)
+    threading.Thread(target=read_orders, args=(orders, inbox, busy), daemon=True).start()
+    answers.send_multipart(encode(engine.loaded()))
+    Loop(engine, inbox, busy, lambda *messages: answers.send_multipart(encode(*messages))).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The environment, read in one place into one value (reference/ollama-http-api.md 14)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 11434
+FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an administrator has set. Times in seconds, `inf` means without end; 0 means automatic."""
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    origins: tuple[str, ...] = ()
+    models: Path = field(default_factory=lambda: Path.home() / ".ollama" / "models")
+    keep_alive_s: float = 300.0
+    load_timeout_s: float = 300.0
+    context_length: int = 0
+    num_parallel: int = 0
+    max_loaded_models: int = 0
+    max_queue: int = 512
+    no_prune: bool = False
+    no_cloud: bool = False
+    token: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the variables; one that cannot be read keeps its default and is warned about."""
+        read = _Reader(environ)
+        host, port = read_host(read.text("OLLAMA_HOST"))
+        models = read.text("OLLAMA_MODELS")
+        return cls(
+            host=host,
+            port=port,
+            origins=tuple(o.strip() for o in read.text("OLLAMA_ORIGINS").split(",") if o.strip()),
+            models=Path(models).expanduser() if models else Path.home() / ".ollama" / "models",
+            keep_alive_s=read.duration("OLLAMA_KEEP_ALIVE", 300.0),
+            load_timeout_s=read.duration("OLLAMA_LOAD_TIMEOUT", 300.0) or math.inf,
+            context_length=read.count("OLLAMA_CONTEXT_LENGTH", 0),
+            num_parallel=read.count("OLLAMA_NUM_PARALLEL", 0),
+            max_loaded_models=read.count("OLLAMA_MAX_LOADED_MODELS", 0),
+            max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
+            no_prune=read.flag("OLLAMA_NOPRUNE"),
+            no_cloud=read.flag("OLLAMA_NO_CLOUD"),
+            token=read.text("OLLAMA_NB_TOKEN"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        return self.environ.get(name, "").strip().strip("\"'")
+
+    def flag(self, name: str) -> bool:
+        """Go's ParseBool words; any other text counts as true."""
+        text = self.text(name)
+        return bool(text) and text not in FALSE
+
+    def count(self, name: str, default: int) -> int:
+        text = self.text(name)
+        if not text:
+            return default
+        if text.isascii() and text.isdigit():
+            return int(text)
+        log.warning("%s=%r is no number: %d is used", name, text, default)
+        return default
+
+    def duration(self, name: str, default: float) -> float:
+        """A Go duration or whole seconds; negative is `inf`."""
+        text = self.text(name)
+        if not text:
+            return default
+        try:
+            seconds = float(int(text)) if text.lstrip("+-").isdigit() else parse_duration(text)
+        except ValueError as error:
+            log.warning("%s: %s: %g s is used", name, error, default)
+            return default
+        return math.inf if seconds < 0 else seconds
+
+
+def read_host(text: str) -> tuple[str, int]:
+    """OLLAMA_HOST as host and port: `[scheme://]host[:port][/path]`, a bad port is the default."""
+    scheme, sep, rest = text.rpartition("://")
+    default = {"http": 80, "https": 443}.get(scheme if sep else "", DEFAULT_PORT)
+    parts = urlsplit(f"//{rest}")
+    try:
+        port = parts.port if parts.port is not None else default
+    except ValueError:
+        log.warning("OLLAMA_HOST=%r has no usable port: %d is used", text, default)
+        port = default
+    return parts.hostname or "127.0.0.1", port
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a Go duration such as `1h30m`, `1.5s`, `-1m`, `0`.
+
+    Raises
+    ------
+    ValueError
+        In Go's words.
+    """
+    sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
+    if rest == "0":
+        return 0.0
+    total = 0.0
+    while rest:
+        digits = _leading(rest, "0123456789.")
+        if not digits.strip(".") or digits.count(".") > 1:
+            raise ValueError(f'time: invalid duration "{text}"')
+        rest = rest[len(digits) :]
+        unit = _leading_unit(rest)
+        if not unit:
+            raise ValueError(f'time: missing unit in duration "{text}"')
+        if unit not in UNITS_S:
+            raise ValueError(f'time: unknown unit "{unit}" in duration "{text}"')
+        total, rest = total + float(digits) * UNITS_S[unit], rest[len(unit) :]
+    if text in ("", "-", "+"):
+        raise ValueError(f'time: invalid duration "{text}"')
+    return sign * total
+
+
+def _leading(text: str, letters: str) -> str:
+    return text[: len(text) - len(text.lstrip(letters))]
+
+
+def _leading_unit(text: str) -> str:
+    end = next((i for i, c in enumerate(text) if c in "0123456789."), len(text))
+    return text[:end]

@@ -1,0 +1,137 @@
+"""Blobs: content-addressed files. Written to a temporary file, hashed, then renamed into view."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+
+from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.errors import BlobNotFound, DigestMismatch, StoreBroken
+
+CHUNK_BYTES = 1 << 20
+MODE = 0o644
+
+
+class BlobWriter:
+    """Takes a blob's bytes in pieces; nothing is visible before `commit`.
+
+    Use it in a `with` block: leaving it without a commit removes what was written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._path = folder / f"sha256-{secrets.randbelow(10**10)}"  # Ollama's form, which it prunes
+        self._file = self._path.open("xb")
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Add some bytes."""
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+
+    def commit(self, expected: str | None = None) -> Digest:
+        """Make the blob visible under its true digest.
+
+        Raises
+        ------
+        DigestMismatch
+            If the announced digest, compared as text, is another one; the bytes stay stored.
+        """
+        digest = Digest(self._hash.hexdigest())
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        target = self._folder / digest.filename
+        if target.exists():
+            self._path.unlink()
+            os.utime(target)  # younger than an hour: no pruning takes it away meanwhile
+        else:
+            self._path.chmod(MODE)
+            self._path.replace(target)
+        if expected is not None and expected != digest.colon:
+            raise DigestMismatch(expected, digest.colon)
+        return digest
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        if not self._file.closed:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abort()
+
+
+class Blobs:
+    """The folder of all blobs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: Digest) -> Path:
+        """Where a blob lies, whether it is there or not."""
+        return self.folder / digest.filename
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is there, as a regular file."""
+        path = self.path(digest)
+        return path.is_file() and not path.is_symlink()
+
+    def existing(self, digest: Digest) -> Path:
+        """The path of a blob that is there.
+
+        Raises
+        ------
+        BlobNotFound
+            If it is not.
+        StoreBroken
+            If something else than a file has its name.
+        """
+        path = self.path(digest)
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise StoreBroken(f"{path} is not a regular file")
+        if not path.exists():
+            raise BlobNotFound(digest.colon)
+        return path
+
+    def writer(self) -> BlobWriter:
+        """A new blob."""
+        return BlobWriter(self.folder)
+
+    def add(self, data: bytes) -> tuple[Digest, bool]:
+        """Store bytes; also tells whether they are new."""
+        digest = Digest(hashlib.sha256(data).hexdigest())
+        new = not self.has(digest)
+        with self.writer() as writer:
+            writer.write(data)
+            writer.commit()
+        return digest, new
+
+    def add_file(self, source: Path) -> Digest:
+        """Store a copy of a file."""
+        with self.writer() as writer, source.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                writer.write(data)
+            return writer.commit()
+
+    def touch(self, digest: Digest) -> None:
+        """Mark a blob as in use now."""
+        os.utime(self.existing(digest))
+
+    def remove(self, digest: Digest) -> None:
+        """Remove a blob; one that is gone already is fine."""
+        self.path(digest).unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""The ways in which the library refuses or fails.
+
+LibraryError
+├── ModelNotFound      no manifest of that name
+├── BlobNotFound       no such blob
+├── StoreBroken        a manifest or a layer cannot be read
+├── NotGGUF            a file that is none, or a cut one
+└── BadRequestFact     what was sent cannot be right
+    ├── InvalidName, ConflictingSource
+    ├── InvalidDigest, DigestMismatch
+    ├── UnknownFileType, NotRelative, NothingToCreateFrom, OneAdapterOnly
+    └── BadLicense (Ollama answers it with 500)
+"""
+
+from __future__ import annotations
+
+
+class LibraryError(Exception):
+    """Base of everything the library raises on purpose."""
+
+
+class ModelNotFound(LibraryError):
+    """No model of that name; `asked` is the name as it was sent, `display` its short form."""
+
+    def __init__(self, asked: str, display: str) -> None:
+        super().__init__(f"model '{asked}' not found")
+        self.asked, self.display = asked, display
+
+
+class BlobNotFound(LibraryError):
+    """No blob of that digest."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f'blob "{digest}" not found')
+        self.digest = digest
+
+
+class StoreBroken(LibraryError):
+    """A file of the store does not hold what it should."""
+
+
+class BadRequestFact(LibraryError):
+    """Base of what is wrong with what somebody sent."""
+
+
+class NotGGUF(BadRequestFact):
+    """The file is no GGUF file, or its end is missing."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__("supplied file was not in GGUF format" + (f": {reason}" if reason else ""))
+        self.reason = reason
+
+
+class InvalidName(BadRequestFact):
+    """A name that the grammar does not allow; `part` says which of two it was."""
+
+    def __init__(self, text: str, part: str = "name") -> None:
+        super().__init__(f'{part} "{text}" is invalid')
+        self.text, self.part = text, part
+
+
+class ConflictingSource(BadRequestFact):
+    """Both `:cloud` and `:local`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f'use either :local or :cloud, not both: "{text}"')
+
+
+class InvalidDigest(BadRequestFact):
+    """Not `sha256:` and 64 hexadecimal digits."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("invalid digest format")
+        self.text = text
+
+
+class DigestMismatch(BadRequestFact):
+    """The bytes are others than were announced."""
+
+    def __init__(self, expected: str, got: str) -> None:
+        super().__init__(f'digest mismatch, expected "{expected}", got "{got}"')
+        self.expected, self.got = expected, got
+
+
+class UnknownFileType(BadRequestFact):
+    """Files that are neither GGUF nor safetensors."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown type")
+
+
+class NotRelative(BadRequestFact):
+    """A file name that leads out of its folder."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("file path must be relative")
+        self.path = path
+
+
+class NothingToCreateFrom(BadRequestFact):
+    """Neither `from` nor `files`."""
+
+    def __init__(self) -> None:
+        super().__init__("neither 'from' or 'files' was specified")
+
+
+class OneAdapterOnly(BadRequestFact):
+    """More than one GGUF adapter."""
+
+    def __init__(self) -> None:
+        super().__init__("only one adapter is currently supported")
+
+
+class BadLicense(LibraryError):
+    """`license` is neither a text nor a list of texts; Ollama answers 500."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"json: cannot unmarshal {kind} into Go value of type []string")

@@ -1,0 +1,147 @@
+"""Manifests and configs: which layers make a model, byte for byte as Ollama writes them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ollama_nb_server.library import gojson
+from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.errors import InvalidDigest, StoreBroken
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE = "application/vnd.ollama.image."
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One blob of a model. `source` is where it came from: a model's name or a file's."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    source: str = ""
+
+    @property
+    def kind(self) -> str:
+        """`model`, `template`, `params`, ..."""
+        return self.media_type.removeprefix(LAYER_TYPE)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, in order."""
+        document: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest.colon,
+            "size": self.size,
+        }
+        return document | ({"from": self.source} if self.source else {})
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Layer:
+        """Read one."""
+        return cls(
+            document["mediaType"],
+            Digest.parse(document["digest"]),
+            int(document["size"]),
+            document.get("from") or "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A model: its config and its layers in order."""
+
+    config: Layer
+    layers: tuple[Layer, ...]
+
+    def encode(self) -> bytes:
+        """The bytes of the file."""
+        layers = [layer.document() for layer in self.layers] or None
+        return gojson.encode(
+            {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST_TYPE,
+                "config": self.config.document(),
+                "layers": layers,
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Manifest:
+        """Read a file's bytes.
+
+        Raises
+        ------
+        StoreBroken
+            If they are no manifest (another program may be writing it just now).
+        """
+        try:
+            document = json.loads(data)
+            layers = tuple(Layer.of(layer) for layer in document.get("layers") or ())
+            return cls(Layer.of(document["config"]), layers)
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidDigest) as error:
+            raise StoreBroken(f"not a manifest: {error}") from error
+
+    @property
+    def digests(self) -> set[Digest]:
+        """Everything that must stay in the store for this model."""
+        return {self.config.digest, *(layer.digest for layer in self.layers)}
+
+    @property
+    def size(self) -> int:
+        """Bytes of all layers and the config."""
+        return self.config.size + sum(layer.size for layer in self.layers)
+
+    def of_kind(self, *kinds: str) -> list[Layer]:
+        """The layers of these kinds, in order."""
+        return [layer for layer in self.layers if layer.kind in kinds]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the config blob says; fields in the order that the digest needs."""
+
+    model_format: str = ""
+    model_family: str = ""
+    model_families: tuple[str, ...] | None = None
+    model_type: str = ""
+    file_type: str = ""
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    remote_host: str = ""
+    remote_model: str = ""
+    capabilities: tuple[str, ...] = ()
+    context_length: int = 0
+    embedding_length: int = 0
+    base_name: str = ""
+    draft: dict[str, Any] | None = field(default=None, hash=False)
+
+    ALWAYS: ClassVar[tuple[str, ...]] = ("model_format", "model_family", "model_families", "model_type", "file_type")
+
+    def encode(self) -> bytes:
+        """The bytes of the blob."""
+        document: dict[str, Any] = {}
+        for name in Config.__slots__:
+            value = getattr(self, name)
+            if value or name in Config.ALWAYS:
+                document[name] = list(value) if isinstance(value, tuple) else value
+        return gojson.encode({**document, "architecture": "amd64", "os": "linux"})
+
+    @classmethod
+    def decode(cls, data: bytes) -> Config:
+        """Read a blob's bytes; unknown fields are left out.
+
+        Raises
+        ------
+        StoreBroken
+            If they are no JSON object.
+        """
+        try:
+            document = json.loads(data)
+            known = {k: v for k, v in document.items() if k in cls.__slots__ and v is not None}
+        except (ValueError, AttributeError) as error:
+            raise StoreBroken(f"not a config: {error}") from error
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})

@@ -1,0 +1,183 @@
+"""/api/chat (reference/ollama-http-api.md 7): messages, tools, answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from pydantic import BeforeValidator, Field
+
+from ollama_nb_server.wire.durations import KeepAliveField
+from ollama_nb_server.wire.fields import Images, Think
+from ollama_nb_server.wire.generate import DebugInfo, metrics
+from ollama_nb_server.wire.golike import GoModel
+from ollama_nb_server.wire.times import utc
+
+
+class CallFunction(GoModel):
+    """The function that a tool call calls."""
+
+    index: int | None = None
+    name: str = ""
+    arguments: dict[str, Any] | None = None
+
+
+class ToolCall(GoModel):
+    """A call that an assistant's message makes."""
+
+    id: str | None = None
+    function: CallFunction = Field(default_factory=CallFunction)
+
+    def for_template(self) -> dict[str, Any]:
+        """In OpenAI's shape, arguments as an object, as chat templates expect it."""
+        function = {"name": self.function.name, "arguments": self.function.arguments or {}}
+        return {"id": self.id or "", "type": "function", "function": function}
+
+
+class Message(GoModel):
+    """One turn of a conversation, in and out."""
+
+    role: str = ""
+    content: str = ""
+    thinking: str | None = None
+    images: Images = None
+    tool_calls: list[ToolCall] | None = None
+    tool_name: str | None = None
+    tool_call_id: str | None = None
+
+
+def _list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Property(GoModel):
+    """The schema of a tool's parameter; other keywords never reach a model."""
+
+    any_of: list[Property] | None = Field(default=None, alias="anyOf")
+    type: Annotated[list[str] | None, BeforeValidator(_list)] = None
+    items: Any = None
+    description: str | None = None
+    enum: list[Any] | None = None
+    properties: dict[str, Property] | None = None
+    required: list[str] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, Ollama's order, empty ones left out."""
+        kinds = self.type or []
+        filled = {
+            "anyOf": [p.document() for p in self.any_of or ()],
+            "type": kinds[0] if len(kinds) == 1 else kinds,
+            "items": self.items,
+            "description": self.description,
+            "enum": self.enum,
+            "properties": {k: p.document() for k, p in (self.properties or {}).items()},
+            "required": self.required,
+        }
+        return {name: value for name, value in filled.items() if value}
+
+
+class Parameters(GoModel):
+    """The parameters of a tool."""
+
+    type: str = ""
+    defs: Any = Field(default=None, alias="$defs")
+    items: Any = None
+    required: list[str] | None = None
+    properties: dict[str, Property] | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: `type` and `properties` always, the rest if given."""
+        extra = {"$defs": self.defs, "items": self.items, "required": self.required}
+        properties = self.properties
+        return {
+            "type": self.type,
+            **{name: value for name, value in extra.items() if value},
+            "properties": None
+            if properties is None
+            else {name: value.document() for name, value in properties.items()},
+        }
+
+
+class ToolFunction(GoModel):
+    """What a tool does."""
+
+    name: str = ""
+    description: str | None = None
+    parameters: Parameters = Field(default_factory=Parameters)
+
+
+class Tool(GoModel):
+    """A tool that the model may call."""
+
+    type: str = ""
+    items: Any = None
+    function: ToolFunction = Field(default_factory=ToolFunction)
+
+    def for_template(self) -> dict[str, Any]:
+        """As chat templates see it."""
+        said = {"description": self.function.description} if self.function.description else {}
+        parameters = self.function.parameters.document()
+        function = {"name": self.function.name, **said, "parameters": parameters}
+        return {"type": self.type, "function": function}
+
+
+class ChatRequest(GoModel):
+    """What a client sends; None means "not given"."""
+
+    go_name: ClassVar[str] = "ChatRequest"
+
+    model: str | None = None
+    messages: list[Message] | None = None
+    stream: bool | None = None
+    format: Any = None
+    keep_alive: KeepAliveField = None
+    tools: list[Tool] | None = None
+    options: dict[str, Any] | None = None
+    think: Think = None
+    truncate: bool | None = None
+    shift: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    debug_render_only: bool | None = Field(default=None, alias="_debug_render_only")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the assistant says in a chunk."""
+
+    content: str
+    role: str = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatResponse:
+    """A chunk, or the whole answer. Times in nanoseconds, `created_at` since the epoch."""
+
+    model: str
+    created_at: int
+    message: Spoken
+    done: bool = False
+    done_reason: str | None = None
+    debug_info: DebugInfo | None = None
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    def encode(self) -> bytes:
+        """The JSON document, fields in Ollama's order."""
+        document: dict[str, Any] = {
+            "model": self.model,
+            "created_at": utc(self.created_at),
+            "message": {"role": self.message.role, "content": self.message.content},
+            "done": self.done,
+        }
+        if self.done:
+            document["done_reason"] = self.done_reason
+        if self.debug_info is not None:
+            document["_debug_info"] = self.debug_info.document()
+        return orjson.dumps(document | metrics(self))

@@ -1,0 +1,86 @@
+"""/api/embed and /api/embeddings (reference/ollama-http-api.md 8 and 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from ollama_nb_server.wire.durations import KeepAliveField
+from ollama_nb_server.wire.errors import BadInput
+from ollama_nb_server.wire.golike import GoModel
+
+
+class EmbedRequest(GoModel):
+    """One text or many."""
+
+    go_name: ClassVar[str] = "EmbedRequest"
+
+    model: str | None = None
+    input: Any = None
+    truncate: bool | None = None
+    dimensions: int | None = None
+    keep_alive: KeepAliveField = None
+    options: dict[str, Any] | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts to embed; none for an absent or empty input.
+
+        Raises
+        ------
+        BadInput
+            For anything but a text or a list of texts.
+        """
+        if self.input is None or self.input == "":
+            return ()
+        texts = [self.input] if isinstance(self.input, str) else self.input
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise BadInput
+        return tuple(texts)
+
+
+class EmbeddingsRequest(GoModel):
+    """One text, the old way."""
+
+    go_name: ClassVar[str] = "EmbeddingRequest"
+
+    model: str | None = None
+    prompt: str | None = None
+    keep_alive: KeepAliveField = None
+    options: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResponse:
+    """One row a text: float32 (texts, dimensions)."""
+
+    model: str
+    embeddings: npt.NDArray[np.float32] | None
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+
+    def encode(self) -> bytes:
+        """The JSON document; orjson prints float32 in its shortest form."""
+        rows = [] if self.embeddings is None else np.ascontiguousarray(self.embeddings)
+        document: dict[str, Any] = {"model": self.model, "embeddings": rows}
+        for name in ("total_duration", "load_duration", "prompt_eval_count"):
+            if value := getattr(self, name):
+                document[name] = value
+        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsResponse:
+    """The vector of one text."""
+
+    embedding: npt.NDArray[np.float64] | None
+
+    def encode(self) -> bytes:
+        """The JSON document."""
+        row = [] if self.embedding is None else self.embedding
+        return orjson.dumps({"embedding": row}, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,0 +1,216 @@
+"""What is wrong with a request, and the one table that gives every error its status and sentence.
+
+RequestError
+├── MissingModel, MissingBody, BadBody, BadField      the body
+├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, BadInput
+├── RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
+├── CloudDisabled
+└── NotThereYet                                       a part that a later version brings
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ollama_nb_server.engine import errors as engine
+from ollama_nb_server.library import errors as library
+from ollama_nb_server.prompts import errors as prompts
+from ollama_nb_server.scheduling import errors as scheduling
+
+
+class RequestError(Exception):
+    """Base of everything that is wrong with a request itself."""
+
+
+class MissingModel(RequestError):
+    """No model is named."""
+
+
+class MissingBody(RequestError):
+    """The body is empty."""
+
+    def __str__(self) -> str:
+        return "missing request body"
+
+
+class BadBody(RequestError):
+    """The body is no JSON, or a field has the wrong type; the text is Go's."""
+
+
+class BadOption(RequestError):
+    """An option has the wrong type; `kind` is Ollama's word for the right one."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        super().__init__(f'option "{name}" must be of {kind}')
+        self.name, self.kind = name, kind
+
+
+class BadTopLogprobs(RequestError):
+    """`top_logprobs` is out of range."""
+
+    def __str__(self) -> str:
+        return "top_logprobs must be between 0 and 20"
+
+
+class BadInput(RequestError):
+    """`input` of an embed request is neither a text nor a list of texts."""
+
+    def __str__(self) -> str:
+        return "invalid input type"
+
+
+class InvalidFormat(RequestError):
+    """`format` is neither "json" nor a schema."""
+
+    def __init__(self, value: Any) -> None:
+        text = json.dumps(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        super().__init__(
+            f'invalid format: {text}; expected "json" or a valid JSON Schema object'
+        )
+
+
+class RawConflict(RequestError):
+    """`raw` beside what only a template can use."""
+
+    def __str__(self) -> str:
+        return "raw mode does not support template, system, or context"
+
+
+class DoesNotSupport(RequestError):
+    """The model lacks capabilities. `quoted` is how generate and chat name the model."""
+
+    def __init__(self, name: str, *what: str, quoted: bool = False) -> None:
+        self.name, self.what = name, what
+        sentence = "\n".join(f"does not support {ability}" for ability in what)
+        super().__init__(f'"{name}" {sentence}' if quoted else f"{name} {sentence}")
+
+
+class ThinkUnsupported(DoesNotSupport):
+    """The model does not think."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "thinking", quoted=True)
+
+
+class ImagesUnsupported(RequestError):
+    """The model does not see."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"image input is not supported: {name} does not support vision; choose a model with "
+            "the capability `vision`"
+        )
+
+
+class CloudDisabled(RequestError):
+    """A cloud model or a cloud feature is asked for; there is no cloud here."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"ollama cloud is disabled: {what}")
+
+
+class NotThereYet(RequestError):
+    """A part of the API that this version does not have."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: this version of ollama_nb does not have that yet")
+
+
+CRASHED = (
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal "
+    "error, check ollama server logs for details"
+)
+
+
+def _missing_model(_: Exception, route: str) -> tuple[int, str]:
+    if route in ("generate", "embed"):
+        return 404, "model '' not found"
+    if route in ("create", "pull"):
+        return 400, "invalid model name"
+    return 400, "model is required"
+
+
+def _invalid_name(error: Exception, route: str) -> tuple[int, str]:
+    assert isinstance(error, library.InvalidName)
+    if route == "delete":
+        return 400, f'name "{error.text}" is invalid'
+    if route == "copy":
+        return 400, f'{error.part} "{error.text}" is invalid'
+    return 400, "invalid model name"
+
+
+def _model_not_found(error: Exception, route: str) -> tuple[int, str]:
+    assert isinstance(error, library.ModelNotFound)
+    if route in ("embed", "embeddings"):
+        return 404, f'model "{error.asked}" not found, try pulling it first'
+    if route == "copy":
+        return 404, f'model "{error.asked}" not found'
+    return 404, f"model '{error.display if route == 'show' else error.asked}' not found"
+
+
+def _prompt_too_long(error: Exception, _: str) -> tuple[int, str]:
+    """As llama-server says it: JSON inside the sentence (reference 12.4)."""
+    assert isinstance(error, engine.PromptTooLong)
+    facts = {
+        "code": 400,
+        "message": str(error),
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": error.num_tokens,
+        "n_ctx": error.num_ctx,
+    }
+    return 400, json.dumps({"error": facts}, separators=(",", ":"))
+
+
+def _input_too_long(_: Exception, route: str) -> tuple[int, str]:
+    return (500 if route == "embeddings" else 400), "the input length exceeds the context length"
+
+
+def _died(error: Exception, _: str) -> tuple[int, str]:
+    assert isinstance(error, engine.WorkerDied)
+    return 500, f"{CRASHED}: {error.cause}"
+
+
+def _says(status: int) -> Callable[[Exception, str], tuple[int, str]]:
+    return lambda error, _: (status, str(error))
+
+
+# The only HTTP numbers. The first class that fits counts.
+TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]], ...] = (
+    (MissingModel, _missing_model),
+    (BadOption, _says(500)),
+    (InvalidFormat, _says(500)),
+    (ImagesUnsupported, _says(500)),
+    (CloudDisabled, _says(403)),
+    (NotThereYet, _says(501)),
+    (RequestError, _says(400)),
+    (library.InvalidName, _invalid_name),
+    (library.ModelNotFound, _model_not_found),
+    (library.BlobNotFound, _says(404)),
+    (library.BadRequestFact, _says(400)),
+    (library.LibraryError, _says(500)),
+    (prompts.PromptCannotBeCut, _says(400)),
+    (prompts.PromptError, _says(500)),
+    (engine.PromptTooLong, _prompt_too_long),
+    (engine.InputTooLong, _input_too_long),
+    (engine.NoRoomForInput, lambda _, __: (400, "input after truncation exceeds maximum context length")),
+    (engine.EmbeddingNotFinite, _says(400)),
+    (engine.WorkerDied, _died),
+    (engine.EngineError, _says(500)),
+    (scheduling.QueueFull, lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded")),
+    (scheduling.SchedulingError, _says(503)),
+)
+
+
+def describe(error: Exception, route: str = "") -> tuple[int, str] | None:
+    """Status and sentence of an error on a route; None for one that nobody raised on purpose."""
+    return next((say(error, route) for kind, say in TABLE if isinstance(error, kind)), None)
+
+
+def describe_midway(error: Exception, route: str = "") -> str | None:
+    """The sentence of an error after the first chunk has been sent."""
+    if isinstance(error, engine.WorkerDied):
+        return f"an error was encountered while running the model: {error.cause}"
+    found = describe(error, route)
+    return None if found is None else found[1]

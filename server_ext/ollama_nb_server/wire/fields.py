@@ -1,0 +1,53 @@
+"""Fields that several requests share: `think`, `images`, `options`, `top_logprobs`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from ollama_nb_server.wire.errors import BadBody, BadTopLogprobs
+
+LEVELS = ("high", "medium", "low", "max")
+LEVELS_TEXT = '"high", "medium", "low", "max", true, or false'
+MAX_TOP_LOGPROBS = 20
+
+
+def _think(value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if value in LEVELS:
+            return value
+        raise BadBody(f'invalid think value: "{value}" (must be {LEVELS_TEXT})')
+    raise BadBody(f"think must be a boolean or string ({LEVELS_TEXT})")
+
+
+def _images(value: Any) -> Any:
+    return [_image(item) for item in value] if isinstance(value, list) else value
+
+
+def _image(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value.replace("\r", "").replace("\n", ""), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise BadBody(f"illegal base64 data at input byte {_bad_byte(value)}") from error
+
+
+def _bad_byte(value: str) -> int:
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+    return next((i for i, c in enumerate(value) if c not in letters), len(value))
+
+
+def check_top_logprobs(value: int | None) -> None:
+    """Refuse a number of alternatives outside 0 to 20."""
+    if not 0 <= (value or 0) <= MAX_TOP_LOGPROBS:
+        raise BadTopLogprobs
+
+
+Think = Annotated[bool | str | None, BeforeValidator(_think)]
+Images = Annotated[list[bytes] | None, BeforeValidator(_images)]

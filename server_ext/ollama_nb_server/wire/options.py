@@ -1,0 +1,114 @@
+"""`options`: defaults, the model's parameters, the request's; types as Ollama coerces them.
+
+Reference/ollama-http-api.md 4.3 and ollama-models.md 9.1. Mirostat works here (a deviation on
+purpose); options that llama.cpp has dropped are taken and have no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ollama_nb_server.wire.errors import BadOption
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything a request may set. `given` names what the model or the request has set."""
+
+    num_ctx: int = 4096
+    num_batch: int = 512
+    num_gpu: int = -1
+    main_gpu: int | None = None
+    use_mmap: bool | None = None
+    num_thread: int = 0
+    num_keep: int = 4
+    seed: int = -1
+    num_predict: int = -1
+    top_k: int = 40
+    top_p: float = 0.9
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repeat_last_n: int = 64
+    temperature: float = 0.8
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    stop: tuple[str, ...] = ()
+    given: frozenset[str] = field(default=frozenset())
+
+    @classmethod
+    def merge(
+        cls,
+        model: Mapping[str, Any],
+        request: Mapping[str, Any] | None,
+        *,
+        default_num_ctx: int = 4096,
+    ) -> Options:
+        """Later ones win; null leaves what is there; unknown names have no effect.
+
+        Raises
+        ------
+        BadOption
+            For a known name with a value of another type.
+        """
+        merged = {**model, **{k: v for k, v in (request or {}).items() if v is not None}}
+        known = {k: READERS[k](k, v) for k, v in merged.items() if k in READERS and v is not None}
+        return replace(cls(num_ctx=default_num_ctx), **known, given=frozenset(known))
+
+
+def without_effect(request: Mapping[str, Any] | None) -> list[str]:
+    """Names among a request's options that change nothing here."""
+    return sorted(name for name in request or () if name not in READERS)
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadOption(name, "type integer")
+    return int(value)
+
+
+def _float(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadOption(name, "type float32")
+    return float(value)
+
+
+def _bool(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadOption(name, "type boolean")
+    return value
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise BadOption(name, "type array")
+    if not all(isinstance(item, str) for item in value):
+        raise BadOption(name, "an array of strings")
+    return tuple(value)
+
+
+def _lenient(default: float) -> Callable[[str, Any], float]:
+    """For options that today's Ollama ignores whatever their type: a wrong type is as not given."""
+
+    def read(_: str, value: Any) -> float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return type(default)(value) if number else default
+
+    return read
+
+
+_BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
+    "int": _integer,
+    "int | None": _integer,
+    "float": _float,
+    "bool | None": _bool,
+    "tuple[str, ...]": _texts,
+}
+READERS: dict[str, Callable[[str, Any], Any]] = {
+    f.name: _BY_TYPE[str(f.type)] for f in fields(Options) if f.name != "given"
+} | {"mirostat": _lenient(0), "mirostat_tau": _lenient(5.0), "mirostat_eta": _lenient(0.1)}

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from ollama_nb_server.prompts.conversation import Turn, candidates, plain, with_model_turns
+from ollama_nb_server.prompts.templates import ChatTemplate
+
+SYSTEM, ASK, SAY, AGAIN = (
+    Turn("system", "S"),
+    Turn("user", "U1"),
+    Turn("assistant", "A1"),
+    Turn("user", "U2"),
+)
+BRACKETS = "{% for m in messages %}[{{ m.role }}:{{ m.content }}]{% endfor %}"
+
+
+def test_a_model_without_template_gets_chatml() -> None:
+    text = ChatTemplate(None).render([SYSTEM, ASK])
+
+    assert text == (
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU1<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_a_model_with_template_gets_its_own() -> None:
+    assert ChatTemplate(BRACKETS).render([ASK, SAY, AGAIN]) == "[user:U1][assistant:A1][user:U2]"
+
+
+def test_a_last_turn_of_the_assistant_is_gone_on_with() -> None:
+    assert ChatTemplate(BRACKETS).render([ASK, SAY]) == "[user:U1]A1"
+
+
+def test_generate_without_template_is_the_bare_prompt() -> None:
+    assert ChatTemplate(None).render_generate([SYSTEM, ASK]) == "U1"
+
+
+def test_generate_with_template_uses_it() -> None:
+    assert ChatTemplate(BRACKETS).render_generate([SYSTEM, ASK]) == "[system:S][user:U1]"
+
+
+def test_thinking_reaches_the_template() -> None:
+    template = ChatTemplate("{{ enable_thinking }} {{ reasoning_effort }}")
+
+    assert template.render([ASK], think="high") == "True high"
+    assert template.render([ASK], think=False) == "False "
+
+
+def test_unset_thinking_is_not_defined() -> None:
+    assert ChatTemplate("{{ enable_thinking is defined }}").render([ASK]) == "False"
+
+
+def test_tool_turns_show_their_keys() -> None:
+    template = ChatTemplate("{% for m in messages %}{{ m.name }}{{ m.tool_call_id }}{% endfor %}")
+
+    assert template.render([Turn("tool", "7", tool_name="w", tool_call_id="c1")]) == "wc1"
+
+
+def test_the_models_system_leads_unless_the_request_brings_one() -> None:
+    assert with_model_turns("S", [SAY], [ASK]) == [Turn("system", "S"), SAY, ASK]
+    assert with_model_turns("other", [SAY], [SYSTEM, ASK]) == [SAY, SYSTEM, ASK]
+
+
+def test_candidates_drop_the_oldest_and_keep_system_and_last() -> None:
+    assert list(candidates([SYSTEM, ASK, SAY, AGAIN])) == [
+        [SYSTEM, ASK, SAY, AGAIN],
+        [SYSTEM, SAY, AGAIN],
+        [SYSTEM, AGAIN],
+    ]
+
+
+def test_plain_merges_neighbours_of_one_role() -> None:
+    assert plain([ASK, AGAIN, SAY]) == "U1\n\nU2A1"
