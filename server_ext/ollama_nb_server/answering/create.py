@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from ollama_nb_server.answering.preparation import refuse_cloud
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.library.create import Progress, Recipe, create as steps
-from ollama_nb_server.library.errors import InvalidName
-from ollama_nb_server.library.names import parse_ref
+from ollama_nb_server.library.names import ModelName, parse_ref
 from ollama_nb_server.wire.chat import Message
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
@@ -39,7 +39,7 @@ def _recipe(rooms: Rooms, request: CreateRequest) -> Recipe:
     _refuse_later_parts(request)
     return Recipe(
         name=name,
-        source=_source(rooms, request.source),
+        source=_source(request.source),
         files=request.files,
         adapters=request.adapters,
         template=request.template or "",
@@ -53,15 +53,11 @@ def _recipe(rooms: Rooms, request: CreateRequest) -> Recipe:
     )
 
 
-def _source(rooms: Rooms, text: str | None) -> Any:
+def _source(text: str | None) -> ModelName | None:
     if not text:
         return None
-    try:
-        ref = parse_ref(text)
-    except InvalidName as error:
-        raise InvalidName(text) from error
-    if ref.source == "cloud":
-        raise CloudDisabled("remote model is unavailable")
+    ref = parse_ref(text)
+    refuse_cloud(ref)
     return ref.name
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import Loaded, LoadSpec, Sampling
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.library.names import ModelName, parse_ref
+from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
 from ollama_nb_server.prompts.templates import ChatTemplate
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.durations import KeepAlive
@@ -46,9 +46,14 @@ async def find(
     if not (name or "").strip():
         raise MissingModel
     ref = parse_ref(name or "")
-    if ref.source == "cloud":
-        raise CloudDisabled(cloud)
+    refuse_cloud(ref, cloud)
     return await asyncio.to_thread(_stored, rooms, ref.name, name or "", fold_case)
+
+
+def refuse_cloud(ref: ModelRef, what: str = "remote model is unavailable") -> None:
+    """Refuse a model that lives in the cloud."""
+    if ref.source == "cloud":
+        raise CloudDisabled(what)
 
 
 def _stored(rooms: Rooms, name: ModelName, asked: str, fold_case: bool) -> Model:

@@ -200,7 +200,9 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (engine.EngineError, _says(500)),
     (scheduling.QueueFull, lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded")),
     (scheduling.SchedulingError, _says(503)),
+    (OSError, _says(500)),
 )
+KNOWN = tuple(kind for kind, _ in TABLE)
 
 
 def describe(error: Exception, route: str = "") -> tuple[int, str] | None:

@@ -1,0 +1,186 @@
+"""What every handler does: dispatch by the route, write answers and streams, turn errors into answers.
+
+Mixed into a class that brings authentication: `access.Open` stand-alone, `extension.Jupyter` inside
+Jupyter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from http.client import responses
+from typing import Any, Protocol
+
+from tornado import iostream, web
+
+from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
+
+log = logging.getLogger(__name__)
+
+JSON, JSON_BARE, NDJSON = "application/json; charset=utf-8", "application/json", "application/x-ndjson"
+TEXT = "text/plain"
+WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
+
+
+class Encodable(Protocol):
+    """A wire response."""
+
+    def encode(self) -> bytes:
+        """Its JSON document."""
+
+
+Verb = Callable[["Answering"], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path (a regular expression below the prefix), its name in error sentences, its methods."""
+
+    path: str
+    name: str
+    methods: Mapping[str, Verb]
+    style: str = "native"  # whose error shape: native, openai, anthropic
+
+    @property
+    def allow(self) -> str:
+        """The `Allow` header."""
+        return ", ".join(sorted(self.methods))
+
+
+class Answering(web.RequestHandler):
+    """One request: run the route's verb; a client that goes away cancels it."""
+
+    route: Route
+    rooms_source: Callable[[], Awaitable[Rooms]]
+
+    def initialize(self, route: Route, rooms: Callable[[], Awaitable[Rooms]], **more: Any) -> None:
+        """Take the route; see that Tornado never reads a JSON body as a form."""
+        super().initialize(**more)
+        self.route, self.rooms_source = route, rooms
+        self._task: asyncio.Task[Any] | None = None
+        self._gone = False
+        self.request.headers["Content-Type"] = JSON_BARE
+
+    async def serve(self) -> None:
+        """Run the verb of this method."""
+        verb = self.route.methods.get(self.request.method or "")
+        if verb is None:
+            self.set_header("Allow", self.route.allow)
+            self.send(b"405 method not allowed", TEXT, 405)
+            return
+        self._task = asyncio.current_task()
+        try:
+            await verb(self)
+        except KNOWN as error:
+            await self._fail(error)
+        except iostream.StreamClosedError:
+            log.info("%s: the client went away", self.route.name)
+        except asyncio.CancelledError:
+            if not self._gone:
+                raise
+            log.info("%s: the client went away", self.route.name)
+        finally:
+            self._task = None
+
+    async def rooms(self) -> Rooms:
+        """The rooms below, opened by the first request."""
+        return await self.rooms_source()
+
+    def on_connection_close(self) -> None:
+        """Cancel what the client will not read any more."""
+        super().on_connection_close()
+        self._gone = True
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def send(self, body: bytes, content_type: str | None, status: int = 200) -> None:
+        """Answer with these bytes and nothing else."""
+        self.set_status(status)
+        if content_type is None:
+            self.clear_header("Content-Type")
+        else:
+            self.set_header("Content-Type", content_type)
+        web.RequestHandler.finish(self, body)
+
+    async def answer(
+        self, answer: Encodable | AsyncIterator[Encodable], content_type: str = JSON
+    ) -> None:
+        """Answer with one document, or stream many, a line each."""
+        if isinstance(answer, AsyncIterator):
+            await self._stream(answer)
+            return
+        self._warn(answer)
+        self.send(answer.encode(), content_type)
+
+    async def _stream(self, answers: AsyncIterator[Encodable]) -> None:
+        """The head goes out with the first line, so that a failure before it has a real status."""
+        async with aclosing(answers):  # type: ignore[type-var]
+            first = await anext(answers)
+            self._warn(first)
+            self.set_header("Content-Type", NDJSON)
+            await self._line(first.encode())
+            async for answer in answers:
+                await self._line(answer.encode())
+        web.RequestHandler.finish(self)
+
+    async def _line(self, document: bytes) -> None:
+        self.write(document + b"\n")
+        await self.flush()
+
+    def _warn(self, answer: Any) -> None:
+        if warnings := getattr(answer, "warnings", ()):
+            self.set_header(WARNINGS_HEADER, "; ".join(warnings))
+
+    # --- errors -----------------------------------------------------------------------------------
+
+    async def _fail(self, error: Exception) -> None:
+        if not self._headers_written:
+            status, sentence = describe(error, self.route.name) or (500, str(error))
+            early = NDJSON if self.get_status() != 200 else JSON
+            self.refuse(status, sentence, JSON_BARE if early == NDJSON else JSON)
+            return
+        sentence = describe_midway(error, self.route.name) or str(error)
+        await self._line(json.dumps({"error": sentence}, ensure_ascii=False).encode())
+        web.RequestHandler.finish(self)
+
+    def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:
+        """Answer with an error, in the shape of the route's API."""
+        body = json.dumps(SHAPES[self.route.style](status, sentence), ensure_ascii=False)
+        self.send(body.encode(), content_type, status)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Errors that Tornado or Jupyter raise, in our shape."""
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        said = getattr(error, "log_message", None) if isinstance(error, web.HTTPError) else None
+        sentence = said or getattr(error, "reason", None) or responses.get(status_code, "error")
+        if status_code >= 500 and not isinstance(error, web.HTTPError):
+            sentence = "internal server error; the server's log has the details"
+        self.refuse(status_code, sentence)
+
+
+def _native(_: int, sentence: str) -> dict[str, Any]:
+    return {"error": sentence}
+
+
+def _openai(status: int, sentence: str) -> dict[str, Any]:
+    kind = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
+    return {"error": {"message": sentence, "type": kind, "param": None, "code": None}}
+
+
+def _anthropic(status: int, sentence: str) -> dict[str, Any]:
+    kinds = {400: "invalid_request_error", 404: "not_found_error", 503: "overloaded_error"}
+    return {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": sentence}}
+
+
+SHAPES: dict[str, Callable[[int, str], dict[str, Any]]] = {
+    "native": _native,
+    "openai": _openai,
+    "anthropic": _anthropic,
+}

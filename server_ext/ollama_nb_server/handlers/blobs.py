@@ -1,0 +1,69 @@
+"""POST /api/blobs/:digest: any size, straight to disk, refused before the body if it must be."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tornado import web
+
+from ollama_nb_server.handlers.base import Answering
+from ollama_nb_server.library.blobs import BlobWriter
+from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.errors import InvalidDigest
+
+MAX_BYTES = 1 << 44
+
+
+@web.stream_request_body
+class Uploading(Answering):
+    """Takes a blob's bytes as they come."""
+
+    _writer: BlobWriter | None = None
+
+    async def prepare(self) -> None:
+        """Authenticate, check the digest, and open the file, all before the first byte."""
+        await super().prepare()  # type: ignore[misc]
+        if self._finished or self.request.method != "POST":
+            return
+        self.request.connection.set_max_body_size(MAX_BYTES)  # type: ignore[union-attr]
+        try:
+            digest = Digest.parse(self.path_args[0])
+        except InvalidDigest as error:
+            self.refuse(400, str(error))
+            return
+        blobs = (await self.rooms()).store.blobs
+        if not blobs.has(digest):
+            self._writer = blobs.writer()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Hash and write a piece; pieces of a blob that is there already are dropped."""
+        if self._writer is not None:
+            self._writer.write(chunk)
+
+    def on_finish(self) -> None:
+        """Forget a blob that was not committed; give the connection its old limit back."""
+        if self._writer is not None:
+            self._writer.abort()
+        super().on_finish()
+
+    def on_connection_close(self) -> None:
+        """The client went away half-way: nothing stays."""
+        if self._writer is not None:
+            self._writer.abort()
+        super().on_connection_close()
+
+    @property
+    def writer(self) -> BlobWriter | None:
+        """The blob that came, None if it was there before."""
+        return self._writer
+
+
+async def upload(handler: Answering) -> None:
+    """Make the blob visible once its digest is known."""
+    assert isinstance(handler, Uploading)
+    text = handler.path_args[0]
+    if handler.writer is None:
+        handler.send(b"", None)
+        return
+    await asyncio.to_thread(handler.writer.commit, text)
+    handler.send(b"", None, 201)

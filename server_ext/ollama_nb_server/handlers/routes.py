@@ -1,0 +1,72 @@
+"""The one table of routes, and the handler classes that both apps make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.handlers import blobs, verbs
+from ollama_nb_server.handlers.base import Answering, Route
+from ollama_nb_server.handlers.missing import missing
+
+
+def _get(path: str, name: str, verb: Any, *, head: bool = False) -> Route:
+    return Route(path, name, {"GET": verb, **({"HEAD": verb} if head else {})})
+
+
+def _post(path: str, name: str, verb: Any, style: str = "native") -> Route:
+    return Route(path, name, {"POST": verb}, style)
+
+
+ROUTES: tuple[Route, ...] = (
+    _get("/", "root", verbs.root, head=True),
+    _get("/api/version", "version", verbs.version, head=True),
+    _get("/api/status", "status", verbs.status),
+    _post("/api/generate", "generate", verbs.generate),
+    _post("/api/chat", "chat", verbs.chat),
+    _post("/api/embed", "embed", verbs.embed),
+    _post("/api/embeddings", "embeddings", verbs.embeddings),
+    _get("/api/tags", "tags", verbs.tags, head=True),
+    _post("/api/show", "show", verbs.show),
+    _get("/api/ps", "ps", verbs.ps),
+    _post("/api/copy", "copy", verbs.copy),
+    Route("/api/delete", "delete", {"DELETE": verbs.delete}),
+    _post("/api/create", "create", verbs.create),
+    Route("/api/blobs/([^/]+)", "blobs", {"HEAD": verbs.head_blob, "POST": blobs.upload}),
+    _post("/api/pull", "pull", verbs.pull),
+    _post("/api/push", "push", verbs.push),
+    _post("/api/me", "me", verbs.no_account),
+    _post("/api/signout", "signout", verbs.no_account),
+    Route("/api/user/keys/[^/]+", "user/keys", {"DELETE": verbs.no_account}),
+    _post("/api/experimental/web_search", "web_search", verbs.web_search),
+    _post("/api/experimental/web_fetch", "web_fetch", verbs.web_fetch),
+    _get(
+        "/api/experimental/model-recommendations", "model-recommendations", verbs.recommendations
+    ),
+    _post("/v1/chat/completions", "v1/chat/completions", verbs.compatible, "openai"),
+    _post("/v1/completions", "v1/completions", verbs.compatible, "openai"),
+    _post("/v1/responses", "v1/responses", verbs.compatible, "openai"),
+    _post("/v1/embeddings", "v1/embeddings", verbs.compatible, "openai"),
+    Route("/v1/models", "v1/models", {"GET": verbs.compatible}, "openai"),
+    Route("/v1/models/[^/]+", "v1/models", {"GET": verbs.compatible}, "openai"),
+    _post("/v1/audio/transcriptions", "v1/audio/transcriptions", verbs.compatible, "openai"),
+    _post("/v1/messages", "v1/messages", verbs.compatible, "anthropic"),
+)
+MISSING = Route("/.*", "missing", {m: missing for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")})
+
+
+def handlers(
+    access: type[Any], prefix: str, rooms: Callable[[], Awaitable[Rooms]]
+) -> list[tuple[str, type[Answering], dict[str, Any]]]:
+    """tornado's list of handlers below a prefix, for one way of access."""
+    plain = type("Api", (access, Answering), {})
+    uploading = type("Upload", (access, blobs.Uploading), {})
+    made = []
+    for route in (*ROUTES, MISSING):
+        kind = uploading if route.name == "blobs" else plain
+        path = f"{prefix}{route.path}"
+        if route.path == "/" and prefix:
+            path = f"{prefix}/?"
+        made.append((path, kind, {"route": route, "rooms": rooms, "prefix": prefix}))
+    return made

@@ -1,0 +1,161 @@
+"""One function a verb: read the request, call the room below, answer."""
+
+from __future__ import annotations
+
+import re
+
+from ollama_nb_server.answering import chat as chatting
+from ollama_nb_server.answering import create as creating
+from ollama_nb_server.answering import embed as embedding
+from ollama_nb_server.answering import generate as generating
+from ollama_nb_server.answering import models as managing
+from ollama_nb_server.answering.preparation import refuse_cloud
+from ollama_nb_server.handlers.base import JSON_BARE, Answering
+from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.names import parse_ref
+from ollama_nb_server.wire.chat import ChatRequest
+from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest
+from ollama_nb_server.wire.errors import CloudDisabled, MissingModel, NotThereYet
+from ollama_nb_server.wire.generate import GenerateRequest
+from ollama_nb_server.wire.golike import GoModel, first_value, read
+from ollama_nb_server.wire.models import (
+    CopyRequest,
+    CreateRequest,
+    DeleteRequest,
+    Document,
+    PullRequest,
+    PushRequest,
+    ShowRequest,
+)
+
+# The release of Ollama whose API this is: clients compare it with what they need.
+OLLAMA_VERSION = "0.33.0"
+
+
+async def root(handler: Answering) -> None:
+    """Say that a server is here, in Ollama's words."""
+    handler.send(b"Ollama is running", "text/plain; charset=utf-8")
+
+
+async def version(handler: Answering) -> None:
+    """The version of the API."""
+    await handler.answer(Document({"version": OLLAMA_VERSION}))
+
+
+async def status(handler: Answering) -> None:
+    """There is no cloud here; `source` says who switched it off."""
+    source = "env" if (await handler.rooms()).settings.no_cloud else "config"
+    await handler.answer(Document({"cloud": {"disabled": True, "source": source}}))
+
+
+async def generate(handler: Answering) -> None:
+    """Continue a prompt."""
+    request = read(GenerateRequest, handler.request.body)
+    await handler.answer(await generating.generate(await handler.rooms(), request))
+
+
+async def chat(handler: Answering) -> None:
+    """Answer a conversation."""
+    request = read(ChatRequest, handler.request.body)
+    await handler.answer(await chatting.chat(await handler.rooms(), request))
+
+
+async def embed(handler: Answering) -> None:
+    """Vectors of texts."""
+    request = read(EmbedRequest, handler.request.body)
+    await handler.answer(await embedding.embed(await handler.rooms(), request))
+
+
+async def embeddings(handler: Answering) -> None:
+    """The vector of one text, the old way."""
+    request = read(EmbeddingsRequest, handler.request.body)
+    await handler.answer(await embedding.embeddings(await handler.rooms(), request))
+
+
+async def tags(handler: Answering) -> None:
+    """The models in the store."""
+    await handler.answer(await managing.tags(await handler.rooms()))
+
+
+async def ps(handler: Answering) -> None:
+    """The loaded models."""
+    await handler.answer(await managing.ps(await handler.rooms()))
+
+
+async def show(handler: Answering) -> None:
+    """One model in detail."""
+    request = read(ShowRequest, handler.request.body)
+    await handler.answer(await managing.show(await handler.rooms(), request))
+
+
+async def copy(handler: Answering) -> None:
+    """A second name."""
+    await managing.copy(await handler.rooms(), read(CopyRequest, handler.request.body))
+    handler.send(b"", None)
+
+
+async def delete(handler: Answering) -> None:
+    """Remove a model."""
+    await managing.delete(await handler.rooms(), read(DeleteRequest, handler.request.body))
+    handler.send(b"", None)
+
+
+async def create(handler: Answering) -> None:
+    """Make a model."""
+    request = read(CreateRequest, handler.request.body)
+    await handler.answer(await creating.create(await handler.rooms(), request), JSON_BARE)
+
+
+async def head_blob(handler: Answering) -> None:
+    """Whether a blob is there."""
+    store = (await handler.rooms()).store
+    store.blobs.existing(Digest.parse(handler.path_args[0]))
+    handler.send(b"", None)
+
+
+async def pull(handler: Answering) -> None:
+    """To come: download a model."""
+    request = read(PullRequest, handler.request.body)
+    if not request.asked:
+        raise MissingModel
+    refuse_cloud(parse_ref(request.asked))
+    raise NotThereYet("pulling models")
+
+
+async def push(handler: Answering) -> None:
+    """To come: upload a model."""
+    request = read(PushRequest, handler.request.body)
+    if not request.asked:
+        raise MissingModel
+    raise NotThereYet("pushing models")
+
+
+async def no_account(handler: Answering) -> None:
+    """Accounts are in the cloud."""
+    raise CloudDisabled("there are no accounts here")
+
+
+async def web_search(handler: Answering) -> None:
+    """A cloud feature."""
+    read(GoModel, handler.request.body)
+    raise CloudDisabled("web search is unavailable")
+
+
+async def web_fetch(handler: Answering) -> None:
+    """A cloud feature."""
+    read(GoModel, handler.request.body)
+    raise CloudDisabled("web fetch is unavailable")
+
+
+async def recommendations(handler: Answering) -> None:
+    """What to try first: the model that is always there."""
+    demo = {"model": "demo", "description": "The small model that comes with ollama_nb"}
+    facts = {"context_length": 2048, "max_output_tokens": 2048}
+    await handler.answer(Document({"recommendations": [demo | facts]}))
+
+
+async def compatible(handler: Answering) -> None:
+    """To come: the OpenAI and Anthropic dialects. The body must be JSON all the same."""
+    if handler.request.method == "POST" and not re.search("audio", handler.route.path):
+        first_value(handler.request.body)
+    raise NotThereYet(f"/{handler.route.name}")

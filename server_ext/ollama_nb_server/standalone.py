@@ -1,0 +1,188 @@
+"""`ollama-nb serve`: the API at the root of a port of its own, as Ollama has it.
+
+Wiring and life cycle only; who may call is in `handlers.access`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tornado import httpserver, netutil, web
+
+from ollama_nb_server.environment import Settings
+from ollama_nb_server.handlers.access import Open, Policy
+from ollama_nb_server.handlers.origins import is_loopback
+from ollama_nb_server.handlers.routes import handlers
+from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
+from ollama_nb_server.wiring import House
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 1 << 30  # of anything but a blob, which has no limit
+IDLE_CHECK_S = 5.0
+
+
+def arguments(settings: Settings) -> argparse.ArgumentParser:
+    """What may be said on the command line; the environment gives the defaults."""
+    parser = argparse.ArgumentParser(
+        prog="ollama-nb serve",
+        description="Serve Ollama's REST API without Jupyter.",
+        epilog="Environment: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_ORIGINS, OLLAMA_KEEP_ALIVE, "
+        "OLLAMA_NUM_PARALLEL, OLLAMA_MAX_LOADED_MODELS, OLLAMA_MAX_QUEUE, OLLAMA_CONTEXT_LENGTH, "
+        "OLLAMA_LOAD_TIMEOUT, OLLAMA_NB_TOKEN (the secret that every request must carry).",
+    )
+    parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
+    parser.add_argument("--port", type=int, default=settings.port, help="port; 0 takes a free one (%(default)s)")
+    parser.add_argument("--models", type=Path, default=settings.models, help="the model store (%(default)s)")
+    parser.add_argument(
+        "--allow-anyone",
+        action="store_true",
+        help="answer everybody who reaches an address that is not loopback, without a token",
+    )
+    parser.add_argument("--runtime-file", type=Path, help="write address and secret there (0600)")
+    parser.add_argument("--idle-timeout", type=float, default=0.0, metavar="SECONDS", help="end after so long without a request")
+    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    return parser
+
+
+class Standalone:
+    """One server: application, sockets, signals, runtime file."""
+
+    def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
+        self.settings, self.options = settings, options
+        self.house = House(settings)
+        self._last_request = time.monotonic()
+        self._running = 0
+        self._stop = asyncio.Event()
+        policy = Policy(is_loopback(settings.host), settings.origins, settings.token)
+        self._app = web.Application(
+            handlers(self._counted(), "", self.house.rooms),  # type: ignore[arg-type]
+            policy=policy,
+            log_function=_log_request,
+        )
+
+    def _counted(self) -> type[Open]:
+        server = self
+
+        class Counted(Open):
+            """Tells the server when it was last used."""
+
+            async def prepare(self) -> None:
+                server._running += 1
+                await super().prepare()
+
+            def on_finish(self) -> None:
+                server._running -= 1
+                server._last_request = time.monotonic()
+                super().on_finish()
+
+        return Counted
+
+    async def run(self) -> None:
+        """Serve until a signal or the idle timeout."""
+        sockets = netutil.bind_sockets(self.settings.port, self.settings.host)
+        port = sockets[0].getsockname()[1]
+        server = httpserver.HTTPServer(self._app, max_body_size=MAX_BODY_BYTES)
+        server.add_sockets(sockets)
+        self._on_signals()
+        url = f"http://{_shown_host(self.settings.host)}:{port}"
+        log.info("serving Ollama's API on %s (models in %s)", url, self.settings.models)
+        self._write_runtime_file(url)
+        try:
+            await self._until_stopped()
+        finally:
+            self._remove_runtime_file()
+            server.stop()
+            await self.house.close()
+            await server.close_all_connections()
+
+    async def _until_stopped(self) -> None:
+        limit = self.options.idle_timeout or float("inf")
+        while not self._stop.is_set():
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), IDLE_CHECK_S)
+            idle = time.monotonic() - self._last_request
+            if not self._running and idle > limit:
+                log.info("no request for %.0f s: the server ends", idle)
+                return
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop instead
+                loop.add_signal_handler(name, self._stop.set)
+
+    def _write_runtime_file(self, url: str) -> None:
+        path: Path | None = self.options.runtime_file
+        if path is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        facts = {"url": url, "token": self.settings.token, "pid": os.getpid(), "version": OLLAMA_VERSION}
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(facts, file)
+        temporary.replace(path)
+
+    def _remove_runtime_file(self) -> None:
+        path: Path | None = self.options.runtime_file
+        if path is None:
+            return
+        with suppress(OSError, ValueError):  # gone, or another server's by now
+            if json.loads(path.read_text()).get("pid") == os.getpid():
+                path.unlink()
+
+
+def _shown_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _log_request(handler: web.RequestHandler) -> None:
+    """One line a request; never its query, which may hold a secret."""
+    request = handler.request
+    level = logging.WARNING if handler.get_status() >= 500 else logging.INFO
+    log.log(level, "%d %s %s %.1f ms", handler.get_status(), request.method, request.path, 1000 * request.request_time())
+
+
+def refusal(settings: Settings, *, allow_anyone: bool) -> str:
+    """Why these settings must not be served, or nothing."""
+    if is_loopback(settings.host) or settings.token or allow_anyone:
+        return ""
+    return (
+        f"{settings.host} can be reached from other machines: set OLLAMA_NB_TOKEN to a secret that "
+        "every request must carry, or say --allow-anyone"
+    )
+
+
+def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
+    """Run the server; the exit status."""
+    settings = Settings.from_environ(environ)
+    options = arguments(settings).parse_args(argv)
+    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    settings = replace(settings, host=options.host, port=options.port, models=options.models)
+    if reason := refusal(settings, allow_anyone=options.allow_anyone):
+        print(f"ollama-nb serve: {reason}", file=sys.stderr)
+        return 1
+
+    async def main() -> None:
+        await Standalone(settings, options).run()
+
+    try:
+        asyncio.run(main())
+    except OSError as error:
+        print(f"ollama-nb serve: cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        return 1
+    return 0
