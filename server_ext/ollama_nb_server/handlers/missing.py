@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from html import escape
+from http.client import responses
 
 from ollama_nb_server.handlers.base import TEXT, Answering
 
@@ -27,4 +29,8 @@ async def missing(handler: Answering) -> None:
 def _redirect(handler: Answering, path: str, status: int) -> None:
     query = f"?{handler.request.query}" if handler.request.query else ""
     handler.set_header("Location", path + query)
-    handler.send(b"", None, status)
+    if handler.request.method != "GET":
+        handler.send(b"", None, status)
+        return
+    link = f'<a href="{escape(path + query)}">{responses[status]}</a>.\n\n'
+    handler.send(link.encode(), "text/html; charset=utf-8", status)

@@ -60,8 +60,8 @@ def handlers(
     access: type[Any], prefix: str, rooms: Callable[[], Awaitable[Rooms]]
 ) -> list[tuple[str, type[Answering], dict[str, Any]]]:
     """tornado's list of handlers below a prefix, for one way of access."""
-    plain = type("Api", (access, Answering), {})
-    uploading = type("Upload", (access, blobs.Uploading), {})
+    plain = type("Api", (Answering, access), {})
+    uploading = type("Upload", (blobs.Uploading, access), {})
     made = []
     for route in (*ROUTES, MISSING):
         kind = uploading if route.name == "blobs" else plain
