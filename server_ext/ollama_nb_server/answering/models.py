@@ -78,8 +78,8 @@ def _shown(model: Model, request: ShowRequest) -> dict[str, Any]:
     optional_head = {"license": "\n".join(model.licenses)}
     shown: dict[str, Any] = {k: v for k, v in optional_head.items() if v}
     shown["modelfile"] = modelfile(model, system, parameters)
-    if parameters:
-        shown["parameters"] = parameter_lines(parameters)
+    if model.parameters:
+        shown["parameters"] = parameter_lines(model.parameters)
     shown["template"] = template or model.template or "{{ .Prompt }}"
     shown |= {"system": system} if system else {}
     shown["details"] = details(model)

@@ -16,6 +16,7 @@ from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import Loaded, LoadSpec, Sampling
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
+from ollama_nb_server.prompts.errors import UnknownRenderer
 from ollama_nb_server.prompts.templates import ChatTemplate
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.durations import KeepAlive
@@ -132,9 +133,11 @@ def chat_template(model: Model, info: Loaded) -> ChatTemplate:
 
     Raises
     ------
-    NotThereYet
-        If all it has is a Go template.
+    NotThereYet, UnknownRenderer
+        If all it has is a Go template; if it wants one of Ollama's built-in renderers.
     """
+    if model.config.renderer:
+        raise UnknownRenderer(model.config.renderer)
     source = model.metadata.chat_template
     if model.template is not None and model.template.strip() != TRIVIAL_TEMPLATE:
         if not source:

@@ -12,16 +12,18 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import version
+from types import TracebackType
 
 import llama_cpp as ll
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
 from ollama_nb_server.engine.errors import DecodeFailed, LoadFailed
 from ollama_nb_server.engine.messages import LoadSpec, Sampling
 
 TESTED = ("0.3.36",)
-LOG_WARN, LOG_ERROR, LOG_CONT = 3, 4, 5  # enum ggml_log_level, ggml.h
+LOG_DEBUG, LOG_ERROR, LOG_CONT = 1, 4, 5  # enum ggml_log_level, ggml.h
 ABORTED = 2  # return code of llama_decode, llama.h
 NO_TOKEN = -1
 
@@ -36,17 +38,37 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
+class Native:
+    """Owner of a pointer; leaving its `with` block, or `close`, frees it once."""
+
+    def close(self) -> None:
+        """Free what this holds."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
 class NativeLog:
-    """llama.cpp's log: all lines to stderr, the last errors kept for messages."""
+    """llama.cpp's log: its lines (but debugging ones) to stderr, the last errors kept for messages."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
+        self._level = 0
         self._callback = ll.llama_log_callback(self._line)
         ll.llama_log_set(self._callback, ctypes.c_void_p(0))
 
     def _line(self, level: int, text: bytes, _: object) -> None:
+        self._level = self._level if level == LOG_CONT else level
+        if self._level == LOG_DEBUG:
+            return
         line = text.decode("utf-8", "replace")
-        if level == LOG_ERROR:
+        if self._level == LOG_ERROR:
             self.errors = [*self.errors[-9:], line.strip()]
         sys.stderr.write(line)
 
@@ -79,7 +101,7 @@ class AbortSwitch:
         self._buffer[0] = b"\x00"
 
 
-class Model:
+class Model(Native):
     """The weights and the vocabulary of one GGUF file.
 
     Raises
@@ -90,6 +112,18 @@ class Model:
 
     def __init__(self, spec: LoadSpec, log: NativeLog) -> None:
         ll.llama_backend_init()
+        self.pointer = ll.llama_model_load_from_file(
+            os.fsencode(spec.model_path), self._params(spec)
+        )
+        if not self.pointer:
+            raise LoadFailed(spec.model_path, log.reason())
+        self.vocab = ll.llama_model_get_vocab(self.pointer)
+        self.adapters = [self._adapter(path, log) for path in spec.adapters]
+        if ll.llama_model_has_encoder(self.pointer):
+            raise LoadFailed(spec.model_path, "encoder-decoder models are not supported")
+
+    @staticmethod
+    def _params(spec: LoadSpec) -> ll.llama_model_params:
         params = ll.llama_model_default_params()
         params.n_gpu_layers = spec.num_gpu if spec.num_gpu >= 0 else params.n_gpu_layers
         params.use_extra_bufts = spec.use_extra_bufts
@@ -97,11 +131,7 @@ class Model:
             params.main_gpu, params.split_mode = spec.main_gpu, ll.LLAMA_SPLIT_MODE_NONE
         if spec.use_mmap is not None:
             params.load_mode = ll.LLAMA_LOAD_MODE_MMAP if spec.use_mmap else ll.LLAMA_LOAD_MODE_NONE
-        self.pointer = ll.llama_model_load_from_file(os.fsencode(spec.model_path), params)
-        if not self.pointer:
-            raise LoadFailed(spec.model_path, log.reason())
-        self.vocab = ll.llama_model_get_vocab(self.pointer)
-        self.adapters = [self._adapter(path, log) for path in spec.adapters]
+        return params
 
     def _adapter(self, path: str, log: NativeLog) -> object:
         adapter = ll.llama_adapter_lora_init(self.pointer, os.fsencode(path))
@@ -121,10 +151,18 @@ class Model:
         length = ll.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
         return None if length < 0 else buffer.value.decode("utf-8", "replace")
 
+    def _of_architecture(self, key: str) -> str | None:
+        return self.meta(f"{self.meta('general.architecture')}.{key}")
+
     @cached_property
     def pooling(self) -> str | None:
         """`<arch>.pooling_type` of the metadata; a model that has it embeds and does nothing else."""
-        return self.meta(f"{self.meta('general.architecture')}.pooling_type")
+        return self._of_architecture("pooling_type")
+
+    @cached_property
+    def generates(self) -> bool:
+        """Whether it can write text: it does not pool, and no token sees the ones after it."""
+        return self.pooling is None and self._of_architecture("attention.causal") != "false"
 
     @cached_property
     def num_vocab(self) -> int:
@@ -154,12 +192,18 @@ class Model:
     @cached_property
     def kv_bytes_per_token(self) -> int:
         """Bytes of KV cache (f16) that one token takes in one sequence."""
-        heads, kv = (
-            ll.llama_model_n_head(self.pointer),
-            ll.llama_model_n_head_kv(self.pointer),
+        heads = max(int(ll.llama_model_n_head(self.pointer)), 1)
+        num_kv = max(int(ll.llama_model_n_head_kv(self.pointer)), 1)
+        usual = int(ll.llama_model_n_embd(self.pointer)) // heads
+        key, value = (
+            int(self._of_architecture(f"attention.{half}_length") or usual)
+            for half in ("key", "value")
         )
-        width = int(ll.llama_model_n_embd(self.pointer)) * max(kv, 1) // max(heads, 1)
-        return 2 * 2 * int(ll.llama_model_n_layer(self.pointer)) * width
+        return 2 * num_kv * (key + value) * int(ll.llama_model_n_layer(self.pointer))
+
+    def compute_bytes(self, num_batch: int) -> int:
+        """Roughly the memory of one batch's computation: its logits, and some activations."""
+        return 4 * num_batch * (self.num_vocab + 8 * self.num_embd)
 
     # --- vocabulary -------------------------------------------------------------------------------
 
@@ -178,11 +222,9 @@ class Model:
         """Id of EOS (NO_TOKEN: there is none)."""
         return int(ll.llama_vocab_eos(self.vocab))
 
-    @cached_property
-    def ends(self) -> frozenset[int]:
-        """Ids of all tokens that end a generation."""
-        is_end = ll.llama_vocab_is_eog
-        return frozenset(t for t in range(self.num_vocab) if is_end(self.vocab, t))
+    def is_end(self, token: int) -> bool:
+        """Whether a token ends a generation."""
+        return bool(ll.llama_vocab_is_eog(self.vocab, token))
 
     def token_text(self, token: int) -> str:
         """The name of a token, as a template prints it."""
@@ -222,17 +264,8 @@ class Model:
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids, special tokens included; ids outside the vocabulary are left out."""
-        known = [t for t in tokens if 0 <= t < self.num_vocab]
-        array, room = (ll.llama_token * len(known))(*known), 16 * len(known) + 64
-        for _ in range(2):
-            buffer = ctypes.create_string_buffer(room)
-            count = ll.llama_detokenize(
-                self.vocab, array, len(known), buffer, room, False, True
-            )
-            if count >= 0:
-                return buffer.raw[:count].decode("utf-8", "replace")
-            room = -count
-        raise DecodeFailed("llama_detokenize", count)
+        known = (t for t in tokens if 0 <= t < self.num_vocab)
+        return b"".join(self.piece(t, special=True) for t in known).decode("utf-8", "replace")
 
 
 class Batch:
@@ -267,6 +300,8 @@ class Batch:
         at = 0
         for seq, pos, tokens, wants in items:
             end = at + len(tokens)
+            if end > self.room:  # llama.cpp would abort the process
+                raise DecodeFailed("llama_batch", end)
             self.token[at:end] = tokens
             self.pos[at:end] = np.arange(pos, pos + len(tokens))
             self.seq[at:end] = seq
@@ -280,7 +315,7 @@ class Batch:
         self.logits[: self.struct.n_tokens] = 1
 
 
-class Context:
+class Context(Native):
     """One llama_context: memory for sequences, and the decoding of batches."""
 
     def __init__(self, model: Model, params: ll.llama_context_params, abort: AbortSwitch) -> None:
@@ -297,9 +332,8 @@ class Context:
     def _set_adapters(self, adapters: Sequence[object]) -> None:
         count = len(adapters)
         array = (ll.llama_adapter_lora_p_ctypes * count)(*adapters)
-        code = ll.llama_set_adapters_lora(
-            self.pointer, array, count, (ctypes.c_float * count)(*([1.0] * count))
-        )
+        scales = (ctypes.c_float * count)(*([1.0] * count))
+        code = ll.llama_set_adapters_lora(self.pointer, array, count, scales)
         if code:
             raise DecodeFailed("llama_set_adapters_lora", code)
 
@@ -324,10 +358,9 @@ class Context:
             raise DecodeFailed("llama_decode", code)
         return True
 
-    def forget(self, seq: int, from_pos: int = 0) -> None:
-        """Drop a sequence's tokens from a position on."""
-        if self.memory and not ll.llama_memory_seq_rm(self.memory, seq, from_pos, -1):
-            raise DecodeFailed("llama_memory_seq_rm", 0)
+    def forget(self, seq: int, from_pos: int = 0) -> bool:
+        """Drop a sequence's tokens from a position on; False if this memory can only drop all."""
+        return bool(ll.llama_memory_seq_rm(self.memory, seq, from_pos, -1))
 
     def move(self, source: int, target: int) -> None:
         """Move a whole sequence into an empty slot."""
@@ -376,7 +409,7 @@ def embedding_context(
     return Context(model, params, abort)
 
 
-class Sampler:
+class Sampler(Native):
     """One request's chain, in the order of reference/ollama-models.md 9.2."""
 
     def __init__(self, model: Model, wish: Sampling, num_ctx: int) -> None:

@@ -18,7 +18,6 @@ from ollama_nb_server.library.errors import (
     BadLicense,
     InvalidDigest,
     NothingToCreateFrom,
-    NotGGUF,
     NotRelative,
     OneAdapterOnly,
     UnknownFileType,
@@ -131,17 +130,11 @@ class Creation:
 
     def _add_files(self, files: Mapping[str, str], wanted: str) -> Iterator[Progress]:
         for path, text in files.items():
-            digest = Digest.parse(text)
-            blob = self._store.blobs.existing(digest)
-            if path.endswith(".safetensors"):
-                raise UnknownFileType
-            with blob.open("rb") as file:
-                is_gguf = file.read(len(gguf.MAGIC)) == gguf.MAGIC
-            if not is_gguf and not path.endswith(".gguf"):
+            if not path.endswith(".gguf") and not self._is_gguf(text):
                 raise UnknownFileType
             yield Progress("parsing GGUF")
-            if not is_gguf:
-                raise NotGGUF
+            digest = Digest.parse(text)
+            blob = self._store.blobs.existing(digest)
             metadata = gguf.read(blob)
             kind = layer_kind(metadata) if wanted == "model" else wanted
             size = blob.stat().st_size
@@ -151,6 +144,10 @@ class Creation:
                 self._config = config_of(metadata)
             self._store.blobs.touch(digest)
             self._layers.append(Layer(f"{LAYER_TYPE}{kind}", digest, size, path))
+
+    def _is_gguf(self, digest: str) -> bool:
+        with self._store.blobs.existing(Digest.parse(digest)).open("rb") as file:
+            return file.read(len(gguf.MAGIC)) == gguf.MAGIC
 
     def _dress(self) -> None:
         recipe = self._recipe

@@ -2,7 +2,8 @@
 
 PromptError
 ├── TemplateFailed    the template does not compile, or fails on these messages
-└── PromptCannotBeCut   too long, and cutting it is not allowed
+├── PromptCannotBeCut   too long, and cutting it is not allowed
+└── UnknownRenderer     the model wants a renderer that does not exist here
 """
 
 from __future__ import annotations
@@ -31,3 +32,11 @@ class PromptCannotBeCut(PromptError):
             "longer context length"
         )
         self.num_tokens, self.num_ctx = num_tokens, num_ctx
+
+
+class UnknownRenderer(PromptError):
+    """The model's config names a renderer; this version has none."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'unknown renderer "{name}"')
+        self.name = name

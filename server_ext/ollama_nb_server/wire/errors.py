@@ -150,6 +150,10 @@ def _model_not_found(error: Exception, route: str) -> tuple[int, str]:
     return 404, f"model '{error.display if route == 'show' else error.asked}' not found"
 
 
+def _blob_not_found(error: Exception, route: str) -> tuple[int, str]:
+    return (500 if route == "create" else 404), str(error)
+
+
 def _prompt_too_long(error: Exception, _: str) -> tuple[int, str]:
     """As llama-server says it: JSON inside the sentence (reference 12.4)."""
     assert isinstance(error, engine.PromptTooLong)
@@ -187,7 +191,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (RequestError, _says(400)),
     (library.InvalidName, _invalid_name),
     (library.ModelNotFound, _model_not_found),
-    (library.BlobNotFound, _says(404)),
+    (library.BlobNotFound, _blob_not_found),
     (library.BadRequestFact, _says(400)),
     (library.LibraryError, _says(500)),
     (prompts.PromptCannotBeCut, _says(400)),

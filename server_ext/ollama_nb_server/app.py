@@ -1,0 +1,73 @@
+"""The Jupyter Server extension: the API under {base_url}ollama/, with Jupyter's login.
+
+Wiring and life cycle only. The engine's packages are imported when the extension starts, and where
+they are missing it says in one line what to install.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Unicode
+
+if TYPE_CHECKING:
+    from ollama_nb_server.wiring import House
+
+MISSING = "ollama_nb: the server's packages are not installed (%s): pip install 'ollama-nb[server]'"
+
+
+class OllamaNb(ExtensionApp):
+    """Serves Ollama's REST API from this Jupyter server."""
+
+    name = "ollama_nb_server"
+    extension_url = "/ollama"
+    load_other_extensions = True
+
+    models = Unicode("", help="Folder of the model store; empty: OLLAMA_MODELS, else ~/.ollama/models.").tag(config=True)
+
+    house: House | None = None
+
+    def initialize_settings(self) -> None:
+        """Make the secret that this server's kernels use."""
+        self.settings["ollama_nb_secret"] = secrets.token_urlsafe(32)
+
+    def initialize_handlers(self) -> None:
+        """Register the table of routes, or say what is missing."""
+        try:
+            from ollama_nb_server.handlers.extension import Jupyter
+            from ollama_nb_server.handlers.routes import handlers
+            from ollama_nb_server.wiring import House
+        except ImportError as error:
+            self.log.warning(MISSING, error)
+            return
+        self.house = House(self._settings())
+        base = self.serverapp.web_app.settings["base_url"].rstrip("/")
+        # base_url is put in front by Jupyter; redirects need the whole prefix.
+        self.handlers.extend(
+            (path.removeprefix(base), kind, arguments)
+            for path, kind, arguments in handlers(Jupyter, f"{base}/ollama", self.house.rooms)
+        )
+
+    def _settings(self) -> Any:
+        from dataclasses import replace
+        from pathlib import Path
+
+        from ollama_nb_server.environment import Settings
+
+        settings = Settings.from_environ(os.environ)
+        return replace(settings, models=Path(self.models).expanduser()) if self.models else settings
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Tell the kernels where we are; what a Hub or a user has set stays."""
+        if self.house is None or os.environ.get("OLLAMA_HOST") or os.environ.get("JUPYTER_OLLAMA_URL"):
+            return
+        os.environ["JUPYTER_OLLAMA_URL"] = serverapp.connection_url.rstrip("/") + "/ollama"
+        os.environ["JUPYTER_OLLAMA_TOKEN"] = self.settings["ollama_nb_secret"]
+
+    async def stop_extension(self) -> None:
+        """Stop every worker."""
+        if self.house is not None:
+            await self.house.close()

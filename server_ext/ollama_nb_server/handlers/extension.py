@@ -1,0 +1,71 @@
+"""Access inside Jupyter: every request is authenticated and authorised by the Jupyter server.
+
+Kernels of this server carry a secret of their own, which opens this API and nothing else.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.auth.identity import User
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+RESOURCE = "ollama"
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Jupyter(APIHandler):
+    """The Jupyter half of a handler; the kernels' secret is the setting `ollama_nb_secret`."""
+
+    auth_resource = RESOURCE
+
+    def initialize(self, prefix: str = "", **more: Any) -> None:
+        """Remember the prefix."""
+        self.prefix = prefix
+        super().initialize(**more)
+
+    async def prepare(self) -> None:
+        """Let the kernels' secret in, then do what Jupyter does; refuse uploads before their body."""
+        if self._is_kernel():
+            self._jupyter_current_user = self._jupyterhub_user = User("kernel")
+            self._token_authenticated = True
+        await super().prepare()
+        if not self._finished and self.request.method != "OPTIONS" and self.current_user is None:
+            raise web.HTTPError(403, "unauthorized: no valid token")
+
+    def _is_kernel(self) -> bool:
+        secret: str = self.settings["ollama_nb_secret"]
+        _, _, given = self.request.headers.get("Authorization", "").partition(" ")
+        return hmac.compare_digest(given.strip().encode(), secret.encode())
+
+    def check_xsrf_cookie(self) -> None:
+        """Say what is missing is the token, where there is no login at all."""
+        known = hasattr(self, "_jupyter_current_user")
+        if known and not self.current_user and self.request.method not in SAFE:
+            raise web.HTTPError(403, "unauthorized: no valid token")
+        super().check_xsrf_cookie()
+
+    @web.authenticated
+    @authorized
+    async def get(self, *_: str) -> None:
+        """Reading is the route's affair."""
+        await self.serve()  # type: ignore[attr-defined]
+
+    head = get
+
+    @web.authenticated
+    @authorized
+    async def post(self, *_: str) -> None:
+        """Writing is the route's affair."""
+        await self.serve()  # type: ignore[attr-defined]
+
+    put = patch = post
+
+    @web.authenticated
+    @authorized
+    async def delete(self, *_: str) -> None:
+        """Deleting is the route's affair."""
+        await self.serve()  # type: ignore[attr-defined]
