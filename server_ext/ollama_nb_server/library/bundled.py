@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ollama_nb_server.library import gguf
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ollama_nb_server.library.store import Store
 
 NAME = ModelName.parse("demo")
+DEMO = Path(__file__).resolve().parents[1] / "data" / "demo.gguf"
 
 
 def is_asked_for(name: ModelName) -> bool:
@@ -22,14 +23,12 @@ def is_asked_for(name: ModelName) -> bool:
 
 def install(store: Store, name: ModelName) -> None:
     """Copy the file into the store and write its manifest (the store's lock is held)."""
-    with as_file(files("ollama_nb_server") / "data" / "demo.gguf") as path:
-        digest = store.blobs.add_file(path)
-        size = path.stat().st_size
+    digest = store.blobs.add_file(DEMO)
     metadata = gguf.read(store.blobs.path(digest))
     config = config_of(metadata)
     data = config.encode()
     config_digest, _ = store.blobs.add(data)
-    layer = Layer(f"{LAYER_TYPE}model", digest, size, "demo.gguf")
+    layer = Layer(f"{LAYER_TYPE}model", digest, DEMO.stat().st_size, DEMO.name)
     manifest = Manifest(Layer(CONFIG_TYPE, config_digest, len(data)), (layer,))
     store.put(name, manifest.encode())
 

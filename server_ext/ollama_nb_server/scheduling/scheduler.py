@@ -115,6 +115,7 @@ class Scheduler:
         if self._closed:
             raise ShuttingDown
         began = time.perf_counter_ns()
+        self._bury()
         wanted = Wanted(next(self._ids), label, spec, explicit, keep_alive)
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
@@ -210,6 +211,13 @@ class Scheduler:
         if self._workers.pop(runner, None) is not None:
             log.info("worker %d ended: %s", worker.pid, died.cause)
             self._tell(Ended(runner))
+
+    def _bury(self) -> None:
+        """Notice deaths that `_watch` has not told of yet: nobody gets a dead worker."""
+        for runner, worker in list(self._workers.items()):
+            if not worker.alive:
+                del self._workers[runner]
+                self._tell(Ended(runner))
 
     def _stop(self, runner: int, reason: str) -> None:
         log.info("unloading runner %d: %s", runner, reason)

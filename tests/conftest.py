@@ -1,0 +1,168 @@
+"""Real servers for the tests: stand-alone and inside Jupyter, in folders of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from ollama_nb_server.library.bundled import DEMO
+
+START_S, STOP_S = 40.0, 15.0
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = START_S) -> object:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what}: not after {seconds} s"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Server:
+    """A real server process that answers at `url`; `token` opens it if it has one."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    token: str = ""
+    headers: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=60, trust_env=False)
+
+    def workers(self) -> list[psutil.Process]:
+        """The model workers of this server."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return [p for p in children if "ollama_nb_server.engine.worker" in p.cmdline()]
+
+    def stop(self) -> None:
+        """End it as a person would, and see that nothing is left behind."""
+        workers = self.workers() if self.process.poll() is None else []
+        self.process.terminate()
+        self.process.wait(STOP_S)
+        _, left = psutil.wait_procs(workers, timeout=STOP_S)
+        assert not left, f"workers outlived their server: {left}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep every test out of the user's home, model store, caches and runtime files."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setenv("JUPYTER_RUNTIME_DIR", str(home / "runtime"))
+        patch.setenv("IPYTHONDIR", str(home / "ipython"))
+        for name in [name for name in os.environ if name.startswith(("OLLAMA_", "JUPYTER_OLLAMA"))]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo_gguf() -> Path:
+    return DEMO
+
+
+@pytest.fixture
+def store_dir(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start stand-alone servers: `start_server(OLLAMA_...="...")`; all are stopped at the end."""
+    started: list[Server] = []
+
+    def start(*arguments: str, **environ: str) -> Server:
+        folder = tmp_path_factory.mktemp("server")
+        log, facts = folder / "log", folder / "server.json"
+        store = {"OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NO_CLOUD": "1"}
+        command = [sys.executable, "-m", "ollama_nb_server", "serve", "--port", "0"]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, "--runtime-file", str(facts), *arguments],
+                env={**os.environ, **store, **environ},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        until(lambda: facts.exists() or process.poll() is not None, "the server's runtime file")
+        assert process.poll() is None, log.read_text()
+        said = json.loads(facts.read_text())
+        started.append(Server(said["url"], process, log, said["token"]))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def ollama_server(start_server: Callable[..., Server]) -> Server:
+    """A stand-alone server with an empty store (which brings the demo model)."""
+    return start_server()
+
+
+@pytest.fixture
+def client(ollama_server: Server) -> Iterator[httpx.Client]:
+    with ollama_server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start Jupyter servers with the extension; `url` is the API's, `token` Jupyter's."""
+    started: list[Server] = []
+
+    def start(*arguments: str, root: Path | None = None, **environ: str) -> Server:
+        folder = tmp_path_factory.mktemp("jupyter")
+        token, log, runtime = secrets.token_hex(16), folder / "log", folder / "runtime"
+        places = {"JUPYTER_RUNTIME_DIR": str(runtime), "OLLAMA_MODELS": str(folder / "models")}
+        command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
+        settings = ["--port=0", "--ServerApp.base_url=/base", f"--IdentityProvider.token={token}"]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, *settings, f"--ServerApp.root_dir={root or folder}", *arguments],
+                env={**os.environ, **places, "OLLAMA_NO_CLOUD": "1", **environ},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        info = runtime / f"jpserver-{process.pid}.json"
+        until(lambda: info.exists() or process.poll() is not None, "the Jupyter server's file")
+        assert process.poll() is None, log.read_text()
+        server = Server(json.loads(info.read_text())["url"] + "ollama", process, log, token)
+        started.append(server)
+        until(lambda: _answers(server), "the extension")
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+def _answers(server: Server) -> bool:
+    try:
+        with server.client() as client:
+            return client.get("/api/version").is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def jupyter_server(start_jupyter: Callable[..., Server]) -> Server:
+    """A Jupyter server with the extension, below the prefix /base."""
+    return start_jupyter()

@@ -1,0 +1,136 @@
+"""A real kernel whose cells are run and watched, as a front end would."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import KernelManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEADLINE_S = 60.0
+
+
+@dataclass
+class Run:
+    """What one cell did: its messages, read as a saved notebook would."""
+
+    status: str = ""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def contents(self, kind: str) -> list[dict[str, Any]]:
+        return [message["content"] for message in self.messages if message["msg_type"] == kind]
+
+    @property
+    def first_displays(self) -> list[dict[str, Any]]:
+        return [content["data"] for content in self.contents("display_data")]
+
+    @property
+    def updates(self) -> list[dict[str, Any]]:
+        return [content["data"] for content in self.contents("update_display_data")]
+
+    @property
+    def saved(self) -> list[dict[str, Any]]:
+        """The displayed outputs as they are saved: updates take the place of the first."""
+        kept: dict[str, dict[str, Any]] = {}
+        for place, message in enumerate(self.messages):
+            if message["msg_type"] in ("display_data", "update_display_data", "execute_result"):
+                content = message["content"]
+                kept[content.get("transient", {}).get("display_id", str(place))] = content["data"]
+        return list(kept.values())
+
+    @property
+    def text(self) -> str:
+        """The plain text of the only output."""
+        (data,) = self.saved
+        return str(data["text/plain"])
+
+    @property
+    def result(self) -> str:
+        (content,) = self.contents("execute_result")
+        return str(content["data"]["text/plain"])
+
+    @property
+    def stdout(self) -> str:
+        return "".join(
+            content["text"] for content in self.contents("stream") if content["name"] == "stdout"
+        )
+
+    @property
+    def error(self) -> dict[str, Any]:
+        (content,) = self.contents("error")
+        return content
+
+
+class Cells:
+    """A kernel with `ollama_nb` loaded."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.manager = KernelManager()
+        self.manager.start_kernel(env=env)
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=DEADLINE_S)
+        self.run("%load_ext ollama_nb")
+
+    def run(
+        self,
+        code: str,
+        *,
+        watched: bool = False,
+        on_message: Callable[[dict[str, Any]], object] | None = None,
+        cell_id: str | None = None,
+    ) -> Run:
+        """Run a cell; `watched` asks for it as JupyterLab does, else as nbclient does."""
+        run = Run()
+        begin = time.monotonic()
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        content |= {"allow_stdin": watched, "stop_on_error": True}
+        metadata = {"cellId": cell_id} if cell_id else {}
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        identity = message["header"]["msg_id"]
+        for seen in self._until_idle(identity):
+            run.messages.append(seen)
+            if on_message is not None:
+                on_message(seen)
+        run.status = self._reply(identity)["content"]["status"]
+        run.seconds = time.monotonic() - begin
+        return run
+
+    def _until_idle(self, identity: str) -> Any:
+        while True:
+            message = self.client.get_iopub_msg(timeout=DEADLINE_S)
+            if message["parent_header"].get("msg_id") != identity:
+                continue
+            yield message
+            if message["content"].get("execution_state") == "idle":
+                return
+
+    def _reply(self, identity: str) -> dict[str, Any]:
+        while True:
+            reply = self.client.get_shell_msg(timeout=DEADLINE_S)
+            if reply["parent_header"].get("msg_id") == identity:
+                return dict(reply)
+
+    def interrupt(self) -> None:
+        self.manager.interrupt_kernel()
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+
+def eventually(condition: Callable[[], Any], what: str, deadline_s: float = 20.0) -> Any:
+    """Poll until the condition holds and return its value."""
+    until = time.monotonic() + deadline_s
+    while time.monotonic() < until:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {deadline_s} s: {what}")

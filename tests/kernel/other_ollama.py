@@ -1,0 +1,131 @@
+"""A server that is compatible with Ollama but not ours, and tells as little as it may.
+
+It answers with the words of the prompt, one a message, and reports no durations. A prompt that
+holds `slowly` takes 0.1 s a word, `hang` never answers, `break` ends in an error line and
+`vanish` cuts the connection in mid-answer.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class OtherOllama(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, token: str | None = None, prefix: str = "", port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.token = token
+        self.prefix = prefix
+        self.models = ["other:latest"]
+        self.loaded: list[str] = []
+        self.warning = ""
+        self.requests: list[dict[str, Any]] = []
+        self.left_early = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}{prefix}"
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: OtherOllama
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        routes = {
+            "/api/version": {"version": "0.0-other"},
+            "/api/tags": {"models": [{"name": name} for name in self.server.models]},
+            "/api/ps": {"models": [{"name": name} for name in self.server.loaded]},
+        }
+        path = self.path.removeprefix(self.server.prefix)
+        if self._is_refused():
+            self._send(403, {"error": "no valid token"})
+        elif not self.path.startswith(self.server.prefix) or path not in routes:
+            self._send(404, {"error": "404 page not found"})
+        else:
+            self._send(200, routes[path])
+
+    def _is_refused(self) -> bool:
+        token = self.server.token
+        return token is not None and self.headers.get("Authorization") != f"Bearer {token}"
+
+    def _send(self, status: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append(body)
+        verb = self.path.rpartition("/")[2]
+        if self._is_refused():
+            self._send(403, {"error": "no valid token"})
+        elif body["model"] not in (*self.server.models, "other"):
+            self._send(404, {"error": f"model '{body['model']}' not found"})
+        elif verb == "embed":
+            vectors = [[float(len(text)), 1.0, 0.5] for text in body["input"]]
+            self._send(200, {"model": body["model"], "embeddings": vectors})
+        else:
+            self._stream(verb, body)
+
+    def _stream(self, verb: str, body: dict[str, Any]) -> None:
+        prompt = body["prompt"] if verb == "generate" else body["messages"][-1]["content"]
+        try:
+            self._wait_while_hanging(prompt)
+            self._begin_stream()
+            self._write_words(verb, body["model"], prompt)
+        except OSError:
+            self.server.left_early.set()
+            self.close_connection = True
+
+    def _wait_while_hanging(self, prompt: str) -> None:
+        self.connection.settimeout(10)
+        if "hang" in prompt and not self.connection.recv(1):
+            raise ConnectionResetError
+
+    def _begin_stream(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-ndjson")
+        if self.server.warning:
+            self.send_header("X-Ollama-Nb-Warnings", self.server.warning)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def _write_words(self, verb: str, model: str, prompt: str) -> None:
+        if "nonsense" in prompt:
+            self._line({"response": 5})
+        for word in prompt.split():
+            if word == "vanish":
+                raise ConnectionAbortedError
+            self._line(self._part(verb, model, word + " "))
+            time.sleep(0.1 if "slowly" in prompt else 0)
+        if "break" in prompt:
+            self._line({"error": "the model worker was killed"})
+        else:
+            self._line({**self._part(verb, model, ""), "done": True})
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _part(self, verb: str, model: str, text: str) -> dict[str, Any]:
+        said = {"role": "assistant", "content": text}
+        return {"model": model, "done": False} | (
+            {"message": said} if verb == "chat" else {"response": text}
+        )
+
+    def _line(self, message: object) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ollama_nb
+
+# What a kernel must not pay for before it uses it.
+HEAVY = ["pandas", "numpy", "ollama", "httpx", "ipywidgets", "matplotlib", "pydantic", "filelock"]
+ENGINE = ["llama_cpp", "tornado.web", "zmq", "ollama_nb_server"]
+
+
+def _run(code: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+def test_importing_the_package_brings_nothing_heavy():
+    loaded = json.loads(_run("import ollama_nb, sys, json; print(json.dumps(list(sys.modules)))"))
+
+    assert [name for name in [*HEAVY, *ENGINE, "IPython", "asyncio"] if name in loaded] == []
+
+
+def test_loading_the_extension_brings_nothing_heavy():
+    code = (
+        "import json, sys\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "shell = InteractiveShell.instance()\n"
+        "before = set(sys.modules)\n"
+        "shell.run_line_magic('load_ext', 'ollama_nb')\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+
+    brought = json.loads(_run(code).splitlines()[-1])
+
+    assert [name for name in [*HEAVY, *ENGINE] if name in brought] == []
+
+
+def test_the_import_takes_less_than_a_third_of_a_second():
+    code = "import time; t = time.perf_counter(); import ollama_nb; print(time.perf_counter() - t)"
+
+    assert min(float(_run(code)) for _ in range(3)) < 0.3
+
+
+def test_the_public_surface_is_this():
+    assert ollama_nb.__all__ == [
+        "Chat",
+        "Connection",
+        "Conversation",
+        "Generation",
+        "Interrupted",
+        "OllamaNbError",
+        "__version__",
+        "chat",
+        "connect",
+        "embed",
+        "generate",
+        "load_ipython_extension",
+        "models",
+        "running",
+        "settings",
+        "stats",
+    ]
+
+
+@pytest.mark.parametrize("name", ollama_nb.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(ollama_nb, name) is not None
+    assert name in dir(ollama_nb)
+
+
+def test_using_the_package_does_not_hide_a_function_behind_a_module():
+    code = (
+        "import ollama_nb\n"
+        "for name in ollama_nb.__all__: getattr(ollama_nb, name)\n"
+        "print([n for n in ollama_nb.__all__ if type(getattr(ollama_nb, n)).__name__ == 'module'])"
+    )
+
+    assert _run(code).strip() == "[]"
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = ollama_nb.nonsense
