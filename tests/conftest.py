@@ -15,7 +15,6 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-
 from ollama_nb_server.library.bundled import DEMO
 
 START_S, STOP_S = 40.0, 15.0

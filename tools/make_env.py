@@ -152,12 +152,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / ".venv")
     environment = Environment(parser.parse_args().folder.absolute())
     if sys.version_info < MIN_PYTHON:
-        sys.exit(f"Python {'.'.join(map(str, MIN_PYTHON))} or newer is needed, this is {sys.version}")
+        sys.exit(
+            f"Python {'.'.join(map(str, MIN_PYTHON))} or newer is needed, this is {sys.version}"
+        )
     if environment.up_to_date:
         return
     there = environment.python.exists() and environment.has_engine()
     if (missing := missing_programs()) and not there:
-        sys.exit(f"missing: {', '.join(missing)}. Install with: apt-get install {' '.join(missing)}")
+        sys.exit(
+            f"missing: {', '.join(missing)}. Install with: apt-get install {' '.join(missing)}"
+        )
     environment.create()
     own_build = not environment.has_engine()
     if own_build:

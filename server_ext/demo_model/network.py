@@ -61,9 +61,15 @@ class Layer(nn.Module):
         width, kv = shape.width, shape.kv_heads * shape.head_width
         self.shape = shape
         self.attn_norm, self.ffn_norm = Norm(shape), Norm(shape)
-        self.attn_q, self.attn_output = nn.Linear(width, width, False), nn.Linear(width, width, False)
+        self.attn_q, self.attn_output = (
+            nn.Linear(width, width, False),
+            nn.Linear(width, width, False),
+        )
         self.attn_k, self.attn_v = nn.Linear(width, kv, False), nn.Linear(width, kv, False)
-        self.ffn_gate, self.ffn_up = nn.Linear(width, shape.hidden, False), nn.Linear(width, shape.hidden, False)
+        self.ffn_gate, self.ffn_up = (
+            nn.Linear(width, shape.hidden, False),
+            nn.Linear(width, shape.hidden, False),
+        )
         self.ffn_down = nn.Linear(shape.hidden, width, False)
 
     def forward(self, x: Tensor, by: Tensor) -> Tensor:
@@ -73,7 +79,10 @@ class Layer(nn.Module):
 
     def attend(self, x: Tensor, by: Tensor) -> Tensor:
         batch, length, width = x.shape
-        q, k, v = (p(x).view(batch, length, -1, self.shape.head_width).transpose(1, 2) for p in (self.attn_q, self.attn_k, self.attn_v))
+        q, k, v = (
+            p(x).view(batch, length, -1, self.shape.head_width).transpose(1, 2)
+            for p in (self.attn_q, self.attn_k, self.attn_v)
+        )
         share = self.shape.heads // self.shape.kv_heads
         k, v = rotated(k, by).repeat_interleave(share, 1), v.repeat_interleave(share, 1)
         out = F.scaled_dot_product_attention(rotated(q, by), k, v, is_causal=True)
@@ -94,7 +103,12 @@ class Network(nn.Module):
 
     def _start(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02 if isinstance(module, nn.Embedding) else module.weight.shape[1] ** -0.5 * 0.7)
+            nn.init.normal_(
+                module.weight,
+                std=0.02
+                if isinstance(module, nn.Embedding)
+                else module.weight.shape[1] ** -0.5 * 0.7,
+            )
 
     def forward(self, tokens: Tensor) -> Tensor:
         x = self.token_embd(tokens)

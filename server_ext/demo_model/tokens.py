@@ -60,5 +60,9 @@ def weighed(tokenizer: Tokenizer, talk: Conversation) -> tuple[list[int], list[f
         body = tokenizer.encode(f"{text}<|im_end|>").ids
         tail = tokenizer.encode("\n").ids
         ids += head + body + tail
-        weights += [QUIET] * len(head) + [1.0 if role == "assistant" else QUIET] * len(body) + [QUIET] * len(tail)
+        weights += (
+            [QUIET] * len(head)
+            + [1.0 if role == "assistant" else QUIET] * len(body)
+            + [QUIET] * len(tail)
+        )
     return ids, weights

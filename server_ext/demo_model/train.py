@@ -87,7 +87,10 @@ def train(network: Network, tokenizer: Tokenizer, minutes: float, seed: int, wor
         shown = loss.item() if steps == 1 else 0.95 * shown + 0.05 * loss.item()
         if steps % 100 == 0:
             speed = steps * TOKENS_A_STEP / (time.monotonic() - began)
-            print(f"step {steps}  {100 * progress:.1f} %  loss {shown:.3f}  {speed:,.0f} tokens/s", flush=True)
+            print(
+                f"step {steps}  {100 * progress:.1f} %  loss {shown:.3f}  {speed:,.0f} tokens/s",
+                flush=True,
+            )
         if time.monotonic() - saved > 120:
             saved = time.monotonic()
             torch.save(network.state_dict(), work / "checkpoint.pt")
@@ -100,7 +103,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="wall clock for the training")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="the GGUF file to write")
-    parser.add_argument("--work", type=Path, default=Path("demo-model-work"), help="folder for checkpoint and vocabulary")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("demo-model-work"),
+        help="folder for checkpoint and vocabulary",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()

@@ -26,7 +26,9 @@ class OllamaNb(ExtensionApp):
     extension_url = "/ollama"
     load_other_extensions = True
 
-    models = Unicode("", help="Folder of the model store; empty: OLLAMA_MODELS, else ~/.ollama/models.").tag(config=True)
+    models = Unicode(
+        "", help="Folder of the model store; empty: OLLAMA_MODELS, else ~/.ollama/models."
+    ).tag(config=True)
 
     house: House | None = None
 
@@ -44,6 +46,7 @@ class OllamaNb(ExtensionApp):
             self.log.warning(MISSING, error)
             return
         self.house = House(self._settings())
+        assert self.serverapp is not None
         base = self.serverapp.web_app.settings["base_url"].rstrip("/")
         # base_url is put in front by Jupyter; redirects need the whole prefix.
         self.handlers.extend(
@@ -62,7 +65,11 @@ class OllamaNb(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Tell the kernels where we are; what a Hub or a user has set stays."""
-        if self.house is None or os.environ.get("OLLAMA_HOST") or os.environ.get("JUPYTER_OLLAMA_URL"):
+        if (
+            self.house is None
+            or os.environ.get("OLLAMA_HOST")
+            or os.environ.get("JUPYTER_OLLAMA_URL")
+        ):
             return
         os.environ["JUPYTER_OLLAMA_URL"] = serverapp.connection_url.rstrip("/") + "/ollama"
         os.environ["JUPYTER_OLLAMA_TOKEN"] = self.settings["ollama_nb_secret"]

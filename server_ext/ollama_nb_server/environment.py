@@ -13,12 +13,21 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
-UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+UNITS_S = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an administrator has set. Times in seconds, `inf` means without end; 0 means automatic."""
+    """What an administrator has set. Times in seconds, `inf` is without end, 0 is automatic."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT

@@ -45,16 +45,28 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         "OLLAMA_LOAD_TIMEOUT, OLLAMA_NB_TOKEN (the secret that every request must carry).",
     )
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=settings.port, help="port; 0 takes a free one (%(default)s)")
-    parser.add_argument("--models", type=Path, default=settings.models, help="the model store (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=settings.port, help="port; 0 takes a free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--models", type=Path, default=settings.models, help="the model store (%(default)s)"
+    )
     parser.add_argument(
         "--allow-anyone",
         action="store_true",
         help="answer everybody who reaches an address that is not loopback, without a token",
     )
     parser.add_argument("--runtime-file", type=Path, help="write address and secret there (0600)")
-    parser.add_argument("--idle-timeout", type=float, default=0.0, metavar="SECONDS", help="end after so long without a request")
-    parser.add_argument("--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    parser.add_argument(
+        "--idle-timeout",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="end after so long without a request",
+    )
+    parser.add_argument(
+        "--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
     return parser
 
 
@@ -69,7 +81,7 @@ class Standalone:
         self._stop = asyncio.Event()
         policy = Policy(is_loopback(settings.host), settings.origins, settings.token)
         self._app = web.Application(
-            handlers(self._counted(), "", self.house.rooms),  # type: ignore[arg-type]
+            handlers(self._counted(), "", self.house.rooms),
             policy=policy,
             log_function=_log_request,
         )
@@ -131,8 +143,15 @@ class Standalone:
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-        facts = {"url": url, "token": self.settings.token, "pid": os.getpid(), "version": OLLAMA_VERSION}
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        facts = {
+            "url": url,
+            "token": self.settings.token,
+            "pid": os.getpid(),
+            "version": OLLAMA_VERSION,
+        }
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+        ) as file:
             json.dump(facts, file)
         temporary.replace(path)
 
@@ -153,7 +172,14 @@ def _log_request(handler: web.RequestHandler) -> None:
     """One line a request; never its query, which may hold a secret."""
     request = handler.request
     level = logging.WARNING if handler.get_status() >= 500 else logging.INFO
-    log.log(level, "%d %s %s %.1f ms", handler.get_status(), request.method, request.path, 1000 * request.request_time())
+    log.log(
+        level,
+        "%d %s %s %.1f ms",
+        handler.get_status(),
+        request.method,
+        request.path,
+        1000 * request.request_time(),
+    )
 
 
 def refusal(settings: Settings, *, allow_anyone: bool) -> str:
@@ -170,11 +196,13 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
     """Run the server; the exit status."""
     settings = Settings.from_environ(environ)
     options = arguments(settings).parse_args(argv)
-    logging.basicConfig(level=options.log_level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=options.log_level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
+    )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     settings = replace(settings, host=options.host, port=options.port, models=options.models)
     if reason := refusal(settings, allow_anyone=options.allow_anyone):
-        print(f"ollama-nb serve: {reason}", file=sys.stderr)
+        sys.stderr.write(f"ollama-nb serve: {reason}\n")
         return 1
 
     async def main() -> None:
@@ -183,6 +211,7 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
     try:
         asyncio.run(main())
     except OSError as error:
-        print(f"ollama-nb serve: cannot listen on {settings.host}:{settings.port}: {error}", file=sys.stderr)
+        place = f"{settings.host}:{settings.port}"
+        sys.stderr.write(f"ollama-nb serve: cannot listen on {place}: {error}\n")
         return 1
     return 0

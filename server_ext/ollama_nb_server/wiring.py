@@ -1,4 +1,4 @@
-"""Opens the rooms for both apps, once, when the first request needs them; closes them in reverse."""
+"""Opens the rooms for both apps when the first request needs them; closes them in reverse."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-
 from ollama_nb_server.prompts import jinja
 from ollama_nb_server.prompts.errors import TemplateFailed
 
@@ -18,8 +17,11 @@ from ollama_nb_server.prompts.errors import TemplateFailed
         ("{{ data | tojson(indent=1) }}", '{\n "b": "é<",\n "a": [\n  1,\n  null\n ]\n}'),
         ("{{ strftime_now('%Y') }}", "2026"),
         ("{% generation %}kept{% endgeneration %}", "kept"),
-        ("{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endfor %}", "13"),
-        ("{% set ns = namespace(n=0) %}{% for i in [1, 2] %}{% set ns.n = i %}{% endfor %}{{ ns.n }}", "2"),
+        (
+            "{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endfor %}",
+            "13",
+        ),
+        ("{% set n = namespace(a=0) %}{% for i in [1, 2] %}{% set n.a = i %}{% endfor %}{{ n.a }}", "2"),
     ],
 )
 def test_what_model_authors_write_renders(source: str, text: str) -> None:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import pytest
-
 from ollama_nb_server.prompts.errors import PromptCannotBeCut
 from ollama_nb_server.prompts.truncation import cut_middle
 
 PROMPT = tuple(range(10_000))
 
 
-def cut(tokens: tuple[int, ...], num_ctx: int, num_keep: int = 4, *, shift: bool = True) -> tuple[int, ...]:
+def cut(
+    tokens: tuple[int, ...], num_ctx: int, num_keep: int = 4, *, shift: bool = True
+) -> tuple[int, ...]:
     return cut_middle(tokens, num_ctx=num_ctx, num_keep=num_keep, add_bos=True, shift=shift)
 
 

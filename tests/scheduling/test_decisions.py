@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import pytest
-
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.scheduling.decisions import Decisions, Phase
 from ollama_nb_server.scheduling.errors import QueueFull

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-
 from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
 from ollama_nb_server.engine.messages import Finished, Generate, LoadSpec, Sampling
 from ollama_nb_server.scheduling.errors import ShuttingDown
@@ -30,11 +29,10 @@ def spec(demo_gguf: Path) -> LoadSpec:
 
 
 async def gone(scheduler: Scheduler) -> None:
-    async def poll() -> None:
-        while scheduler.running():
-            await asyncio.sleep(0.01)
-
-    await asyncio.wait_for(poll(), 10)
+    deadline = asyncio.get_running_loop().time() + 10
+    for _ in iter(scheduler.running, []):
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.01)
 
 
 async def say(lease: Lease, num_predict: int = 4) -> Finished:
@@ -96,9 +94,9 @@ async def test_unload_stops_the_process(scheduler: Scheduler, spec: LoadSpec) ->
 async def test_a_killed_worker_fails_its_request_and_is_replaced(
     scheduler: Scheduler, spec: LoadSpec
 ) -> None:
-    with pytest.raises(WorkerDied):
-        async with scheduler.lease(spec, label="demo") as lease:
-            os.kill(lease.worker.pid, signal.SIGKILL)
+    async with scheduler.lease(spec, label="demo") as lease:
+        os.kill(lease.worker.pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied):
             await say(lease, 200)
 
     async with scheduler.lease(spec, label="demo") as second:

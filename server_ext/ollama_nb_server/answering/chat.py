@@ -32,8 +32,8 @@ from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import Turn, candidates, with_model_turns
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import ChatRequest, ChatResponse, Message, Spoken
-from ollama_nb_server.wire.generate import DebugInfo
 from ollama_nb_server.wire.fields import check_top_logprobs
+from ollama_nb_server.wire.generate import DebugInfo
 from ollama_nb_server.wire.options import Options
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ollama_nb_server.answering.preparation import refuse_cloud
 from ollama_nb_server.answering.rooms import Rooms
-from ollama_nb_server.library.create import Progress, Recipe, create as steps
+from ollama_nb_server.library.create import Progress, Recipe
+from ollama_nb_server.library.create import create as steps
 from ollama_nb_server.library.names import ModelName, parse_ref
 from ollama_nb_server.wire.chat import Message
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
@@ -25,9 +26,7 @@ async def create(
     answer = _told(steps(rooms.store, recipe))
     if request.stream is not False:
         return answer
-    last = ProgressResponse("success")
-    async for last in answer:
-        pass
+    *_, last = [line async for line in answer]
     return last
 
 

@@ -28,8 +28,8 @@ from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import Turn, with_model_turns
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.errors import NotThereYet, RawConflict
-from ollama_nb_server.wire.generate import DebugInfo, GenerateRequest, GenerateResponse
 from ollama_nb_server.wire.fields import check_top_logprobs
+from ollama_nb_server.wire.generate import DebugInfo, GenerateRequest, GenerateResponse
 from ollama_nb_server.wire.options import Options
 
 

@@ -1,9 +1,9 @@
-"""The steps with a worker in hand: fit the prompt, run it, and count. Shared by generate and chat."""
+"""The steps with a worker in hand: fit the prompt, run it, count. For generate and chat."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -69,7 +69,7 @@ async def fitted(
 
 async def run(
     lease: Lease, prompt: str | tuple[int, ...], options: Options
-) -> AsyncIterator[Delta | Finished]:
+) -> AsyncGenerator[Delta | Finished, None]:
     """What the worker says, step by step. Closing this generator stops the worker's work."""
     worker: Worker = lease.worker
     request = Generate(

@@ -72,7 +72,9 @@ async def show(rooms: Rooms, request: ShowRequest) -> Document:
 def _shown(model: Model, request: ShowRequest) -> dict[str, Any]:
     parameters = {**model.parameters, **(request.options or {})}
     system = request.system or model.system
-    info = {k: v for k, v in model.metadata.items(arrays=bool(request.verbose)) if k not in HIDDEN_KEYS}
+    info = {
+        k: v for k, v in model.metadata.items(arrays=bool(request.verbose)) if k not in HIDDEN_KEYS
+    }
     info["general.parameter_count"] = model.metadata.parameter_count
     template = model.metadata.chat_template if model.uses_jinja else None
     optional_head = {"license": "\n".join(model.licenses)}
@@ -84,14 +86,17 @@ def _shown(model: Model, request: ShowRequest) -> dict[str, Any]:
     shown |= {"system": system} if system else {}
     shown["details"] = details(model)
     if model.messages:
-        said = [{"role": m.get("role", ""), "content": m.get("content", "")} for m in model.messages]
+        said = [
+            {"role": m.get("role", ""), "content": m.get("content", "")} for m in model.messages
+        ]
         shown["messages"] = said
     shown["model_info"] = dict(sorted(info.items()))
     if model.projectors:
         shown["projector_info"] = _projector_info(model.projectors[0])
     if model.metadata.tensors:
         shown["tensors"] = [
-            {"name": t.name, "type": t.type_name, "shape": list(t.shape)} for t in model.metadata.tensors
+            {"name": t.name, "type": t.type_name, "shape": list(t.shape)}
+            for t in model.metadata.tensors
         ]
     shown["capabilities"] = list(model.capabilities)
     shown["modified_at"] = local(model.modified_at)

@@ -31,7 +31,11 @@ def _head(message: Any, frames: list[bytes]) -> list[Any]:
     kind = type(message).__name__
     if kind == "Embedded":
         frames += message.vectors
-        return [kind, {"id": message.id, "prompt_count": message.prompt_count}, len(message.vectors)]
+        return [
+            kind,
+            {"id": message.id, "prompt_count": message.prompt_count},
+            len(message.vectors),
+        ]
     return [kind, message]  # orjson writes dataclasses itself
 
 

@@ -14,10 +14,17 @@ from ollama_nb_server.engine.errors import (
     NoRoomForInput,
 )
 from ollama_nb_server.engine.messages import Embed, Embedded
-from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, Floats, Model, embedding_context
+from ollama_nb_server.engine.native import (
+    AbortSwitch,
+    Batch,
+    Context,
+    Floats,
+    Model,
+    embedding_context,
+)
 
 MAX_TEXTS = 64  # sequences in one batch
-MIN_BATCH = 2048  # tokens in one batch, at least
+MIN_BATCH = 512  # tokens in one batch, at least; every one costs memory for a row of logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +67,29 @@ class Job:
 
 
 class Embedder:
-    """Embeds texts with one model; its context is made for the first request."""
+    """Embeds texts with one model.
+
+    Its context is made for the first request, and made larger for the first longer text: pooling
+    needs a text whole in one batch.
+    """
 
     def __init__(self, model: Model, num_ctx: int, threads: int, abort: AbortSwitch) -> None:
         self._model, self._threads, self._abort = model, threads, abort
         self._limit = min(num_ctx, model.num_ctx_train)
         self._affixes = Affixes.of(model)
         self._context: Context | None = None
-        self._batch: Batch | None = None
+        self._batch: Batch
 
     def close(self) -> None:
         """Free the context."""
         if self._context is not None:
             self._context.close()
+            self._context = None
+
+    def prove(self, lengths: tuple[int, ...]) -> None:
+        """Compute texts of these lengths, so that a processor that cannot dies here."""
+        for length in lengths:
+            self._vectors([[max(self._model.bos, 0)] * min(length, self._limit)])
 
     def begin(self, request: Embed) -> Job:
         """Cut the texts to tokens, and the tokens to the limit.
@@ -114,7 +131,7 @@ class Embedder:
 
     def _groups(self, texts: list[list[int]]) -> Iterator[list[list[int]]]:
         """Neighbouring texts that fit one batch."""
-        room = max(self._limit, MIN_BATCH)
+        room = max([MIN_BATCH, *map(len, texts)])
         group: list[list[int]] = []
         for text in texts:
             if group and (len(group) == MAX_TEXTS or sum(map(len, group)) + len(text) > room):
@@ -125,7 +142,7 @@ class Embedder:
             yield group
 
     def _vectors(self, group: list[list[int]]) -> list[bytes] | None:
-        context, batch = self._opened()
+        context, batch = self._opened(sum(map(len, group)))
         batch.fill([(seq, 0, tokens, True) for seq, tokens in enumerate(group)])
         batch.all_outputs()
         try:
@@ -135,13 +152,13 @@ class Embedder:
         finally:
             context.clear()
 
-    def _opened(self) -> tuple[Context, Batch]:
-        if self._context is None or self._batch is None:
-            room = max(self._limit, MIN_BATCH)
-            self._batch = Batch(room)
+    def _opened(self, num_tokens: int) -> tuple[Context, Batch]:
+        if self._context is None or num_tokens > self._batch.room:
+            self.close()
+            self._batch = Batch(max(MIN_BATCH, 1 << (num_tokens - 1).bit_length()))
             self._context = embedding_context(
                 self._model,
-                num_tokens=room,
+                num_tokens=self._batch.room,
                 num_seqs=MAX_TEXTS,
                 threads=self._threads,
                 abort=self._abort,

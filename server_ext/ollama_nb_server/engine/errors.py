@@ -1,4 +1,4 @@
-"""The ways in which the engine fails, each class one meaning. Raised on the parent's side of a worker.
+"""The ways in which the engine fails, each class one meaning, raised on a worker's parent's side.
 
 EngineError
 ├── LoadFailed            llama.cpp refused the model (its last log line says why)
@@ -8,6 +8,7 @@ EngineError
 ├── NoRoomForInput        the limit leaves no place for any token
 ├── EmbeddingNotFinite    a vector holds NaN or infinity
 ├── CannotGenerate        the model only embeds
+├── UnknownToken          a prompt of token ids holds one that the vocabulary does not have
 ├── UnknownMessage        the two ends of a channel do not speak the same protocol
 └── DecodeFailed          a native call returned an error while a request ran
 """
@@ -74,6 +75,14 @@ class CannotGenerate(EngineError):
 
     def __init__(self) -> None:
         super().__init__("this model only embeds texts; it cannot generate any")
+
+
+class UnknownToken(EngineError):
+    """A prompt of token ids holds one that the vocabulary does not have."""
+
+    def __init__(self, token: int, num_vocab: int) -> None:
+        super().__init__(f"token {token} is not in the vocabulary (0 to {num_vocab - 1})")
+        self.token, self.num_vocab = token, num_vocab
 
 
 class UnknownMessage(EngineError):

@@ -39,7 +39,9 @@ class Inbox:
             await self._news()
         if self._texts:
             texts, self._texts = self._texts, []
-            return texts[0] if len(texts) == 1 else Delta(texts[0].id, "".join(t.text for t in texts))
+            return (
+                texts[0] if len(texts) == 1 else Delta(texts[0].id, "".join(t.text for t in texts))
+            )
         if self._error is not None:
             raise self._error
         return self._last

@@ -7,12 +7,13 @@ switch from the reading thread (see `worker`), so that a long computation ends a
 from __future__ import annotations
 
 import queue
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ollama_nb_server.engine.embedding import Job
-from ollama_nb_server.engine.errors import CannotGenerate, EngineError, PromptTooLong
+from ollama_nb_server.engine.errors import CannotGenerate, EngineError, PromptTooLong, UnknownToken
 from ollama_nb_server.engine.memory import Slots
 from ollama_nb_server.engine.messages import (
     Cancel,
@@ -27,7 +28,7 @@ from ollama_nb_server.engine.messages import (
 )
 from ollama_nb_server.engine.native import AbortSwitch, Sampler
 from ollama_nb_server.engine.policy import plan
-from ollama_nb_server.engine.running import Engine
+from ollama_nb_server.engine.running import MIN_CTX, Engine
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.text import TextStream
 
@@ -35,7 +36,7 @@ MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 
 
 
 class Busy:
-    """Which requests the running computation serves; read by the thread that takes cancellations."""
+    """Which requests the running computation serves; read by the thread of cancellations."""
 
     def __init__(self, abort: AbortSwitch) -> None:
         self._abort, self.ids = abort, frozenset[int]()
@@ -46,9 +47,13 @@ class Busy:
             self._abort.set()
 
     def serve(self, ids: frozenset[int]) -> None:
-        """Say whom the next computation serves; clears an abort of the one before."""
-        self.ids = ids
+        """Say whom the next computation serves; clears an abort of the one before.
+
+        Messages that came before this must be looked for after it: their cancellations found
+        nothing to stop.
+        """
         self._abort.clear()
+        self.ids = ids
 
 
 class Loop:
@@ -61,7 +66,6 @@ class Loop:
         self._slots = Slots(engine.num_parallel)
         self._waiting: deque[Sequence] = deque()
         self._embeds: deque[Job] = deque()
-
 
     def run(self) -> None:
         """Work for ever."""
@@ -106,15 +110,14 @@ class Loop:
                 self._cancel(id)
 
     def _start(self, request: Generate) -> None:
-        context = self._engine.context
-        if context is None:
+        if self._engine.context is None:
             raise CannotGenerate
-        num_ctx = min(request.num_ctx or context.num_ctx, context.num_ctx)
+        most_ctx = self._engine.num_ctx
+        num_ctx = min(max(request.num_ctx, MIN_CTX) if request.num_ctx else most_ctx, most_ctx)
         tokens = self._prompt_tokens(request.prompt)
         if len(tokens) >= num_ctx:
             raise PromptTooLong(len(tokens), num_ctx)
-        most = MAX_PREDICT_CONTEXTS * num_ctx
-        wanted = request.num_predict
+        most, wanted = MAX_PREDICT_CONTEXTS * num_ctx, request.num_predict
         sampler = Sampler(self._engine.model, request.sampling, num_ctx)
         sampler.accept(tokens)
         self._waiting.append(
@@ -131,9 +134,12 @@ class Loop:
 
     def _prompt_tokens(self, prompt: str | tuple[int, ...]) -> list[int]:
         model = self._engine.model
-        tokens = (
-            model.tokenize(prompt, add_special=True) if isinstance(prompt, str) else list(prompt)
-        )
+        if isinstance(prompt, str):
+            tokens = model.tokenize(prompt, add_special=True)
+        else:
+            tokens = list(prompt)
+            for token in (t for t in tokens if not 0 <= t < model.num_vocab):
+                raise UnknownToken(token, model.num_vocab)
         return tokens or [max(model.bos, 0)]  # something must be decoded
 
     def _cancel(self, request: int) -> None:
@@ -148,7 +154,9 @@ class Loop:
 
     def _admit(self) -> None:
         while self._waiting and self._slots.free:
-            self._slots.admit(self._waiting.popleft())
+            sequence = self._waiting.popleft()
+            sequence.began_ns = time.perf_counter_ns()
+            self._slots.admit(sequence)
         for move in self._slots.close_holes():
             assert self._engine.context is not None
             self._engine.context.move(move.source, move.target)
@@ -159,7 +167,7 @@ class Loop:
             return
         by_id = {item.sequence.id: item.sequence for item in items}
         self._busy.serve(frozenset(by_id))
-        events = self._engine.stepper.run(items)
+        events = self._engine.stepper.run(items) if self._inbox.empty() else None
         self._busy.ids = frozenset()
         if not events:
             return
@@ -175,7 +183,7 @@ class Loop:
         job = self._embeds[0]
         self._busy.serve(frozenset({job.id}))
         try:
-            if self._engine.embedder.step(job):
+            if self._inbox.empty() and self._engine.embedder.step(job):
                 self._send(self._embeds.popleft().answer())
         except EngineError as error:
             self._embeds.popleft()
@@ -192,5 +200,3 @@ class Loop:
 def failure(request: int, error: EngineError) -> Failed:
     """An error as a message: its class and what it is made of."""
     return Failed(request, type(error).__name__, tuple(vars(error).values()))
-
-

@@ -16,8 +16,7 @@ class LoadSpec:
     """What decides a worker: two requests with equal specs can share one.
 
     `num_ctx` is per slot. `num_parallel` 0 means: as many slots as fit a quarter of free memory, at
-    most 16. `num_thread` 0 means: chosen for the model's size. `num_gpu` -1 means: llama.cpp decides.
-    `shift` lets a slot discard its oldest half when it is full.
+    most 16. `num_thread` 0 means: chosen for the model's size. `num_gpu` -1: llama.cpp decides.
     """
 
     model_path: str
@@ -55,7 +54,7 @@ class Sampling:
 class Generate:
     """Continue a prompt. A `str` is tokenised with special tokens parsed and BOS added once.
 
-    Token ids are taken as they are. `num_predict` < 0 means: until a stop or the end of the context.
+    Token ids are taken as they are. `num_predict` < 0: until a stop or the end of the context.
     `num_ctx` is the request's own limit (0: the slot's).
     """
 
@@ -169,7 +168,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request failed; `error` names a class of engine/errors.py, `args` are what it is made of."""
+    """A request failed; `error` names a class of engine/errors.py, `args` is what it is made of."""
 
     id: int
     error: str

@@ -12,12 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from types import TracebackType
+from typing import ClassVar
 
 import llama_cpp as ll
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import Self
 
 from ollama_nb_server.engine.errors import DecodeFailed, LoadFailed
 from ollama_nb_server.engine.messages import LoadSpec, Sampling
@@ -38,30 +37,17 @@ Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
 
 
-class Native:
-    """Owner of a pointer; leaving its `with` block, or `close`, frees it once."""
-
-    def close(self) -> None:
-        """Free what this holds."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
 class NativeLog:
-    """llama.cpp's log: its lines (but debugging ones) to stderr, the last errors kept for messages."""
+    """llama.cpp's log: lines (not those for debugging) to stderr, the last errors kept."""
+
+    _kept: ClassVar[list[object]] = []  # callbacks that llama.cpp may still call
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self._level = 0
-        self._callback = ll.llama_log_callback(self._line)
-        ll.llama_log_set(self._callback, ctypes.c_void_p(0))
+        callback = ll.llama_log_callback(self._line)
+        self._kept.append(callback)
+        ll.llama_log_set(callback, ctypes.c_void_p(0))
 
     def _line(self, level: int, text: bytes, _: object) -> None:
         self._level = self._level if level == LOG_CONT else level
@@ -96,12 +82,17 @@ class AbortSwitch:
         """Stop the computation that runs, or the next one."""
         self._buffer[0] = b"\x01"
 
+    @property
+    def is_set(self) -> bool:
+        """Whether computations are to stop."""
+        return self._buffer.raw[0] != 0
+
     def clear(self) -> None:
         """Let computations run."""
         self._buffer[0] = b"\x00"
 
 
-class Model(Native):
+class Model:
     """The weights and the vocabulary of one GGUF file.
 
     Raises
@@ -156,7 +147,7 @@ class Model(Native):
 
     @cached_property
     def pooling(self) -> str | None:
-        """`<arch>.pooling_type` of the metadata; a model that has it embeds and does nothing else."""
+        """`<arch>.pooling_type` of the metadata; a model that has it only embeds."""
         return self._of_architecture("pooling_type")
 
     @cached_property
@@ -239,9 +230,7 @@ class Model(Native):
         room = len(data) + 16
         for _ in range(2):
             tokens = (ll.llama_token * room)()
-            count = ll.llama_tokenize(
-                self.vocab, data, len(data), tokens, room, add_special, True
-            )
+            count = ll.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, True)
             if count >= 0:
                 break
             room = -count
@@ -263,7 +252,7 @@ class Model(Native):
         raise DecodeFailed("llama_token_to_piece", count)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, special tokens included; ids outside the vocabulary are left out."""
+        """The text of token ids, special tokens included; unknown ids are left out."""
         known = (t for t in tokens if 0 <= t < self.num_vocab)
         return b"".join(self.piece(t, special=True) for t in known).decode("utf-8", "replace")
 
@@ -315,7 +304,7 @@ class Batch:
         self.logits[: self.struct.n_tokens] = 1
 
 
-class Context(Native):
+class Context:
     """One llama_context: memory for sequences, and the decoding of batches."""
 
     def __init__(self, model: Model, params: ll.llama_context_params, abort: AbortSwitch) -> None:
@@ -380,8 +369,19 @@ class Context(Native):
         return np.ctypeslib.as_array(pointer, (self.model.num_embd,)).copy()
 
 
+def max_sequences() -> int:
+    """Sequences that one context can hold at most (LLAMA_MAX_SEQ)."""
+    return int(ll.llama_max_parallel_sequences())
+
+
 def generation_context(
-    model: Model, *, num_ctx: int, num_parallel: int, num_batch: int, threads: int, abort: AbortSwitch
+    model: Model,
+    *,
+    num_ctx: int,
+    num_parallel: int,
+    num_batch: int,
+    threads: int,
+    abort: AbortSwitch,
 ) -> Context:
     """A context with one stream per sequence; flash attention off, as design.md measured."""
     params = ll.llama_context_default_params()
@@ -397,7 +397,7 @@ def generation_context(
 def embedding_context(
     model: Model, *, num_tokens: int, num_seqs: int, threads: int, abort: AbortSwitch
 ) -> Context:
-    """A context that pools: as its GGUF says, else the mean; all texts of a batch share its room."""
+    """A context that pools: as its GGUF says, else the mean; a batch's texts share its room."""
     params = ll.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = num_tokens
     params.n_seq_max = num_seqs
@@ -409,7 +409,7 @@ def embedding_context(
     return Context(model, params, abort)
 
 
-class Sampler(Native):
+class Sampler:
     """One request's chain, in the order of reference/ollama-models.md 9.2."""
 
     def __init__(self, model: Model, wish: Sampling, num_ctx: int) -> None:
@@ -444,7 +444,11 @@ def _links(model: Model, wish: Sampling, num_ctx: int) -> list[Callable[[], obje
     if wish.temperature <= 0:
         return [*links, ll.llama_sampler_init_greedy]
     if wish.mirostat in (1, 2):
-        return [*links, lambda: ll.llama_sampler_init_temp(wish.temperature), _mirostat(model, wish)]
+        return [
+            *links,
+            lambda: ll.llama_sampler_init_temp(wish.temperature),
+            _mirostat(model, wish),
+        ]
     return [*links, *_filters(wish)]
 
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import signal
-import subprocess
-import sys
-import threading
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
@@ -23,7 +19,8 @@ import zmq
 import zmq.asyncio
 
 from ollama_nb_server.engine.channel import decode, encode
-from ollama_nb_server.engine.errors import LoadFailed, WorkerDied, revived
+from ollama_nb_server.engine.child import Child
+from ollama_nb_server.engine.errors import LoadFailed, UnknownMessage, WorkerDied, revived
 from ollama_nb_server.engine.inbox import Inbox
 from ollama_nb_server.engine.messages import (
     Cancel,
@@ -42,9 +39,10 @@ from ollama_nb_server.engine.messages import (
 )
 
 log = logging.getLogger(__name__)
-native_log = logging.getLogger("ollama_nb_server.engine.llama_cpp")
 
+LOADING = 0  # the id in a message about the load itself
 STOP_GRACE_S = 2.0
+LAST_WORDS_S = 5.0
 RETRY_SIGNALS = frozenset(getattr(signal, name, None) for name in ("SIGILL", "SIGSEGV", "SIGBUS"))
 Answer = TypeVar("Answer")
 
@@ -57,10 +55,10 @@ class Worker:
         self.info: Loaded
         self._ids = itertools.count(1)
         self._inboxes: dict[int, Inbox] = {}
-        self._last_lines: deque[str] = deque(maxlen=20)
         self._loop = asyncio.get_running_loop()
         self._death: asyncio.Future[WorkerDied] = self._loop.create_future()
         self._ready: asyncio.Future[Loaded] = self._loop.create_future()
+        self._ready.add_done_callback(lambda ready: ready.exception())  # nobody may be waiting
         self._stopping = False
         self._open()
         self._reader = self._loop.create_task(self._read())
@@ -154,11 +152,11 @@ class Worker:
         """End the process and wait until it is gone. May be called again."""
         self._stopping = True
         if self.alive:
-            self._process.terminate()
+            self._child.terminate()
             try:
                 await asyncio.wait_for(self.wait_dead(), STOP_GRACE_S)
             except asyncio.TimeoutError:
-                self._process.kill()
+                self._child.kill()
                 await self.wait_dead()
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
@@ -185,7 +183,7 @@ class Worker:
             self._tell(Cancel(request))
 
     def _tell(self, message: Any) -> None:
-        self._orders.send_multipart(encode(message), copy=False)
+        self._orders.send_multipart(encode(message))  # queues what cannot be sent yet
 
     # --- the process ------------------------------------------------------------------------------
 
@@ -193,17 +191,9 @@ class Worker:
         """Bind two sockets, start the process and hand it their ports and keys."""
         public, secret = zmq.curve_keypair()
         own_public, own_secret = zmq.curve_keypair()
-        context = zmq.Context.instance()
-        self._orders, order_port = self._bound(context.socket(zmq.PUSH), secret)
-        self._answers, answer_port = self._bound(zmq.asyncio.Context(context).socket(zmq.PULL), secret)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "ollama_nb_server.engine.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
-        )
-        self.pid = self._process.pid
+        context = zmq.asyncio.Context(zmq.Context.instance())
+        self._orders, order_port = _bound(context.socket(zmq.PUSH), secret)
+        self._answers, answer_port = _bound(context.socket(zmq.PULL), secret)
         order = {
             "spec": asdict(self.spec),
             "server_key": public.decode(),
@@ -212,59 +202,35 @@ class Worker:
             "order_port": order_port,
             "answer_port": answer_port,
         }
-        threading.Thread(target=self._attend, args=(order,), daemon=True).start()
+        self._child = Child(orjson.dumps(order), self._hear_of_death)
+        self.pid = self._child.pid
 
-    @staticmethod
-    def _bound(socket: Any, secret: bytes) -> tuple[Any, int]:
-        socket.curve_server, socket.curve_secretkey = True, secret
-        socket.setsockopt(zmq.SNDHWM, 0)
-        socket.setsockopt(zmq.RCVHWM, 0)
-        socket.setsockopt(zmq.LINGER, 0)
-        return socket, socket.bind_to_random_port("tcp://127.0.0.1")
-
-    def _attend(self, order: dict[str, Any]) -> None:
-        """A thread per process: hand over the order, pass its log on, see it die."""
-        assert self._process.stdin is not None
-        assert self._process.stderr is not None
-        try:
-            self._process.stdin.write(orjson.dumps(order) + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            log.debug("worker %d was gone before it had its orders", self.pid)
-        for line in self._process.stderr:
-            text = line.decode("utf-8", "replace").rstrip()
-            self._last_lines.append(text)
-            native_log.debug("%s", text)
-        code = self._process.wait()
-        self._process.stderr.close()
-        self._loop.call_soon_threadsafe(self._died, code)
+    def _hear_of_death(self, code: int) -> None:
+        with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._died, code)
 
     def _died(self, code: int) -> None:
         death = WorkerDied(
-            self._cause(code), loading=not self._ready.done(), signal=-code if code < 0 else None
+            "it was told to stop" if self._stopping else self._child.cause(code),
+            loading=not self._ready.done(),
+            signal=-code if code < 0 else None,
         )
+        if not self._stopping:
+            log.warning("%s: worker %d: %s", self.spec.model_path, self.pid, death.cause)
         self._death.set_result(death)
-        if not self._ready.done():
-            self._loop.call_later(0.2, self._unready, death)  # its last message may be on the way
         for inbox in self._inboxes.values():
             inbox.fail(death)
         self._orders.close()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._ready.done():
+            self._reader.cancel()
+        elif code == 0 and not self._stopping:  # it has said why it left: that is on its way
+            self._loop.call_later(LAST_WORDS_S, self._unready, death)
+        else:
+            self._unready(death)
 
     def _unready(self, death: WorkerDied) -> None:
         if not self._ready.done():
             self._ready.set_exception(death)
-
-    def _cause(self, code: int) -> str:
-        if self._stopping:
-            return "it was told to stop"
-        if code >= 0:
-            said = next((line for line in reversed(self._last_lines) if line.strip()), "")
-            return f"it exited with code {code}" + (f" ({said})" if said else "")
-        name = signal.Signals(-code).name
-        memory = ", perhaps because memory ran out" if name == "SIGKILL" else ""
-        return f"it was killed by {name}{memory}"
 
     async def _read(self) -> None:
         """Sort the worker's messages to those who wait for them."""
@@ -272,13 +238,16 @@ class Worker:
             while True:
                 for message in decode(await self._answers.recv_multipart()):
                     self._sort(message)
+        except UnknownMessage:
+            log.exception("%s: worker %d is not of this version", self.spec.model_path, self.pid)
+            self._child.kill()
         finally:
             self._answers.close()
 
     def _sort(self, message: Any) -> None:
         if isinstance(message, Loaded):
             self._ready.set_result(message)
-        elif isinstance(message, Failed) and message.id == 0:
+        elif isinstance(message, Failed) and message.id == LOADING:
             self._ready.set_exception(revived(message.error, message.args))
         elif (inbox := self._inboxes.get(message.id)) is None:
             return  # cancelled meanwhile
@@ -286,3 +255,12 @@ class Worker:
             inbox.fail(revived(message.error, message.args))
         else:
             inbox.put(message)
+
+
+def _bound(socket: zmq.asyncio.Socket, secret: bytes) -> tuple[zmq.asyncio.Socket, int]:
+    """A socket that only those can reach who know our public key, on a free port."""
+    socket.curve_server, socket.curve_secretkey = True, secret
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.setsockopt(zmq.RCVHWM, 0)
+    socket.setsockopt(zmq.LINGER, 0)
+    return socket, socket.bind_to_random_port("tcp://127.0.0.1")

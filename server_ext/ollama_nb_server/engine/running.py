@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import psutil
 
@@ -17,6 +17,7 @@ from ollama_nb_server.engine.native import (
     Model,
     NativeLog,
     generation_context,
+    max_sequences,
 )
 from ollama_nb_server.engine.step import Stepper
 
@@ -46,6 +47,8 @@ def threads_for(num_params: int, wanted: int) -> int:
 class Engine:
     """What a worker holds. Making one loads the model and proves that it computes.
 
+    Leaving its `with` block frees the contexts and the weights.
+
     Raises
     ------
     LoadFailed
@@ -54,21 +57,33 @@ class Engine:
 
     def __init__(self, spec: LoadSpec, log: NativeLog, abort: AbortSwitch) -> None:
         began = time.perf_counter_ns()
+        self._owned = ExitStack()
         self.model = Model(spec, log)
+        self._owned.callback(self.model.close)
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = threads_for(self.model.num_params, spec.num_thread)
         self.context: Context | None = None
-        self.num_parallel, self.num_batch = 0, spec.num_batch
-        if self.model.pooling is None:
-            self._open(spec, threads, abort)
+        self.num_parallel, self.num_batch = 0, 0
         self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
+        self._owned.callback(self.embedder.close)
+        if self.model.generates:
+            self._open(spec, threads, abort)
+        else:
+            self.embedder.prove(SELF_TEST_LENGTHS)
         self.load_ns = time.perf_counter_ns() - began
 
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._owned.close()
+
     def _open(self, spec: LoadSpec, threads: int, abort: AbortSwitch) -> None:
+        """Make the generation context and the steps over it."""
         slot_bytes = self.num_ctx * self.model.kv_bytes_per_token
         fitting = slots_that_fit(slot_bytes, psutil.virtual_memory().available)
-        self.num_parallel = spec.num_parallel or fitting
-        self.num_batch = max(spec.num_batch, self.num_parallel)
+        self.num_parallel = min(spec.num_parallel or fitting, max_sequences())
+        self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel)
         self.context = generation_context(
             self.model,
             num_ctx=self.num_ctx,
@@ -77,7 +92,7 @@ class Engine:
             threads=threads,
             abort=abort,
         )
-        self.num_ctx = min(self.num_ctx, self.context.num_ctx)
+        self._owned.callback(self.context.close)
         batch = Batch(self.num_batch)
         self.stepper = Stepper(self.model, self.context, batch)
         self._prove(self.context, batch)
@@ -103,7 +118,7 @@ class Engine:
             add_bos=model.add_bos,
             bos_text=model.token_text(model.bos),
             eos_text=model.token_text(model.eos),
-            size_bytes=model.size_bytes + kv,
+            size_bytes=model.size_bytes + kv + model.compute_bytes(self.num_batch),
             vram_bytes=0,
             load_ns=self.load_ns,
         )

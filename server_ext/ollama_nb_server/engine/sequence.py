@@ -17,7 +17,7 @@ class Chooser(Protocol):
         """Free what it holds."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sequence:
     """A request from its prompt to its last token.
 
@@ -44,8 +44,8 @@ class Sequence:
 
     @property
     def prefilling(self) -> bool:
-        """Whether some of the prompt is still to be decoded."""
-        return self.computed < self.num_prompt
+        """Whether more than one token is to be decoded: a prompt, or all after a lost memory."""
+        return self.waiting > 1
 
     @property
     def num_generated(self) -> int:

@@ -53,8 +53,10 @@ class Stepper:
         return sequence.slot, at, sequence.tokens[at : at + item.count], item.last
 
     def _roll_back(self, items: Many[Item]) -> None:
-        for item in items:
-            self._context.forget(item.sequence.slot, item.sequence.computed)
+        for sequence in (item.sequence for item in items):
+            if not self._context.forget(sequence.slot, sequence.computed):
+                self._context.forget(sequence.slot)  # a recurrent state has no yesterday
+                sequence.computed = 0
 
     def _failed(self, sequence: Sequence, error: DecodeFailed) -> Failed:
         return Failed(sequence.id, "DecodeFailed", (error.function, error.code))
@@ -66,7 +68,7 @@ class Stepper:
         assert isinstance(sequence.sampler, Sampler)
         token = sequence.sampler.sample(self._context, output)
         sequence.tokens.append(token)
-        if token in self._model.ends:
+        if self._model.is_end(token):
             return self._ended(sequence, "stop")
         text = sequence.text.feed(self._piece(token))
         shown: list[Event] = [Delta(sequence.id, text)] if text else []

@@ -1,4 +1,4 @@
-"""From a sequence's token bytes to text for a reader: whole characters, and nothing of a stop string.
+"""From a sequence's token bytes to a reader's text: whole characters, nothing of a stop string.
 
 The same text comes out however the bytes are cut.
 """

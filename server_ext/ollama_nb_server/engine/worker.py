@@ -67,21 +67,24 @@ def main() -> None:
         os.nice(NICENESS)
     context: zmq.Context[Any] = zmq.Context()
     answers = connected(context, zmq.PUSH, order, "answer_port")
-    orders = connected(context, zmq.PULL, order, "order_port")
-    log, abort = NativeLog(), AbortSwitch()
-    spec = LoadSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in order["spec"].items()})
     try:
-        engine = Engine(spec, log, abort)
+        serve(order, context, answers)
     except LoadFailed as error:
         answers.send_multipart(encode(failure(0, error)))
-        answers.close(linger=5000)
-        context.term()
-        return
-    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    busy = Busy(abort)
-    threading.Thread(target=read_orders, args=(orders, inbox, busy), daemon=True).start()
-    answers.send_multipart(encode(engine.loaded()))
-    Loop(engine, inbox, busy, lambda *messages: answers.send_multipart(encode(*messages))).run()
+    context.destroy(linger=5000)
+
+
+def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> None:
+    """Load the model and do what comes; returns only by an error."""
+    abort = AbortSwitch()
+    spec = LoadSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in order["spec"].items()})
+    with Engine(spec, NativeLog(), abort) as engine:
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        busy = Busy(abort)
+        orders = connected(context, zmq.PULL, order, "order_port")
+        threading.Thread(target=read_orders, args=(orders, inbox, busy), daemon=True).start()
+        answers.send_multipart(encode(engine.loaded()))
+        Loop(engine, inbox, busy, lambda *told: answers.send_multipart(encode(*told))).run()
 
 
 if __name__ == "__main__":

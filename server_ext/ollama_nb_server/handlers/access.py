@@ -49,7 +49,11 @@ class Open(web.RequestHandler):
             self._refused(403)
         elif origin and is_cross_origin(origin, host):
             self._check_origin(origin, policy)
-        if not self._finished and self.request.method != "OPTIONS" and not self._knows(policy.token):
+        if (
+            not self._finished
+            and self.request.method != "OPTIONS"
+            and not self._knows(policy.token)
+        ):
             self.set_header("WWW-Authenticate", "Bearer")
             self.set_status(401)
             self.set_header("Content-Type", "application/json; charset=utf-8")

@@ -1,4 +1,4 @@
-"""What every handler does: dispatch by the route, write answers and streams, turn errors into answers.
+"""What every handler does: dispatch by the route, write answers and streams, answer errors.
 
 Mixed into a class that brings authentication: `access.Open` stand-alone, `extension.Jupyter` inside
 Jupyter.
@@ -22,7 +22,11 @@ from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
 
 log = logging.getLogger(__name__)
 
-JSON, JSON_BARE, NDJSON = "application/json; charset=utf-8", "application/json", "application/x-ndjson"
+JSON, JSON_BARE, NDJSON = (
+    "application/json; charset=utf-8",
+    "application/json",
+    "application/x-ndjson",
+)
 TEXT = "text/plain"
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 
@@ -56,6 +60,7 @@ class Answering(web.RequestHandler):
     """One request: run the route's verb; a client that goes away cancels it."""
 
     route: Route
+    prefix: str
     rooms_source: Callable[[], Awaitable[Rooms]]
 
     def initialize(self, route: Route, rooms: Callable[[], Awaitable[Rooms]], **more: Any) -> None:

@@ -27,12 +27,12 @@ class Jupyter(APIHandler):
         self.prefix = prefix
         super().initialize(**more)
 
-    async def prepare(self) -> None:
-        """Let the kernels' secret in, then do what Jupyter does; refuse uploads before their body."""
+    async def prepare(self, **more: Any) -> None:
+        """Let the kernels' secret in, then do as Jupyter does; refuse uploads before their body."""
         if self._is_kernel():
             self._jupyter_current_user = self._jupyterhub_user = User("kernel")
             self._token_authenticated = True
-        await super().prepare()
+        await super().prepare(**more)
         if not self._finished and self.request.method != "OPTIONS" and self.current_user is None:
             raise web.HTTPError(403, "unauthorized: no valid token")
 

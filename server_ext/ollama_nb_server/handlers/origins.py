@@ -1,4 +1,4 @@
-"""Who may call a server without a login: Host and Origin, as Ollama checks them (reference 1.5, 1.6).
+"""Who may call a server without a login: Host and Origin, checked as Ollama does (1.5, 1.6).
 
 Functions of texts; `access` answers with them.
 """
@@ -9,12 +9,12 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
+SCHEMES, PORTS = ("http", "https"), ("", ":*")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")
-BUILT_IN = tuple(
-    pattern
-    for host in LOCAL_HOSTS
-    for pattern in (f"http://{host}", f"https://{host}", f"http://{host}:*", f"https://{host}:*")
-) + ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
+BUILT_IN = (
+    *(f"{scheme}://{host}{port}" for host in LOCAL_HOSTS for scheme in SCHEMES for port in PORTS),
+    *("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"),
+)
 LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 
 

@@ -41,9 +41,7 @@ ROUTES: tuple[Route, ...] = (
     Route("/api/user/keys/[^/]+", "user/keys", {"DELETE": verbs.no_account}),
     _post("/api/experimental/web_search", "web_search", verbs.web_search),
     _post("/api/experimental/web_fetch", "web_fetch", verbs.web_fetch),
-    _get(
-        "/api/experimental/model-recommendations", "model-recommendations", verbs.recommendations
-    ),
+    _get("/api/experimental/model-recommendations", "model-recommendations", verbs.recommendations),
     _post("/v1/chat/completions", "v1/chat/completions", verbs.compatible, "openai"),
     _post("/v1/completions", "v1/completions", verbs.compatible, "openai"),
     _post("/v1/responses", "v1/responses", verbs.compatible, "openai"),
@@ -53,13 +51,15 @@ ROUTES: tuple[Route, ...] = (
     _post("/v1/audio/transcriptions", "v1/audio/transcriptions", verbs.compatible, "openai"),
     _post("/v1/messages", "v1/messages", verbs.compatible, "anthropic"),
 )
-MISSING = Route("/.*", "missing", {m: missing for m in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")})
+MISSING = Route(
+    "/.*", "missing", dict.fromkeys(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), missing)
+)
 
 
 def handlers(
     access: type[Any], prefix: str, rooms: Callable[[], Awaitable[Rooms]]
 ) -> list[tuple[str, type[Answering], dict[str, Any]]]:
-    """tornado's list of handlers below a prefix, for one way of access."""
+    """Tornado's list of handlers below a prefix, for one way of access."""
     plain = type("Api", (Answering, access), {})
     uploading = type("Upload", (blobs.Uploading, access), {})
     made = []

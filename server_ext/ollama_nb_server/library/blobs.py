@@ -24,7 +24,9 @@ class BlobWriter:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._path = folder / f"sha256-{secrets.randbelow(10**10)}"  # Ollama's form, which it prunes
+        self._path = (
+            folder / f"sha256-{secrets.randbelow(10**10)}"
+        )  # Ollama's form, which it prunes
         self._file = self._path.open("xb")
         self._hash = hashlib.sha256()
         self.size = 0

@@ -11,7 +11,8 @@ from ollama_nb_server.library.gguf import GGUFMetadata
 from ollama_nb_server.library.manifest import Config
 
 ANSWERS_TOOLS = re.compile(
-    r"""tool_response|tool_results|ipython|role['"]?\]?\s*==\s*['"]tool['"]|['"]tool['"]\s*==""", re.X
+    r"""tool_response|tool_results|ipython|role['"]?\]?\s*==\s*['"]tool['"]|['"]tool['"]\s*==""",
+    re.X,
 )
 
 

@@ -164,7 +164,9 @@ class Creation:
             self._replace("messages", gojson.encode(list(recipe.messages)))
 
     def _inherited_parameters(self) -> dict[str, Any]:
-        return self._store.parameters(Manifest(Layer(CONFIG_TYPE, Digest(""), 0), tuple(self._layers)))
+        return self._store.parameters(
+            Manifest(Layer(CONFIG_TYPE, Digest(""), 0), tuple(self._layers))
+        )
 
     def _replace(self, kind: str, data: bytes) -> None:
         self._layers = [layer for layer in self._layers if layer.kind != kind]
@@ -189,7 +191,11 @@ def layer_kind(metadata: gguf.GGUFMetadata) -> str:
     sees = f"{architecture}.vision.block_count" in metadata.values
     reads = f"{architecture}.block_count" in metadata.values
     clip = architecture == "clip" and not reads
-    return "projector" if metadata.kind in ("projector", "mmproj") or clip or (sees and not reads) else "model"
+    return (
+        "projector"
+        if metadata.kind in ("projector", "mmproj") or clip or (sees and not reads)
+        else "model"
+    )
 
 
 def licenses(value: Any) -> list[str]:
@@ -215,4 +221,3 @@ def create(store: Store, recipe: Recipe) -> Iterator[Progress]:
     recipe.check()
     licenses(recipe.license)
     return Creation(store, recipe).run()
-

@@ -119,7 +119,13 @@ class Config:
     base_name: str = ""
     draft: dict[str, Any] | None = field(default=None, hash=False)
 
-    ALWAYS: ClassVar[tuple[str, ...]] = ("model_format", "model_family", "model_families", "model_type", "file_type")
+    ALWAYS: ClassVar[tuple[str, ...]] = (
+        "model_format",
+        "model_family",
+        "model_families",
+        "model_type",
+        "file_type",
+    )
 
     def encode(self) -> bytes:
         """The bytes of the blob."""
@@ -141,7 +147,11 @@ class Config:
         """
         try:
             document = json.loads(data)
-            known = {k: v for k, v in document.items() if k in cls.__slots__ and v is not None}
+            known: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in document.items()
+                if key in cls.__slots__ and value is not None
+            }
         except (ValueError, AttributeError) as error:
             raise StoreBroken(f"not a config: {error}") from error
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in known.items()})
+        return cls(**known)

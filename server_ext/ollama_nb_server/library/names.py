@@ -1,4 +1,4 @@
-"""Model names as values: `[scheme://][host/][namespace/]model[:tag]` (reference/ollama-models.md 1)."""
+"""Model names as values: `[scheme://][host/][namespace/]model[:tag]` (ollama-models.md 1)."""
 
 from __future__ import annotations
 

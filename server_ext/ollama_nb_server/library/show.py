@@ -1,4 +1,4 @@
-"""A model as text: its Modelfile and its parameters, as `show` prints them (reference 10.2, 10.3)."""
+"""A model as text: its Modelfile and its parameters, as `show` prints them (10.2, 10.3)."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def modelfile(model: Model, system: str, parameters: Mapping[str, Any]) -> str:
         values = value if isinstance(value, list) else [value]
         lines += [f"PARAMETER {name} {quoted(_plain(item))}" for item in values]
     lines += [f"LICENSE {quoted(text)}" for text in model.licenses]
-    lines += [
-        f"MESSAGE {m.get('role', '')} {quoted(m.get('content', ''))}" for m in model.messages
-    ]
+    lines += [f"MESSAGE {m.get('role', '')} {quoted(m.get('content', ''))}" for m in model.messages]
     return "\n".join(lines) + "\n"
 
 

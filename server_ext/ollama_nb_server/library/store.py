@@ -71,7 +71,9 @@ class Store:
             data, modified_at = self._read(name)
         except FileNotFoundError:
             if not bundled.is_asked_for(name):
-                raise ModelNotFound(asked if asked is not None else name.display, name.display) from None
+                raise ModelNotFound(
+                    asked if asked is not None else name.display, name.display
+                ) from None
             with self._changing():
                 bundled.install(self, name)
             data, modified_at = self._read(name)
@@ -222,7 +224,7 @@ class Store:
             raise ModelNotFound(asked, name.display)
 
     def _remove_unused(self, digests: set[Digest]) -> None:
-        """Remove those of these blobs that no manifest uses; an unreadable manifest keeps them all."""
+        """Remove what of these no manifest uses; an unreadable manifest keeps them all."""
         used: set[Digest] = set()
         for manifest in self._all_manifests():
             if manifest is None:

@@ -24,9 +24,9 @@ MAX_TEMPLATE_CHARS = 1 << 20
 
 
 class GenerationTag(jinja2.ext.Extension):
-    """`{% generation %}...{% endgeneration %}` marks assistant text for training; here it is plain."""
+    """`{% generation %}...{% endgeneration %}` marks text for training; here it is plain."""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}  # noqa: RUF012 - the type that jinja2 declares
 
     def parse(self, parser: Parser) -> list[jinja2.nodes.Node]:
         """Keep what stands between the tags."""

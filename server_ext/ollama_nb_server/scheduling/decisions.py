@@ -68,7 +68,7 @@ class Runner:
         """Whether the loaded worker can serve the request as it is."""
         info = self.info
         if wanted.spec == self.wanted.spec:
-            return True  # also where the engine gave less than was asked for: loading again gives no more
+            return True  # also where the engine gave less than was asked: a reload gives no more
         if info is None or wanted.spec.adapters != self.wanted.spec.adapters:
             return False
         if min(wanted.spec.num_ctx, info.num_ctx_train) > info.num_ctx:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ollama_nb_server.engine.messages import LoadSpec, Loaded
+from ollama_nb_server.engine.messages import Loaded, LoadSpec
 
 
 @dataclass(frozen=True, slots=True)

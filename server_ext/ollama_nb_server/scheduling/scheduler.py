@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from ollama_nb_server.engine.messages import LoadSpec, Loaded
+from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.scheduling.decisions import Decisions, Runner
 from ollama_nb_server.scheduling.errors import ShuttingDown
@@ -44,7 +44,8 @@ log = logging.getLogger(__name__)
 class StartWorker(Protocol):
     """Starts a worker for a spec; raises what the engine raises."""
 
-    def __call__(self, spec: LoadSpec, /) -> Awaitable[Worker]: ...
+    def __call__(self, spec: LoadSpec, /) -> Awaitable[Worker]:
+        """Return a worker that is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,8 @@ class Scheduler:
 
     def _load(self, runner: int, spec: LoadSpec) -> None:
         log.info("loading %s (context %d)", spec.model_path, spec.num_ctx)
-        task = self._loading[runner] = asyncio.ensure_future(self._start_worker(spec))
+        task: asyncio.Future[Worker] = asyncio.ensure_future(self._start_worker(spec))
+        self._loading[runner] = task
         task.add_done_callback(partial(self._loaded, runner))
 
     def _loaded(self, runner: int, task: asyncio.Future[Worker]) -> None:
@@ -228,7 +230,7 @@ class Scheduler:
             loading.cancel()
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

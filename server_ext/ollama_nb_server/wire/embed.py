@@ -66,7 +66,7 @@ class EmbedResponse:
 
     def encode(self) -> bytes:
         """The JSON document; orjson prints float32 in its shortest form."""
-        rows = [] if self.embeddings is None else np.ascontiguousarray(self.embeddings)
+        rows: Any = [] if self.embeddings is None else np.ascontiguousarray(self.embeddings)
         document: dict[str, Any] = {"model": self.model, "embeddings": rows}
         for name in ("total_duration", "load_duration", "prompt_eval_count"):
             if value := getattr(self, name):
@@ -82,5 +82,5 @@ class EmbeddingsResponse:
 
     def encode(self) -> bytes:
         """The JSON document."""
-        row = [] if self.embedding is None else self.embedding
+        row: Any = [] if self.embedding is None else self.embedding
         return orjson.dumps({"embedding": row}, option=orjson.OPT_SERIALIZE_NUMPY)

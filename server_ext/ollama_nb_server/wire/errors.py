@@ -66,9 +66,7 @@ class InvalidFormat(RequestError):
 
     def __init__(self, value: Any) -> None:
         text = json.dumps(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
-        super().__init__(
-            f'invalid format: {text}; expected "json" or a valid JSON Schema object'
-        )
+        super().__init__(f'invalid format: {text}; expected "json" or a valid JSON Schema object')
 
 
 class RawConflict(RequestError):
@@ -198,11 +196,17 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (prompts.PromptError, _says(500)),
     (engine.PromptTooLong, _prompt_too_long),
     (engine.InputTooLong, _input_too_long),
-    (engine.NoRoomForInput, lambda _, __: (400, "input after truncation exceeds maximum context length")),
+    (
+        engine.NoRoomForInput,
+        lambda _, __: (400, "input after truncation exceeds maximum context length"),
+    ),
     (engine.EmbeddingNotFinite, _says(400)),
     (engine.WorkerDied, _died),
     (engine.EngineError, _says(500)),
-    (scheduling.QueueFull, lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded")),
+    (
+        scheduling.QueueFull,
+        lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded"),
+    ),
     (scheduling.SchedulingError, _says(503)),
     (OSError, _says(500)),
 )

@@ -112,7 +112,8 @@ def _syntax(text: str, at: int) -> str:
         if rest[0] == word[0]:
             wrong = next((i for i, c in enumerate(word) if rest[i : i + 1] != c), 0)
             if wrong and wrong < len(rest):
-                return f"invalid character '{rest[wrong]}' in literal {word} (expecting '{word[wrong]}')"
+                found, wanted = rest[wrong], word[wrong]
+                return f"invalid character '{found}' in literal {word} (expecting '{wanted}')"
     return f"invalid character '{rest[0]}' looking for beginning of value"
 
 
@@ -122,7 +123,8 @@ def _mismatch(kind: type[GoModel], error: ValidationError) -> str:
     found, wanted = _kind(problem["input"]), WANTED.get(problem["type"], problem["type"])
     if not place:
         return f"json: cannot unmarshal {found} into Go value of type api.{kind.go_name}"
-    return f"json: cannot unmarshal {found} into Go struct field {kind.go_name}.{place} of type {wanted}"
+    field = f"{kind.go_name}.{place}"
+    return f"json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
 
 
 def _kind(value: Any) -> str:
@@ -130,7 +132,9 @@ def _kind(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float):
         return "number"
-    return {str: "string", list: "array", dict: "object"}.get(type(value), "null")
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object" if isinstance(value, dict) else "null"
 
 
 # pydantic's kinds of error -> Go's type names

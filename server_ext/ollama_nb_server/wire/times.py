@@ -16,7 +16,7 @@ def utc(ns: int) -> str:
 
 
 def local(seconds: float) -> str:
-    """Seconds since the epoch in this machine's zone, as `modified_at` has it; `inf` is far away."""
+    """Seconds since the epoch in this machine's zone, as `modified_at` has it; `inf` is far."""
     if math.isinf(seconds):
         return FOREVER
     ns = round(seconds * 1e9)

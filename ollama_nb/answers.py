@@ -1,0 +1,152 @@
+"""What a model said, as an object: `Generation` is the text and knows how it came about.
+
+Nanoseconds of the wire become seconds here, once; who asks and who shows is elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NS_PER_S = 1e9
+
+
+@dataclass(frozen=True)
+class CallStats:
+    """The counts and seconds of one call; None is what the server did not report.
+
+    `first_token_s` and, where the server is silent, `total_s` are measured in this kernel.
+    """
+
+    started_at: datetime
+    total_s: float
+    first_token_s: float | None = None
+    load_s: float | None = None
+    prompt_s: float | None = None
+    eval_s: float | None = None
+    prompt_tokens: int | None = None
+    answer_tokens: int | None = None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Speed of the answer: its tokens divided by the seconds spent on them."""
+        if not self.answer_tokens or not self.eval_s:
+            return None
+        return self.answer_tokens / self.eval_s
+
+    @classmethod
+    def from_wire(
+        cls,
+        part: Mapping[str, Any],
+        *,
+        started_at: datetime,
+        elapsed_s: float,
+        first_token_s: float | None = None,
+    ) -> CallStats:
+        """Read the last message of an answer; a field that is missing or zero stays None."""
+        return cls(
+            started_at=started_at,
+            total_s=_seconds(part.get("total_duration")) or elapsed_s,
+            first_token_s=first_token_s,
+            load_s=_seconds(part.get("load_duration")),
+            prompt_s=_seconds(part.get("prompt_eval_duration")),
+            eval_s=_seconds(part.get("eval_duration")),
+            prompt_tokens=part.get("prompt_eval_count"),
+            answer_tokens=part.get("eval_count"),
+        )
+
+
+def _seconds(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / NS_PER_S
+
+
+class Generation(str):
+    """An answer: a `str` wherever one is expected, with the facts of its call beside it.
+
+    Attributes
+    ----------
+    model : str
+        The model that answered.
+    prompt : str
+        What it was asked: the prompt, or the last message of a chat.
+    messages : tuple of dict
+        A chat with its answer, ready to go on from; empty for `generate()`.
+    done_reason : str or None
+        `stop`, `length` (the limit of tokens was met), `interrupted` or `error`.
+    thinking : str
+        The model's reasoning where the server separates it, else empty.
+    context : tuple of int or None
+        Token ids that `generate(context=...)` continues from.
+    stats : CallStats
+        Counts and seconds.
+    warnings : tuple of str
+        What the server wants you to know, such as an option without effect.
+
+    Examples
+    --------
+    >>> answer = Generation("Paris", model="demo", prompt="The capital of France?")
+    >>> answer.lower(), answer.model
+    ('paris', 'demo')
+    """
+
+    # All have defaults because copy and pickle make the string first and fill the rest after.
+    model: str
+    prompt: str
+    messages: tuple[dict[str, Any], ...]
+    done_reason: str | None
+    thinking: str
+    context: tuple[int, ...] | None
+    stats: CallStats
+    warnings: tuple[str, ...]
+    shown: bool  # the running cell has displayed it already (see display.mark_shown)
+
+    def __new__(
+        cls,
+        text: str = "",
+        *,
+        model: str = "",
+        prompt: str = "",
+        messages: Sequence[dict[str, Any]] = (),
+        done_reason: str | None = None,
+        thinking: str = "",
+        context: Sequence[int] | None = None,
+        stats: CallStats | None = None,
+        warnings: Sequence[str] = (),
+    ) -> Generation:
+        """Make the string and put the facts beside it."""
+        self = super().__new__(cls, text)
+        self.model = model
+        self.prompt = prompt
+        self.messages = tuple(messages)
+        self.done_reason = done_reason
+        self.thinking = thinking
+        self.context = None if context is None else tuple(context)
+        self.stats = stats or CallStats(datetime.now().astimezone(), 0.0)
+        self.warnings = tuple(warnings)
+        self.shown = False
+        return self
+
+    @property
+    def text(self) -> str:
+        """The answer as a plain `str`."""
+        return str.__str__(self)
+
+    def bundle(self) -> dict[str, str]:
+        """Return the answer as Jupyter shows and saves it."""
+        return {"text/markdown": self.text, "text/plain": self.text}
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the facts that a saved notebook keeps beside the answer (no times: they vary)."""
+        return {"ollama_nb": {"model": self.model, "done_reason": self.done_reason}}
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def _ipython_display_(self) -> None:
+        """Show nothing in the cell that has streamed the answer; anywhere else, show it."""
+        if not self.shown:
+            raise NotImplementedError  # IPython's word for: use the other representations

@@ -1,0 +1,206 @@
+"""Ask the server and collect the answer: stream it, retry a lost server, keep what Ctrl-C leaves.
+
+`generating` and `chatting` say what is asked, `display` shows it, `failures` names errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from ollama_nb import statistics
+from ollama_nb.answers import CallStats, Generation
+from ollama_nb.connection import current
+from ollama_nb.errors import (
+    AnswerFailed,
+    Interrupted,
+    OllamaNbError,
+    ServerWarning,
+    ServerWentAway,
+)
+from ollama_nb.failures import translated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+
+    from ollama_nb.connection import Connection
+    from ollama_nb.display import Screen
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question: the verb, the model, and the fields of Ollama's request that are set."""
+
+    verb: Literal["generate", "chat"]
+    model: str
+    fields: Mapping[str, Any]
+
+    @property
+    def prompt(self) -> str:
+        """What is asked, as text: the prompt, or the last message."""
+        if self.verb == "generate":
+            return str(self.fields["prompt"])
+        return str(self.fields["messages"][-1].get("content", ""))
+
+    def send(self, client: Any) -> Any:
+        """Start the call on an `ollama` client, streaming."""
+        return getattr(client, self.verb)(self.model, stream=True, **self.fields)
+
+
+@dataclass(slots=True)
+class Arriving:
+    """An answer while it arrives; `finish` turns it into a `Generation` and records the call."""
+
+    request: Request
+    text: str = ""
+    thinking: str = ""
+    last: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    _start_s: float = field(default_factory=time.perf_counter)
+    _first_token_s: float | None = None
+
+    def add(self, part: Any) -> None:
+        """Take in one message of the stream."""
+        said = part.message if self.request.verb == "chat" else part
+        text = said.content if self.request.verb == "chat" else said.response
+        self.text += text or ""
+        self.thinking += said.thinking or ""
+        if self._first_token_s is None and (text or said.thinking):
+            self._first_token_s = time.perf_counter() - self._start_s
+        if part.done:
+            self.last = part.model_dump()
+
+    def finish(self, done_reason: str | None = None) -> Generation:
+        """Return the answer so far and write its row of statistics."""
+        request = self.request
+        stats = CallStats.from_wire(
+            self.last,
+            started_at=self.started_at,
+            elapsed_s=time.perf_counter() - self._start_s,
+            first_token_s=self._first_token_s,
+        )
+        reason = done_reason or self.last.get("done_reason")
+        statistics.record(request.verb, request.model, reason, stats)
+        return Generation(
+            self.text,
+            model=request.model,
+            prompt=request.prompt,
+            messages=self._messages(),
+            done_reason=reason,
+            thinking=self.thinking,
+            context=self.last.get("context"),
+            stats=stats,
+            warnings=self.warnings,
+        )
+
+    def _messages(self) -> list[dict[str, Any]]:
+        if self.request.verb != "chat":
+            return []
+        return [*self.request.fields["messages"], {"role": "assistant", "content": self.text}]
+
+
+def ask(request: Request, screen: Screen) -> Generation:
+    """Ask, show the answer as it arrives, and return it.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C, with the answer so far; leaving the stream has stopped the engine.
+    OllamaNbError
+        When the server reports an error or goes away; what had come stays on the screen.
+    """
+    arriving = Arriving(request)
+    try:
+        screen.open()
+        _receive(arriving, screen)
+        answer = arriving.finish()
+        screen.finish(answer)
+    except KeyboardInterrupt:
+        answer = arriving.finish("interrupted")
+        screen.finish(answer)
+        raise Interrupted(answer) from None
+    except OllamaNbError:
+        screen.finish(arriving.finish("error"))
+        raise
+    finally:
+        screen.close()
+    for warning in answer.warnings:
+        warnings.warn(warning, ServerWarning, stacklevel=3)
+    return answer
+
+
+def _receive(arriving: Arriving, screen: Screen) -> None:
+    with contextlib.closing(_parts(arriving.request, arriving)) as parts:
+        for part in parts:
+            arriving.add(part)
+            screen.update(arriving.text)
+
+
+def _parts(request: Request, arriving: Arriving) -> Generator[Any, None, None]:
+    """Stream the answer; a server found dead before the first word is looked for once more."""
+    connection, stream, first = _begin(request)
+    arriving.warnings = connection.warnings
+    with contextlib.closing(stream), translated(connection, request.model):
+        yield first
+        yield from stream
+
+
+def _begin(request: Request) -> tuple[Connection, Any, Any]:
+    """Send the request and wait for the first message of its answer."""
+    import httpx
+
+    for attempt in ("first", "second"):
+        connection = current()
+        stream = request.send(connection.client)
+        try:
+            with translated(connection, request.model):
+                return connection, stream, next(stream)
+        except ServerWentAway as error:
+            if attempt == "second" or not isinstance(error.__cause__, httpx.ConnectError):
+                raise
+        except StopIteration:
+            raise AnswerFailed(request.model, "the server sent an empty answer", 200) from None
+    raise AssertionError("unreachable: the second attempt returns or raises")
+
+
+async def ask_async(request: Request, on_text: Callable[[str], None]) -> Generation:
+    """Ask on an event loop; `on_text` is called with the answer so far after each message.
+
+    Cancelling the task closes the stream, which stops the engine; the answer so far is returned
+    with `done_reason` "interrupted".
+
+    Raises
+    ------
+    OllamaNbError
+        When the server reports an error or goes away.
+    """
+    import asyncio
+
+    arriving = Arriving(request)
+    try:
+        async for part in _async_parts(request):
+            arriving.add(part)
+            on_text(arriving.text)
+    except asyncio.CancelledError:
+        return arriving.finish("interrupted")
+    except OllamaNbError:
+        arriving.finish("error")
+        raise
+    return arriving.finish()
+
+
+async def _async_parts(request: Request) -> AsyncIterator[Any]:
+    connection = current()
+    client = connection.async_client()
+    try:
+        with translated(connection, request.model):
+            stream = await request.send(client)
+            async for part in stream:
+                yield part
+    finally:
+        await client.close()

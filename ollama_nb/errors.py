@@ -1,0 +1,126 @@
+"""Everything that can go wrong on the kernel side, as one tree of exceptions.
+
+The sentences are written for the person at the notebook; statuses and sockets stay in `asking`.
+
+    OllamaNbError
+    |-- NoServer            no server was found, and why each place failed
+    |-- ServerWentAway      the connection broke while a call was running
+    |-- ServerRefused       the server wants a token, or another one
+    |-- ModelNotFound       the server has no model of that name
+    |-- AnswerFailed        the server reported any other error
+    |-- UnknownOption       an option that looks like a misspelt one
+    |-- NotText             something else than text where a text was expected
+    `-- MagicUsage          a magic was written in a way it does not understand
+    ServerWarning           an answer came, but not all that was asked for took effect
+    Interrupted             Ctrl-C, with the answer as far as it came (a KeyboardInterrupt)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ollama_nb.answers import Generation
+
+
+class _OneLine:
+    """An exception that a magic may show as one line instead of a traceback."""
+
+    _render_traceback_: Callable[[], list[str]]
+
+    def in_one_line(self) -> None:
+        """Let IPython show this exception as one line; called by the magics only."""
+        self._render_traceback_ = lambda: [f"{type(self).__name__}: {self}"]
+
+
+class OllamaNbError(_OneLine, Exception):
+    """Any error that this package raises on purpose."""
+
+
+class NoServer(OllamaNbError):
+    """No place that could hold a model server answered."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        self.reasons = tuple(reasons)
+        tried = "".join(f"\n  - {reason}" for reason in self.reasons)
+        super().__init__(f"no model server was found. Tried, in this order:{tried}")
+
+
+class ServerWentAway(OllamaNbError):
+    """The server, or the way to it, broke while a call was running."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        self.url = url
+        super().__init__(
+            f"the connection to {url} broke ({cause}). Run the cell again: the next call "
+            "looks for a server afresh"
+        )
+
+
+class ServerRefused(OllamaNbError):
+    """The server answered 401 or 403."""
+
+    def __init__(self, url: str, sentence: str) -> None:
+        self.url = url
+        super().__init__(
+            f"{url} refused the call ({sentence}). Give its token: "
+            "ollama_nb.connect(url, token=...)"
+        )
+
+
+class ModelNotFound(OllamaNbError):
+    """The server has no model of that name."""
+
+    def __init__(self, model: str, there: Sequence[str]) -> None:
+        self.model = model
+        self.there = tuple(there)
+        known = f"It has {', '.join(self.there)}" if self.there else "It has no model yet"
+        super().__init__(f"the server has no model {model!r}. {known}; see %ollama list")
+
+
+class AnswerFailed(OllamaNbError):
+    """The server reported an error instead of an answer, or in the middle of one."""
+
+    def __init__(self, model: str, sentence: str, status: int) -> None:
+        self.model = model
+        self.status = status
+        super().__init__(f"{model} did not answer: {sentence}")
+
+
+class UnknownOption(OllamaNbError):
+    """An option that no model knows and that is spelt nearly like one."""
+
+    def __init__(self, name: str, nearest: str) -> None:
+        self.name = name
+        super().__init__(f"there is no option {name!r}; did you mean {nearest!r}?")
+
+
+class NotText(OllamaNbError, TypeError):
+    """Something else than text where a text was expected."""
+
+    def __init__(self, where: str, value: object) -> None:
+        kind = type(value).__name__
+        super().__init__(f"{where} is {kind}, not text; leave it out or turn it into a str")
+
+
+class MagicUsage(OllamaNbError):
+    """A magic was written in a way it does not understand."""
+
+
+class ServerWarning(UserWarning):
+    """Something the server wants the user to know, such as an option without effect."""
+
+
+class Interrupted(_OneLine, KeyboardInterrupt):
+    """Ctrl-C while a model was answering; `answer` is what had come by then."""
+
+    def __init__(self, answer: Generation, kept_in: str = "_") -> None:
+        self.answer = answer
+        took = f"{answer.stats.total_s:.1f} s"
+        super().__init__(
+            f"stopped after {took}; what had come is kept in {kept_in}"
+            if answer
+            else f"stopped after {took}, before the first word"
+        )

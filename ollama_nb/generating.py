@@ -1,0 +1,92 @@
+"""`generate()`: one prompt, one answer.
+
+How a call runs is in `asking`; conversations are in `chatting`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ollama_nb.asking import Request, ask
+from ollama_nb.catalogue import default_model
+from ollama_nb.display import screen
+from ollama_nb.errors import NotText
+from ollama_nb.options import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ollama_nb.answers import Generation
+
+
+def generate(
+    prompt: str,
+    *,
+    model: str | None = None,
+    system: str | None = None,
+    temperature: float | None = None,
+    seed: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    context: Sequence[int] | None = None,
+    raw: bool = False,
+    keep_alive: float | str | None = None,
+    show: bool = False,
+) -> Generation:
+    """Let a model continue from a prompt and return its answer.
+
+    Parameters
+    ----------
+    prompt
+        Taken literally, braces and all.
+    model
+        Default: `settings.model`, else a loaded one, else the newest, else `demo`.
+    system
+        Replaces the model's system text.
+    temperature, seed
+        The two options used most; 0 and a seed make an answer repeatable.
+    options
+        Any of Ollama's options by name, such as `num_predict` (most tokens to write) or `stop`.
+    context
+        `answer.context` of an earlier call, to continue from it.
+    raw
+        Send the prompt without the model's template.
+    keep_alive
+        How long the model stays loaded afterwards: seconds, or text such as "10m".
+    show
+        Stream the answer into the running cell.
+
+    Returns
+    -------
+    Generation
+        A `str` with `.stats`, `.model`, `.done_reason` and more.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C; its `answer` holds what had come.
+    OllamaNbError
+        When there is no server, no such model, or no answer.
+
+    Examples
+    --------
+    >>> generate("Name a colour.", temperature=0, seed=1)  # doctest: +SKIP
+    'Blue.'
+    """
+    if not isinstance(prompt, str):
+        raise NotText("the prompt", prompt)
+    chosen = default_model(model)
+    fields: dict[str, Any] = {
+        "prompt": prompt,
+        "options": merged(options, temperature=temperature, seed=seed),
+        "raw": raw or None,
+        "keep_alive": keep_alive,
+    }
+    fields |= {} if system is None else {"system": system}
+    fields |= {} if context is None else {"context": list(context)}
+    return ask(Request("generate", chosen, fields), screen(chosen, visible=show))
+
+
+def merged(options: Mapping[str, Any] | None, **named: float | int | None) -> dict[str, Any]:
+    """Put the options that have an argument of their own beside the rest; check the names."""
+    given = {name: value for name, value in named.items() if value is not None}
+    return checked({**(options or {}), **given})

@@ -1,0 +1,137 @@
+"""`%generate`, `%%generate`, `%chat` and `%%chat`: declared options around the plain functions.
+
+How a line is read is in `line`; what the shell keeps is in `session`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from ollama_nb.errors import MagicUsage
+from ollama_nb.magics.line import read
+from ollama_nb.magics.session import Session, in_one_line
+from ollama_nb.options import parse_pairs
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from ollama_nb.answers import Generation
+    from ollama_nb.chatting import Conversation
+
+
+def _asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare the options that all asking magics share; their help is the manual."""
+    for declare in (
+        argument(
+            "-o",
+            "--option",
+            metavar="NAME=VALUE",
+            action="append",
+            default=[],
+            help="Any of Ollama's options, such as seed=7, num_predict=200, stop=END or "
+            'stop="two words". May be repeated.',
+        ),
+        argument("--system", metavar="TEXT", help="Replace the model's system text."),
+        argument(
+            "-t",
+            "--temperature",
+            type=float,
+            help="0 always takes the likeliest word; higher values are more varied.",
+        ),
+        argument(
+            "-m",
+            "--model",
+            help="Default: the one of %%ollama use, else a loaded one, else the newest, else demo.",
+        ),
+    ):
+        magic = declare(magic)
+    return magic
+
+
+@magics_class
+class AskingMagics(Magics):
+    """The magics that ask a model."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self._session = Session(shell)
+        self._conversation: Conversation | None = None
+
+    @magic_arguments()
+    @_asking_options
+    @no_var_expand
+    @line_cell_magic
+    @in_one_line
+    def generate(self, line: str, cell: str | None = None) -> Generation:
+        """Let a model continue from a prompt, streaming into this cell.
+
+        `%generate [options] prompt [-> name]`, or `%%generate [options] [-> name]` with the
+        prompt in the lines below. The prompt is taken literally, braces and quotes included.
+        `-> name` also puts the answer into a variable; `_` and `Out[n]` hold it anyway. It is a
+        string that knows its model, statistics and more. Interrupting the kernel stops the
+        model and keeps what has come.
+        """
+        from ollama_nb.generating import generate
+
+        asked = read(line, self.generate.parser)
+        prompt = _prompt(asked.text, cell, "%%generate")
+        settings = _settings(asked.options)
+        return self._session.answered(lambda: generate(prompt, show=True, **settings), asked.bind)
+
+    @magic_arguments()
+    @argument("--reset", action="store_true", help="Forget the conversation so far.")
+    @_asking_options
+    @no_var_expand
+    @line_cell_magic
+    @in_one_line
+    def chat(self, line: str, cell: str | None = None) -> Generation | None:
+        """Go on with this notebook's conversation, streaming into this cell.
+
+        `%chat [options] text [-> name]`, or `%%chat [options] [-> name]` with the text in the
+        lines below. Earlier questions and answers are sent along. Running a cell again takes
+        the conversation back to before that cell, so nothing is said twice. `%chat --reset`
+        starts anew. Interrupting the kernel stops the model and keeps what has come.
+        """
+        asked = read(line, self.chat.parser)
+        conversation = self._talk(reset=asked.options.reset)
+        if asked.options.reset and not (asked.text or cell):
+            return None
+        text = _prompt(asked.text, cell, "%%chat")
+        place, run = self._session.cell()
+        settings = _settings(asked.options)
+        return self._session.answered(
+            lambda: conversation.say(text, cell=place, run=run, show=True, **settings), asked.bind
+        )
+
+    def _talk(self, *, reset: bool) -> Conversation:
+        from ollama_nb.chatting import Conversation
+
+        if reset or self._conversation is None:
+            self._conversation = Conversation()
+        return self._conversation
+
+
+def _prompt(text: str, cell: str | None, magic: str) -> str:
+    """Return the prompt: the cell's body, or the line's text where there is no body."""
+    if cell is None:
+        if not text:
+            raise MagicUsage(f"write the prompt after {magic[1:]}, or below {magic}")
+        return text
+    if text:
+        raise MagicUsage(f"{text!r} on the line of {magic} is no option; the prompt goes below it")
+    return cell.strip("\n")
+
+
+def _settings(options: Namespace) -> dict[str, Any]:
+    """Return the arguments of the plain functions that the options stand for."""
+    given = {
+        "model": options.model,
+        "system": options.system,
+        "temperature": options.temperature,
+        "options": parse_pairs(options.option),
+    }
+    return {name: value for name, value in given.items() if value is not None}

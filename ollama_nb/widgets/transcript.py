@@ -1,0 +1,37 @@
+"""The text of a conversation as a saved notebook keeps it.
+
+Rendering only; `chat` says when, `display` how often.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ollama_nb.chatting import Turn
+
+
+def bundle(turns: Sequence[Turn], question: str = "", answer: str = "") -> dict[str, str]:
+    """Render the turns, and the one that is going on, as Jupyter's markdown and plain text."""
+    pairs = [(turn.question, turn.answer.model, _said(turn)) for turn in turns]
+    pairs += [(question, "", answer)] if question else []
+    return {
+        "text/markdown": "\n\n---\n\n".join(_markdown(*pair) for pair in pairs),
+        "text/plain": "\n\n".join(_plain(*pair) for pair in pairs),
+    }
+
+
+def _said(turn: Turn) -> str:
+    stopped = turn.answer.done_reason == "interrupted"
+    return f"{turn.answer.text} *(stopped)*" if stopped else turn.answer.text
+
+
+def _markdown(question: str, model: str, answer: str) -> str:
+    quoted = "\n".join(f"> {line}" for line in question.splitlines())
+    return f"{quoted}\n\n{answer}"
+
+
+def _plain(question: str, model: str, answer: str) -> str:
+    return f"You: {question}\n{model or 'Model'}: {answer}"

@@ -1,0 +1,102 @@
+"""Workers of the bundled model. Each test's worker is stopped, and gone, when the test is over."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import gguf
+import numpy as np
+import psutil
+import pytest
+
+from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, Sampling
+from ollama_nb_server.engine.process import Worker
+
+StartWorker = Callable[..., Awaitable[Worker]]
+Ask = Callable[..., Awaitable[tuple[str, Finished]]]
+
+
+@pytest.fixture
+async def start_worker(demo_gguf: Path) -> AsyncIterator[StartWorker]:
+    """`await start_worker(num_ctx=..., ...)`; the keywords are those of LoadSpec."""
+    workers: list[Worker] = []
+
+    async def start(model_path: Path = demo_gguf, **wishes: object) -> Worker:
+        facts = {"num_ctx": 512, "num_parallel": 4, **wishes}
+        workers.append(await Worker.start(LoadSpec(str(model_path), **facts)))
+        return workers[-1]
+
+    yield start
+
+    for worker in workers:
+        await worker.stop()
+    assert not [w.pid for w in workers if psutil.pid_exists(w.pid)]
+
+
+@pytest.fixture
+async def worker(start_worker: StartWorker) -> Worker:
+    return await start_worker()
+
+
+@pytest.fixture(scope="session")
+def bert_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that only embeds: BERT of one layer and random weights."""
+    path = tmp_path_factory.mktemp("bert") / "bert.gguf"
+    write_bert(path)
+    return path
+
+
+@pytest.fixture
+def ask() -> Ask:
+    """`text, finished = await ask(worker, prompt, num_predict=...)`: greedy unless told otherwise."""
+
+    async def told(worker: Worker, prompt: object, **wishes: object) -> tuple[str, Finished]:
+        wishes = {"sampling": Sampling(seed=1, temperature=0), "num_predict": 24, **wishes}
+        request = Generate(worker.new_id(), prompt, **wishes)
+        events = [event async for event in worker.generate(request)]
+        return "".join(e.text for e in events if isinstance(e, Delta)), events[-1]
+
+    return told
+
+
+def write_bert(path: Path, num_embd: int = 32, num_ctx: int = 64) -> None:
+    """Write the smallest BERT that llama.cpp loads, mean-pooled."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2581hello", "\u2581world", "\u2581a"]
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_context_length(num_ctx)
+    writer.add_embedding_length(num_embd)
+    writer.add_feed_forward_length(2 * num_embd)
+    writer.add_block_count(1)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-12)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_tokenizer_model("bert")
+    writer.add_token_list(words)
+    writer.add_token_type_count(2)
+    writer.add_unk_token_id(1)
+    writer.add_bos_token_id(2)
+    writer.add_sep_token_id(3)
+    writer.add_eos_token_id(3)
+    for name, shape in bert_shapes(len(words), num_embd, num_ctx).items():
+        values = np.random.default_rng(len(name)).normal(0, 0.3, shape)
+        writer.add_tensor(name, values.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def bert_shapes(num_vocab: int, width: int, num_ctx: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a BERT's tensors."""
+    tables = {"token_embd": num_vocab, "position_embd": num_ctx, "token_types": 2}
+    norms = ["token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"]
+    square = [f"blk.0.attn_{part}" for part in ("q", "k", "v", "output")]
+    shapes = {f"{name}.weight": (rows, width) for name, rows in tables.items()}
+    shapes |= {f"{name}.{part}": (width,) for name in norms for part in ("weight", "bias")}
+    shapes |= {f"{name}.weight": (width, width) for name in square}
+    shapes |= {f"{name}.bias": (width,) for name in square}
+    shapes |= {"blk.0.ffn_up.weight": (2 * width, width), "blk.0.ffn_up.bias": (2 * width,)}
+    shapes |= {"blk.0.ffn_down.weight": (width, 2 * width), "blk.0.ffn_down.bias": (width,)}
+    return shapes

@@ -1,0 +1,60 @@
+import orjson
+import pytest
+
+from ollama_nb_server.engine.channel import decode, encode
+from ollama_nb_server.engine.errors import PromptTooLong, UnknownMessage, revived
+from ollama_nb_server.engine.loop import failure
+from ollama_nb_server.engine.messages import (
+    Cancel,
+    Delta,
+    Detokenize,
+    Embed,
+    Embedded,
+    Failed,
+    Finished,
+    Generate,
+    Loaded,
+    Sampling,
+    Text,
+    Tokenize,
+    Tokens,
+)
+
+MESSAGES = [
+    Generate(1, "Hallo 🦙", Sampling(seed=2**32 - 1, top_k=0), stop=("a", "b")),
+    Generate(1, (1, 2, 3), Sampling(seed=0)),
+    Embed(2, ("a", "b"), truncate=False),
+    Tokenize(3, "a", add_special=True),
+    Detokenize(4, (1, 2)),
+    Cancel(5),
+    Loaded(1, 2, 3, 4, 5, True, "<s>", "</s>", 6, 7, 8, ("careful",)),
+    Delta(6, "text\n\u0000"),
+    Finished(7, "stop", 1, 2, 3, 4),
+    Embedded(8, (b"\x00" * 8, b"\xff" * 8), 9),
+    Tokens(9, (1,)),
+    Text(10, ""),
+    Failed(11, "PromptTooLong", (9, 8)),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_arrives_as_it_was_sent(message):
+    assert decode(encode(message)) == [message]
+
+
+def test_many_messages_travel_as_one_and_keep_their_order():
+    assert decode(encode(*MESSAGES)) == MESSAGES
+
+
+def test_a_message_of_another_protocol_is_an_error():
+    with pytest.raises(UnknownMessage, match="'Reboot'"):
+        decode([orjson.dumps([["Reboot", {"id": 1}]])])
+
+
+def test_an_error_arrives_with_its_facts():
+    message = failure(3, PromptTooLong(2000, 512))
+
+    error = revived(message.error, message.args)
+
+    assert isinstance(error, PromptTooLong)
+    assert (error.num_tokens, error.num_ctx) == (2000, 512)
