@@ -288,13 +288,18 @@ def _read(path: Path, size: int, _: int) -> GGUFMetadata:
             raise NotGGUF(f"{num_tensors} tensors and {num_keys} keys are too many")
         values = {reader.text(): reader.value(reader.u32()) for _ in range(num_keys)}
         tensors = tuple(reader.tensor() for _ in range(num_tensors))
-        _check_data(tensors, values, size - file.tell())
+        _check_data(tensors, values, file.tell(), size)
     return GGUFMetadata(path, values, tensors)
 
 
-def _check_data(tensors: tuple[Tensor, ...], values: dict[str, Any], left: int) -> None:
+def _check_data(
+    tensors: tuple[Tensor, ...], values: dict[str, Any], header_end: int, size: int
+) -> None:
     """Every tensor must lie inside the file."""
-    alignment = int(values.get("general.alignment", 32)) or 32
-    end = max((t.offset + t.num_bytes for t in tensors), default=0)
-    if end > left + alignment:
-        raise NotGGUF(f"the file ends {end - left} bytes before its tensors do")
+    alignment = values.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment <= 0:
+        raise NotGGUF(f"general.alignment is {alignment!r}")
+    start = -(-header_end // alignment) * alignment
+    end = max((start + t.offset + t.num_bytes for t in tensors), default=0)
+    if end > size:
+        raise NotGGUF(f"the file ends {end - size} bytes before its tensors do")
