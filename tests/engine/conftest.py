@@ -9,7 +9,6 @@ import gguf
 import numpy as np
 import psutil
 import pytest
-
 from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, Sampling
 from ollama_nb_server.engine.process import Worker
 
@@ -49,7 +48,7 @@ def bert_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask() -> Ask:
-    """`text, finished = await ask(worker, prompt, num_predict=...)`: greedy unless told otherwise."""
+    """`text, finished = await ask(worker, prompt, num_predict=...)`; greedy by default."""
 
     async def told(worker: Worker, prompt: object, **wishes: object) -> tuple[str, Finished]:
         wishes = {"sampling": Sampling(seed=1, temperature=0), "num_predict": 24, **wishes}

@@ -1,7 +1,6 @@
 """The native abort switch inside llama.cpp, without a process around it."""
 
 import pytest
-
 from ollama_nb_server.engine.errors import DecodeFailed
 from ollama_nb_server.engine.loop import Busy
 from ollama_nb_server.engine.messages import Delta, LoadSpec, Sampling

@@ -1,6 +1,5 @@
 import orjson
 import pytest
-
 from ollama_nb_server.engine.channel import decode, encode
 from ollama_nb_server.engine.errors import PromptTooLong, UnknownMessage, revived
 from ollama_nb_server.engine.loop import failure

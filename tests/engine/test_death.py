@@ -12,7 +12,6 @@ import time
 
 import psutil
 import pytest
-
 from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
 from ollama_nb_server.engine.messages import Delta, Embed, Generate, LoadSpec, Sampling
 from ollama_nb_server.engine.process import Worker
@@ -195,10 +194,11 @@ async def test_a_worker_ends_with_its_parent(demo_gguf):
 
         asyncio.run(main())
     """
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True
-    ) as parent:
-        pid = int(await asyncio.to_thread(parent.stdout.readline))
-        parent.kill()
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(program), stdout=subprocess.PIPE
+    )
+    pid = int(await parent.stdout.readline())
+    parent.kill()
+    await parent.communicate()
 
     await until(lambda: not psutil.pid_exists(pid))

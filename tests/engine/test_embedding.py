@@ -2,7 +2,6 @@ import asyncio
 
 import numpy as np
 import pytest
-
 from ollama_nb_server.engine.errors import CannotGenerate, InputTooLong, NoRoomForInput
 from ollama_nb_server.engine.messages import Embed
 

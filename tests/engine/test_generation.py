@@ -2,7 +2,6 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-
 from ollama_nb_server.engine.errors import PromptTooLong, UnknownToken
 from ollama_nb_server.engine.messages import Delta, Generate, Sampling
 
@@ -201,7 +200,7 @@ async def test_the_context_is_never_larger_than_the_model_was_trained_for(start_
 async def test_a_tiny_context_and_batch_still_work(start_worker, ask):
     worker = await start_worker(num_ctx=1, num_batch=1, num_parallel=1)
 
-    text, finished = await ask(worker, "a", num_predict=-1)
+    _, finished = await ask(worker, "a", num_predict=-1)
 
     assert worker.info.num_ctx == 4
     assert (finished.reason, finished.prompt_count + finished.eval_count) == ("length", 4)

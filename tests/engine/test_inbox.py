@@ -1,7 +1,6 @@
 import asyncio
 
 import pytest
-
 from ollama_nb_server.engine.errors import WorkerDied
 from ollama_nb_server.engine.inbox import Inbox
 from ollama_nb_server.engine.messages import Delta, Finished

@@ -1,5 +1,4 @@
 import pytest
-
 from ollama_nb_server.engine.running import slots_that_fit, threads_for
 
 GIB = 1 << 30

@@ -1,5 +1,4 @@
 import pytest
-
 from ollama_nb_server.engine.text import TextStream
 
 TEXTS = ["plain", "Grüße aus Köln", "日本語のテキスト", "a 🦙 and a 👩‍👩‍👧", "e\u0301 accents", ""]

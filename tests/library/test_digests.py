@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ollama_nb_server.library import gojson
 from ollama_nb_server.library.blobs import Blobs
 from ollama_nb_server.library.digests import Digest

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gguf import GGUFWriter
-
 from ollama_nb_server.library import gguf
 from ollama_nb_server.library.errors import NotGGUF
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ollama_nb_server.library.errors import ConflictingSource, InvalidName
 from ollama_nb_server.library.names import ModelName, parse_ref
 

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from ollama_nb_server.library.create import Recipe, create
 from ollama_nb_server.library.errors import (
     BadLicense,

@@ -21,7 +21,10 @@ from ollama_nb_server.prompts.errors import TemplateFailed
             "{% for i in [1, 2, 3] %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endfor %}",
             "13",
         ),
-        ("{% set n = namespace(a=0) %}{% for i in [1, 2] %}{% set n.a = i %}{% endfor %}{{ n.a }}", "2"),
+        (
+            "{% set n = namespace(a=0) %}{% for i in [1, 2] %}{% set n.a = i %}{% endfor %}{{ n.a }}",
+            "2",
+        ),
     ],
 )
 def test_what_model_authors_write_renders(source: str, text: str) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ollama_nb_server.wire.chat import ChatRequest
 from ollama_nb_server.wire.embed import EmbedRequest
 from ollama_nb_server.wire.errors import BadBody, BadInput, MissingBody, RequestError

@@ -4,7 +4,6 @@ import math
 
 import orjson
 import pytest
-
 from ollama_nb_server.environment import Settings, parse_duration, read_host
 from ollama_nb_server.wire.durations import KeepAlive
 from ollama_nb_server.wire.errors import BadOption

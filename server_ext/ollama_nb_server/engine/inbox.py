@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from ollama_nb_server.engine.messages import Delta
@@ -16,7 +15,7 @@ class Inbox:
         self._texts: list[Delta] = []
         self._last: Any = None
         self._error: Exception | None = None
-        self._wake: Callable[[], None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self.ended = False
 
     def put(self, message: Any) -> None:
@@ -47,13 +46,13 @@ class Inbox:
         return self._last
 
     async def _news(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._wake = lambda: future.done() or future.set_result(None)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting = future
         try:
             await future
         finally:
-            self._wake = None
+            self._waiting = None
 
     def _notify(self) -> None:
-        if self._wake is not None:
-            self._wake()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

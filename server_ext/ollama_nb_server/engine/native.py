@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import llama_cpp as ll
 import numpy as np
@@ -115,7 +115,7 @@ class Model:
 
     @staticmethod
     def _params(spec: LoadSpec) -> ll.llama_model_params:
-        params = ll.llama_model_default_params()
+        params: ll.llama_model_params = ll.llama_model_default_params()
         params.n_gpu_layers = spec.num_gpu if spec.num_gpu >= 0 else params.n_gpu_layers
         params.use_extra_bufts = spec.use_extra_bufts
         if spec.main_gpu is not None:
@@ -270,16 +270,14 @@ class Batch:
         first, step = self.seq.ctypes.data, self.seq.itemsize
         self._seq_pointers = np.arange(first, first + step * room, step, dtype=np.uint64)
         self.struct = ll.llama_batch()
-        self.struct.embd = None
-        self.struct.token = self._as(self.token, ll.llama_token)
-        self.struct.pos = self._as(self.pos, ll.llama_pos)
-        self.struct.n_seq_id = self._as(self._ones, ctypes.c_int32)
-        self.struct.seq_id = self._as(self._seq_pointers, ctypes.POINTER(ll.llama_seq_id))
-        self.struct.logits = self._as(self.logits, ctypes.c_int8)
+        self._point("token", self.token, ll.llama_token)
+        self._point("pos", self.pos, ll.llama_pos)
+        self._point("n_seq_id", self._ones, ctypes.c_int32)
+        self._point("seq_id", self._seq_pointers, ctypes.POINTER(ll.llama_seq_id))
+        self._point("logits", self.logits, ctypes.c_int8)
 
-    @staticmethod
-    def _as(array: npt.NDArray[np.generic], kind: type) -> object:
-        return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+    def _point(self, name: str, array: npt.NDArray[Any], kind: type[Any]) -> None:
+        setattr(self.struct, name, ctypes.cast(array.ctypes.data, ctypes.POINTER(kind)))
 
     def fill(self, items: Sequence[tuple[int, int, Sequence[int], bool]]) -> None:
         """Put in (sequence, first position, tokens, wants output) after one another.
@@ -318,7 +316,7 @@ class Context:
         if model.adapters:
             self._set_adapters(model.adapters)
 
-    def _set_adapters(self, adapters: Sequence[object]) -> None:
+    def _set_adapters(self, adapters: Sequence[Any]) -> None:
         count = len(adapters)
         array = (ll.llama_adapter_lora_p_ctypes * count)(*adapters)
         scales = (ctypes.c_float * count)(*([1.0] * count))
@@ -366,7 +364,8 @@ class Context:
         pointer = ll.llama_get_embeddings_seq(self.pointer, seq)
         if not pointer:
             raise DecodeFailed("llama_get_embeddings_seq", 0)
-        return np.ctypeslib.as_array(pointer, (self.model.num_embd,)).copy()
+        vector: Floats = np.ctypeslib.as_array(pointer, (self.model.num_embd,)).copy()
+        return vector
 
 
 def max_sequences() -> int:

@@ -39,7 +39,8 @@ def connected(context: zmq.Context[Any], kind: int, order: dict[str, str], port:
 
 def end_with_parent() -> None:
     """Leave when the parent's end of stdin closes, whatever the main thread computes."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not by sys.stdin, whose lock an exit would want
+        pass
     os._exit(0)
 
 
@@ -77,7 +78,7 @@ def main() -> None:
 def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> None:
     """Load the model and do what comes; returns only by an error."""
     abort = AbortSwitch()
-    spec = LoadSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in order["spec"].items()})
+    spec = LoadSpec(**{**order["spec"], "adapters": tuple(order["spec"]["adapters"])})
     with Engine(spec, NativeLog(), abort) as engine:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         busy = Busy(abort)

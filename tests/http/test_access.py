@@ -1,0 +1,153 @@
+"""Who may call: one table of routes, each allowed and denied, in both apps."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from collections.abc import Callable
+
+import httpx
+import psutil
+import pytest
+from ollama_nb_server.handlers.origins import host_allowed, is_loopback, origin_allowed
+from ollama_nb_server.handlers.routes import ROUTES
+
+DIGEST = f"sha256:{'0' * 64}"
+REQUESTS = [
+    (method, route.path.replace("([^/]+)", DIGEST).replace("[^/]+", "x"))
+    for route in ROUTES
+    for method in route.methods
+]
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+def test_jupyter_denies_without_and_allows_with_the_token(jupyter_server, method, path) -> None:
+    denied = httpx.request(method, jupyter_server.url + path, trust_env=False)
+    with jupyter_server.client() as client:
+        allowed = client.request(method, path)
+
+    assert denied.status_code == 403
+    assert allowed.status_code not in (401, 403) or "cloud" in allowed.text
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+def test_a_wrong_token_is_denied(jupyter_server, method, path) -> None:
+    headers = {"Authorization": "Bearer wrong"}
+
+    assert httpx.request(method, jupyter_server.url + path, headers=headers).status_code == 403
+
+
+@pytest.fixture(scope="module")
+def guarded(start_server):
+    """A stand-alone server that wants a secret."""
+    return start_server(OLLAMA_NB_TOKEN="a secret")
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+def test_standalone_with_a_secret_denies_and_allows_likewise(guarded, method, path) -> None:
+    denied = httpx.request(method, guarded.url + path, trust_env=False)
+    with guarded.client() as client:
+        allowed = client.request(method, path)
+
+    assert denied.status_code == 401
+    assert allowed.status_code not in (401, 403) or "cloud" in allowed.text
+
+
+def test_an_unknown_path_is_denied_too(jupyter_server, guarded) -> None:
+    assert httpx.get(f"{jupyter_server.url}/api/nope").status_code == 403
+    assert httpx.get(f"{guarded.url}/api/nope").status_code == 401
+
+
+def test_an_upload_is_denied_before_its_body(jupyter_server) -> None:
+    host, port = httpx.URL(jupyter_server.url).host, httpx.URL(jupyter_server.url).port
+    head = f"POST /base/ollama/api/blobs/{DIGEST} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {5 << 30}\r\n\r\n"
+    with socket.create_connection((host, port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = connection.recv(4096)
+
+    assert b" 403 " in answer.split(b"\r\n")[0]
+
+
+def test_the_kernels_of_a_jupyter_server_are_told_where_it_is(jupyter_server) -> None:
+    base = jupyter_server.url.removesuffix("ollama")
+    with httpx.Client(base_url=base, headers=jupyter_server.headers, timeout=30) as client:
+        kernel = client.post("api/kernels", json={"name": "python3"}).json()["id"]
+        environ = environment_of_kernel(jupyter_server.process.pid)
+        client.delete(f"api/kernels/{kernel}")
+
+    secret = {"Authorization": f"Bearer {environ['JUPYTER_OLLAMA_TOKEN']}"}
+    url = environ["JUPYTER_OLLAMA_URL"]
+    assert httpx.get(f"{url}/api/version", headers=secret, trust_env=False).status_code == 200
+    assert httpx.get(f"{base}api/kernels", headers=secret, trust_env=False).status_code == 403
+
+
+def environment_of_kernel(server: int) -> dict[str, str]:
+    children = psutil.Process(server).children()
+    (kernel,) = (p for p in children if any("ipykernel" in word for word in p.cmdline()))
+    return kernel.environ()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_an_open_address_needs_a_secret_or_a_word(start_server, host: str) -> None:
+    with pytest.raises(AssertionError, match="OLLAMA_NB_TOKEN"):
+        start_server("--host", host)
+
+
+def test_the_runtime_file_is_for_its_owner_only(start_server) -> None:
+    server = start_server(OLLAMA_NB_TOKEN="another")
+    facts = server.log.with_name("server.json")
+
+    assert stat.S_IMODE(facts.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://localhost", True), ("http://localhost:3000", True), ("https://127.0.0.1:1", True), ("app://x", True),
+        ("file://", True), ("tauri://localhost", True), ("vscode-webview://a", True), ("http://evil.com", False),
+        ("http://localhost.evil.com", False), ("null", False), ("chrome-extension://a", False),
+    ],
+)  # fmt: skip
+def test_origins(origin: str, allowed: bool) -> None:
+    assert origin_allowed(origin, ()) is allowed
+
+
+def test_origins_may_be_configured() -> None:
+    assert origin_allowed("chrome-extension://a", ("chrome-extension://*",))
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("localhost", True), ("localhost:11434", True), ("x.localhost", True), ("a.local", True), ("a.internal", True),
+        ("10.0.0.1", True), ("[::1]:80", True), ("0.0.0.0", True), ("", True), ("example.com", False), ("8.8.8.8", False),
+        ("localhost.evil.com", False),
+    ],
+)  # fmt: skip
+def test_hosts(host: str, allowed: bool) -> None:
+    assert host_allowed(host) is allowed
+
+
+@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("box", False)])  # fmt: skip
+def test_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def preflight(url: str, origin: str) -> httpx.Response:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    return httpx.options(f"{url}/api/chat", headers=headers)
+
+
+def test_preflights(ollama_server) -> None:
+    allowed = preflight(ollama_server.url, "http://localhost:3000")
+    denied = preflight(ollama_server.url, "http://evil.com")
+
+    assert (allowed.status_code, denied.status_code) == (204, 403)
+    assert allowed.headers["Access-Control-Max-Age"] == "43200"
+
+
+def test_everybody_may_be_allowed(start_server: Callable) -> None:
+    server = start_server(OLLAMA_ORIGINS="*")
+    answer = httpx.get(f"{server.url}/api/version", headers={"Origin": "http://evil.com"})
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
