@@ -1,4 +1,4 @@
-"""Behind `make demo`: a Jupyter server with the extension, a streamed answer, the quickstart's results.
+"""Behind `make demo`: a Jupyter server with the extension, a streamed answer, the quickstart.
 
 Everything lies in a temporary folder, the model store too; nothing of the user's is touched.
 """
