@@ -1,0 +1,77 @@
+"""Tokens a second at 1, 4 and 16 streams over HTTP, against a bare loop and llama-server.
+
+    python -m benchmarks.throughput [--models demo half-billion] [--llama-server PATH]
+
+All are measured in turn, round after round, so that a noisy machine hits all alike; ratios are the
+median of the rounds' own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from ollama_nb_server.library import gguf
+
+from benchmarks.bare import BareLoop
+from benchmarks.models import models
+from benchmarks.servers import llama_server, ours, rate
+
+LENGTHS = {"demo": 400, "half-billion": 64}
+PROMPTS = {"demo": "Once upon a time there was a fox", "half-billion": "abcd efgh ijkl mnop"}
+PROMPT_IDS = list(range(300, 312))
+
+
+def threads_of(path: Path) -> int:
+    """What the engine itself would take."""
+    from ollama_nb_server.engine.running import threads_for
+
+    return threads_for(gguf.read(path).parameter_count, 0)
+
+
+def measure(
+    name: str, path: Path, streams: int, rounds: int, peer: str | None
+) -> dict[str, object]:
+    """One row: medians of tokens a second, and of the ratios of each round."""
+    count = LENGTHS[name]
+    runs: dict[str, list[float]] = {"bare": [], "ours": [], "llama-server": []}
+    with ExitStack() as stack:
+        bare = BareLoop(path, streams, threads_of(path))
+        stack.callback(bare.close)
+        target = stack.enter_context(ours(path, streams))
+        other = stack.enter_context(llama_server(peer, path, streams)) if peer else None
+        for _ in range(rounds):
+            runs["bare"].append(bare.run(PROMPT_IDS, count))
+            runs["ours"].append(rate(target, PROMPTS[name], streams, count))
+            if other is not None:
+                runs["llama-server"].append(rate(other, PROMPTS[name], streams, count))
+    row: dict[str, object] = {"model": name, "streams": streams}
+    row |= {who: round(statistics.median(r), 1) for who, r in runs.items() if r}
+    for who in ("bare", "llama-server"):
+        if runs[who]:
+            ratios = [a / b for a, b in zip(runs["ours"], runs[who], strict=True)]
+            row[f"ours/{who}"] = round(statistics.median(ratios), 3)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["demo", "half-billion"], choices=LENGTHS)
+    parser.add_argument("--streams", nargs="+", type=int, default=[1, 4, 16])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--llama-server", help="path of a llama-server to compare with")
+    options = parser.parse_args()
+    rows = []
+    for name, path in models(options.models).items():
+        for streams in options.streams:
+            rows.append(measure(name, path, streams, options.rounds, options.llama_server))
+            print(rows[-1], file=sys.stderr)
+    print(json.dumps({"benchmark": "throughput", "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()
