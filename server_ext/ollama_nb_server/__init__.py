@@ -6,7 +6,20 @@ prompts, library and engine. The kernel side is the package `ollama_nb`; only HT
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
+
+
+def require_engine() -> None:
+    """Look for the engine without importing it: only the workers do that.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not installed.
+    """
+    if find_spec("llama_cpp") is None:
+        raise ModuleNotFoundError("No module named 'llama_cpp'")
 
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from ollama_nb_server import require_engine
+
 USAGE = """usage: ollama-nb serve [options]
 
 Ollama's REST API on this machine, for notebooks and for every Ollama client.
@@ -23,6 +25,7 @@ def main() -> None:
 
 def _serve(rest: list[str]) -> int:
     try:
+        require_engine()
         from ollama_nb_server.standalone import serve
     except ImportError as error:
         sys.exit(

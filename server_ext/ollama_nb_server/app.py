@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Unicode
 
+from ollama_nb_server import require_engine
+
 if TYPE_CHECKING:
     from ollama_nb_server.wiring import House
 
@@ -39,6 +41,7 @@ class OllamaNb(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Register the table of routes, or say what is missing."""
         try:
+            require_engine()
             from ollama_nb_server.handlers.extension import Jupyter
             from ollama_nb_server.handlers.routes import handlers
             from ollama_nb_server.wiring import House

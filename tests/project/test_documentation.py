@@ -1,0 +1,108 @@
+"""Documentation that fails when it lies, and what a wheel must hold."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_that_is_named_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", (ROOT / page).read_text("utf-8")))
+
+    assert named <= targets | {"alone"}
+
+
+def test_every_environment_variable_that_is_read_is_documented() -> None:
+    files = [
+        ROOT / "server_ext/ollama_nb_server/environment.py",
+        *(ROOT / "ollama_nb").rglob("*.py"),
+    ]
+    pattern = r"[\"'((]((?:OLLAMA|JUPYTER_OLLAMA)_[A-Z_]+)[\"')]"
+    read = {name for file in files for name in re.findall(pattern, file.read_text("utf-8"))}
+
+    assert "OLLAMA_MODELS" in read
+    assert {name for name in read if f"`{name}`" not in README} <= {"OLLAMA_NOPRUNE"}
+
+
+def test_files_that_are_linked_exist() -> None:
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text("utf-8")
+        for link in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (ROOT / link).exists(), f"{page} links to {link}"
+
+
+def test_the_map_names_rooms_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rooms = re.findall(r"^\| `([a-z_/]+)/`", text, re.M)
+
+    assert len(rooms) > 5
+    for room in rooms:
+        assert (ROOT / room).is_dir() or (ROOT / "server_ext/ollama_nb_server" / room).is_dir()
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_both_houses_and_switches_the_extension_on(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "-q",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+
+    for name in (
+        "ollama_nb/py.typed",
+        "ollama_nb_server/py.typed",
+        "ollama_nb_server/data/demo.gguf",
+    ):
+        assert name in names
+    assert any(n.endswith("jupyter_server_config.d/ollama_nb_server.json") for n in names)
+    assert not any(n.startswith(("tests", "demo_model", "benchmarks")) for n in names)
+
+
+def test_the_extension_is_found_by_jupyter() -> None:
+    command = [sys.executable, "-m", "jupyter", "server", "extension", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "ollama_nb_server" in done.stdout + done.stderr
+
+
+NO_ENGINE = """
+import sys
+missing = sys.argv[1:]
+for name in missing:
+    sys.modules[name] = None
+import logging
+from ollama_nb_server import _jupyter_server_extension_points
+app = _jupyter_server_extension_points()[0]["app"]()
+app.initialize_handlers()
+print(app.handlers)
+"""
+
+
+@pytest.mark.parametrize("missing", [["llama_cpp"], ["orjson", "pydantic", "llama_cpp"]])
+def test_without_the_engine_the_extension_says_what_to_install(missing: list[str]) -> None:
+    command = [sys.executable, "-c", NO_ENGINE, *missing]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+    assert "pip install 'ollama-nb[server]'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
