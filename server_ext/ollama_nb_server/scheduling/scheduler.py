@@ -154,8 +154,8 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*loading, return_exceptions=True)
         await asyncio.gather(*(w.stop() for w in list(self._workers.values())))
-        for task in list(self._tasks):
-            task.cancel()
+        for watcher in list(self._tasks):
+            watcher.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- events in, instructions out --------------------------------------------------------------
