@@ -39,7 +39,6 @@ class Settings:
     num_parallel: int = 0
     max_loaded_models: int = 0
     max_queue: int = 512
-    no_prune: bool = False
     no_cloud: bool = False
     token: str = ""
 
@@ -60,7 +59,6 @@ class Settings:
             num_parallel=read.count("OLLAMA_NUM_PARALLEL", 0),
             max_loaded_models=read.count("OLLAMA_MAX_LOADED_MODELS", 0),
             max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
-            no_prune=read.flag("OLLAMA_NOPRUNE"),
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
             token=read.text("OLLAMA_NB_TOKEN"),
         )

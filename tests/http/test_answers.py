@@ -86,24 +86,26 @@ def test_a_chat_model_embeds_by_its_mean_hidden_state(client) -> None:
     assert one != pytest.approx(two, abs=1e-3)
 
 
-@pytest.mark.parametrize("streaming", [True, False])
-def test_a_client_that_goes_away_stops_the_engine(start_server, streaming: bool) -> None:
+def leave_while_it_streams(client: httpx.Client) -> None:
+    body = {"model": "demo", "prompt": PROMPT, "options": LONG}
+    with client.stream("POST", "/api/generate", json=body) as response:
+        next(response.iter_lines())
+
+
+def leave_before_the_first_token(client: httpx.Client) -> None:
+    body = {"model": "demo", "prompt": PROMPT * 150, "options": LONG, "stream": False}
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/api/generate", json=body, timeout=0.02)
+
+
+@pytest.mark.parametrize("leave", [leave_while_it_streams, leave_before_the_first_token])
+def test_a_client_that_goes_away_stops_the_engine(start_server, leave) -> None:
     server = start_server(OLLAMA_NUM_PARALLEL="1")
     with server.client() as client:
         generate(client)
-        if streaming:
-            with client.stream(
-                "POST", "/api/generate", json={"model": "demo", "prompt": PROMPT, "options": LONG}
-            ) as r:
-                next(r.iter_lines())
-        else:
-            with pytest.raises(httpx.ReadTimeout):
-                client.post(
-                    "/api/generate",
-                    json={"model": "demo", "prompt": PROMPT, "options": LONG, "stream": False},
-                    timeout=0.1,
-                )
+        leave(client)
         (worker,) = server.workers()
+
         # The only slot is free: the next one is served at once, and then nothing computes.
         assert generate(client).is_success
         wait_until(lambda: worker.cpu_percent(0.2) < 20)
@@ -322,3 +324,12 @@ def test_a_port_in_use_is_one_clear_line(ollama_server, start_server) -> None:
 
     with pytest.raises(AssertionError, match="cannot listen on"):
         start_server("--port", port)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_options_without_effect_are_told_in_a_header(client, stream: bool) -> None:
+    options = GREEDY | {"tfs_z": 0.5, "bög\nus": True}
+    answer = generate(client, options=options, stream=stream)
+
+    assert "'tfs_z' has no effect" in answer.headers["X-Ollama-Nb-Warnings"]
+    assert "X-Ollama-Nb-Warnings" not in generate(client, stream=stream).headers

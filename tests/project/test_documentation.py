@@ -31,7 +31,7 @@ def test_every_environment_variable_that_is_read_is_documented() -> None:
     read = {name for file in files for name in re.findall(pattern, file.read_text("utf-8"))}
 
     assert "OLLAMA_MODELS" in read
-    assert {name for name in read if f"`{name}`" not in README} <= {"OLLAMA_NOPRUNE"}
+    assert {name for name in read if f"`{name}`" not in README} == set()
 
 
 def test_files_that_are_linked_exist() -> None:

@@ -111,8 +111,8 @@ def test_ollama_host(text: str, host: str, port: int) -> None:
         ("OLLAMA_KEEP_ALIVE", "soon", "keep_alive_s", 300.0),
         ("OLLAMA_NUM_PARALLEL", " '4' ", "num_parallel", 4),
         ("OLLAMA_MAX_QUEUE", "many", "max_queue", 512),
-        ("OLLAMA_NOPRUNE", "yes", "no_prune", True),
-        ("OLLAMA_NOPRUNE", "False", "no_prune", False),
+        ("OLLAMA_NO_CLOUD", "yes", "no_cloud", True),
+        ("OLLAMA_NO_CLOUD", "False", "no_cloud", False),
         ("OLLAMA_ORIGINS", "http://a, http://b", "origins", ("http://a", "http://b")),
     ],
 )

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from ollama_nb_server.answering.generation import Stopwatch, run
+from ollama_nb_server.answering.generation import Stopwatch, run, warnings_for
 from ollama_nb_server.answering.preparation import (
     chat_template,
     context_limit,
@@ -76,13 +76,14 @@ async def _answer(
         refuse_images(model, _images(request))
         refuse_bad_format(request.format)
         refuse_logprobs(request.logprobs)
+        warnings = warnings_for(leased, request.options)
         async with aclosing(run(leased, prompt, options)) as events:
             async for event in events:
                 if isinstance(event, Delta):
-                    yield _chunk(request, event.text)
+                    yield _chunk(request, event.text, warnings)
                     continue
                 yield replace(
-                    _chunk(request, ""),
+                    _chunk(request, "", warnings),
                     done=True,
                     done_reason=event.reason,
                     **asdict(watch.metrics(leased, event)),
@@ -150,8 +151,8 @@ async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:
     return replace(chunk, message=Spoken("".join(texts)))
 
 
-def _chunk(request: ChatRequest, text: str) -> ChatResponse:
-    return ChatResponse(request.model or "", time.time_ns(), Spoken(text))
+def _chunk(request: ChatRequest, text: str, warnings: tuple[str, ...] = ()) -> ChatResponse:
+    return ChatResponse(request.model or "", time.time_ns(), Spoken(text), warnings=warnings)
 
 
 def _bare(request: ChatRequest, reason: str) -> ChatResponse:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 
-from ollama_nb_server.answering.generation import Stopwatch, fitted, run
+from ollama_nb_server.answering.generation import Stopwatch, fitted, run, warnings_for
 from ollama_nb_server.answering.preparation import (
     chat_template,
     find,
@@ -76,6 +76,7 @@ async def _answer(
         refuse_images(model, request.images)
         refuse_bad_format(request.format)
         refuse_logprobs(request.logprobs)
+        warnings = warnings_for(leased, request.options)
         tokens = await fitted(
             leased,
             prompt,
@@ -88,11 +89,11 @@ async def _answer(
             async for event in events:
                 if isinstance(event, Delta):
                     texts.append(event.text)
-                    yield _chunk(request, event.text)
+                    yield _chunk(request, event.text, warnings)
                     continue
                 context = await _context(leased, request, prompt + "".join(texts))
                 yield replace(
-                    _chunk(request, ""),
+                    _chunk(request, "", warnings),
                     done=True,
                     done_reason=event.reason,
                     context=context,
@@ -137,8 +138,8 @@ async def _whole(answer: AsyncIterator[GenerateResponse]) -> GenerateResponse:
     return replace(chunk, response="".join(texts))
 
 
-def _chunk(request: GenerateRequest, text: str) -> GenerateResponse:
-    return GenerateResponse(request.model or "", time.time_ns(), text)
+def _chunk(request: GenerateRequest, text: str, warnings: tuple[str, ...] = ()) -> GenerateResponse:
+    return GenerateResponse(request.model or "", time.time_ns(), text, warnings=warnings)
 
 
 def _bare(request: GenerateRequest, reason: str) -> GenerateResponse:

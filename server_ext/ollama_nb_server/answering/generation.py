@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from ollama_nb_server.answering.preparation import context_limit, sampling
 from ollama_nb_server.engine.messages import Delta, Finished, Generate
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.prompts.truncation import cut_middle
 from ollama_nb_server.scheduling.scheduler import Lease
-from ollama_nb_server.wire.options import Options
+from ollama_nb_server.wire.options import Options, without_effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class Stopwatch:
             eval_count=finished.eval_count,
             eval_duration=finished.eval_ns,
         )
+
+
+def warnings_for(leased: Lease, options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What the client should know and Ollama has no field for."""
+    return (*leased.info.warnings, *without_effect(options))
 
 
 async def fitted(

@@ -61,9 +61,11 @@ class Options:
         return replace(cls(num_ctx=default_num_ctx), **known, given=frozenset(known))
 
 
-def without_effect(request: Mapping[str, Any] | None) -> list[str]:
-    """Names among a request's options that change nothing here."""
-    return sorted(name for name in request or () if name not in READERS)
+def without_effect(request: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """A sentence for each of a request's options that changes nothing here."""
+    names = sorted(name for name in request or () if name not in READERS)
+    # A header carries them: plain letters, and not too many.
+    return tuple(f"option {name[:40]!a} has no effect" for name in names[:20])
 
 
 def _integer(name: str, value: Any) -> int:
