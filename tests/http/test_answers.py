@@ -333,3 +333,15 @@ def test_options_without_effect_are_told_in_a_header(client, stream: bool) -> No
 
     assert "'tfs_z' has no effect" in answer.headers["X-Ollama-Nb-Warnings"]
     assert "X-Ollama-Nb-Warnings" not in generate(client, stream=stream).headers
+
+
+def test_a_chat_that_is_too_long_loses_its_oldest_turns_only(client) -> None:
+    turns = [{"role": "system", "content": "S."}]
+    turns += [{"role": "user", "content": f"Question {i}. " * 9} for i in range(300)]
+    body = {"model": "demo", "messages": turns, "_debug_render_only": True}
+    prompt = client.post("/api/chat", json=body).json()["_debug_info"]["rendered_template"]
+
+    assert "S." in prompt
+    assert "Question 299." in prompt
+    assert "Question 0." not in prompt
+    assert len(prompt) > 5000, "no more is dropped than must be"

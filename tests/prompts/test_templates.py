@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from ollama_nb_server.prompts.conversation import Turn, candidates, plain, with_model_turns
+from ollama_nb_server.prompts.conversation import (
+    Turn,
+    kept_from,
+    plain,
+    starting_points,
+    with_model_turns,
+)
 from ollama_nb_server.prompts.templates import ChatTemplate
 
 SYSTEM, ASK, SAY, AGAIN = (
@@ -58,8 +64,10 @@ def test_the_models_system_leads_unless_the_request_brings_one() -> None:
     assert with_model_turns("other", [SAY], [SYSTEM, ASK]) == [SAY, SYSTEM, ASK]
 
 
-def test_candidates_drop_the_oldest_and_keep_system_and_last() -> None:
-    assert list(candidates([SYSTEM, ASK, SAY, AGAIN])) == [
+def test_shortened_conversations_drop_the_oldest_and_keep_system_and_last() -> None:
+    turns = [SYSTEM, ASK, SAY, AGAIN]
+
+    assert [kept_from(turns, first) for first in starting_points(turns)] == [
         [SYSTEM, ASK, SAY, AGAIN],
         [SYSTEM, SAY, AGAIN],
         [SYSTEM, AGAIN],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -29,7 +30,7 @@ from ollama_nb_server.answering.refusals import (
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import Delta
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.prompts.conversation import Turn, candidates, with_model_turns
+from ollama_nb_server.prompts.conversation import Turn, kept_from, starting_points, with_model_turns
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import ChatRequest, ChatResponse, Message, Spoken
 from ollama_nb_server.wire.fields import check_top_logprobs
@@ -103,14 +104,18 @@ async def _prompt(leased: Lease, model: Model, request: ChatRequest, options: Op
         think=_think(model, request),
     )
     if request.truncate is False:
-        return render(turns)
+        return await asyncio.to_thread(render, turns)
     limit = context_limit(options, leased.info)
-    prompt = ""
-    for kept in candidates(turns):
-        prompt = render(kept)
+    starts = starting_points(turns)
+    low, high, middle, fitting = 0, len(starts) - 1, 0, ""
+    while low < high:  # the whole conversation first, then halves; the last turn always stays
+        prompt = await asyncio.to_thread(render, kept_from(turns, starts[middle]))
         if await _fits(leased, prompt, limit):
-            break
-    return prompt
+            high, fitting = middle, prompt
+        else:
+            low = middle + 1
+        middle = (low + high) // 2
+    return fitting or await asyncio.to_thread(render, kept_from(turns, starts[high]))
 
 
 async def _fits(leased: Lease, prompt: str, limit: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -112,7 +113,8 @@ async def _prompt(leased: Lease, model: Model, request: GenerateRequest) -> str:
     turns = with_model_turns(system, history, [Turn("user", request.prompt or "")])
     template = chat_template(model, leased.info)
     before = await leased.worker.detokenize(request.context) if request.context else ""
-    return before + template.render_generate(turns, think=_think(model, request))
+    think = _think(model, request)
+    return before + await asyncio.to_thread(template.render_generate, turns, think=think)
 
 
 def _think(model: Model, request: GenerateRequest) -> bool | str | None:

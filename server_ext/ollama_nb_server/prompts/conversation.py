@@ -42,12 +42,14 @@ def with_model_turns(system: str, history: Sequence[Turn], turns: Sequence[Turn]
     return [*lead, *history, *turns]
 
 
-def candidates(turns: Sequence[Turn]) -> Iterable[list[Turn]]:
-    """Ever shorter conversations: the oldest turns go, system turns and the last turn stay."""
-    for first in range(len(turns)):
-        if first and turns[first - 1].role == "system":
-            continue  # nothing would be dropped
-        yield [t for t in turns[:first] if t.role == "system"] + list(turns[first:])
+def starting_points(turns: Sequence[Turn]) -> list[int]:
+    """Where a shortened conversation may begin, the whole one first; system turns are no loss."""
+    return [i for i in range(len(turns)) if i == 0 or turns[i - 1].role != "system"]
+
+
+def kept_from(turns: Sequence[Turn], first: int) -> list[Turn]:
+    """The conversation from a turn on, and the system turns before it."""
+    return [t for t in turns[:first] if t.role == "system"] + list(turns[first:])
 
 
 def plain(turns: Iterable[Turn]) -> str:
