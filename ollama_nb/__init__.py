@@ -80,5 +80,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics; IPython calls this for `%load_ext ollama_nb`."""
     from ollama_nb.magics.asking import AskingMagics
     from ollama_nb.magics.managing import ManagingMagics
+    from ollama_nb.magics.questions import protect_questions
 
     shell.register_magics(AskingMagics, ManagingMagics)
+    if protect_questions not in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.append(protect_questions)

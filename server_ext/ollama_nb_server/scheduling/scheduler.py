@@ -19,7 +19,7 @@ from typing import Protocol
 
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
-from ollama_nb_server.scheduling.decisions import Decisions, Runner
+from ollama_nb_server.scheduling.decisions import Decisions, Phase, Runner
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.events import (
     Ended,
@@ -132,12 +132,12 @@ class Scheduler:
         self._tell(UnloadAsked(weights))
 
     def running(self) -> list[Running]:
-        """The loaded models, the one that stays longest first."""
+        """The loaded models, the one that stays longest first; those that end are left out."""
         offset = time.time() - self._clock()
         shown = [
             self._shown(runner, runner.info, offset)
             for runner in self._decisions.runners.values()
-            if runner.info is not None and runner.id in self._workers
+            if runner.info is not None and runner.phase is Phase.READY
         ]
         return sorted(shown, key=lambda r: -r.expires_at)
 
