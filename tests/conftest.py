@@ -165,3 +165,9 @@ def _answers(server: Server) -> bool:
 def jupyter_server(start_jupyter: Callable[..., Server]) -> Server:
     """A Jupyter server with the extension, below the prefix /base."""
     return start_jupyter()
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., object]:
+    """Wait for a condition: `eventually(condition, what, seconds)`."""
+    return until

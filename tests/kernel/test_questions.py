@@ -8,7 +8,10 @@ from ollama_nb.magics.questions import protect_questions
 @pytest.mark.parametrize(
     ("line", "call"),
     [
-        ("%chat What is a DataFrame?\n", "get_ipython().run_line_magic('chat', 'What is a DataFrame?')\n"),
+        (
+            "%chat What is a DataFrame?\n",
+            "get_ipython().run_line_magic('chat', 'What is a DataFrame?')\n",
+        ),
         ("  %chat -t 0 it's?", "  get_ipython().run_line_magic('chat', \"-t 0 it's?\")\n"),
         ("a = %generate Who?\n", "a = get_ipython().run_line_magic('generate', 'Who?')\n"),
         ("%generate Really??", "get_ipython().run_line_magic('generate', 'Really??')\n"),
