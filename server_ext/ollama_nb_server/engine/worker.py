@@ -22,8 +22,6 @@ from ollama_nb_server.engine.messages import Cancel, LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 from ollama_nb_server.engine.running import Engine
 
-NICENESS = 5  # the server that feeds us goes first
-
 
 def connected(context: zmq.Context[Any], kind: int, order: dict[str, str], port: str) -> Any:
     """A socket to the parent, encrypted with the keys it handed over."""
@@ -64,8 +62,6 @@ def main() -> None:
     order = orjson.loads(sys.stdin.buffer.readline())
     threading.excepthook = die_of
     threading.Thread(target=end_with_parent, daemon=True).start()
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     context: zmq.Context[Any] = zmq.Context()
     answers = connected(context, zmq.PUSH, order, "answer_port")
     try:
