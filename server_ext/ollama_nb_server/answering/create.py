@@ -15,8 +15,6 @@ from ollama_nb_server.wire.chat import Message
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 
-QUANTIZATIONS = ("F32", "F16", "BF16", "Q8_0", "Q4_K_S", "Q4_K_M", "Q4_K")
-
 
 async def create(
     rooms: Rooms, request: CreateRequest

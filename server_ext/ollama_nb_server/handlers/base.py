@@ -148,8 +148,7 @@ class Answering(web.RequestHandler):
     async def _fail(self, error: Exception) -> None:
         if not self._headers_written:
             status, sentence = describe(error, self.route.name) or (500, str(error))
-            early = NDJSON if self.get_status() != 200 else JSON
-            self.refuse(status, sentence, JSON_BARE if early == NDJSON else JSON)
+            self.refuse(status, sentence)
             return
         sentence = describe_midway(error, self.route.name) or str(error)
         await self._line(json.dumps({"error": sentence}, ensure_ascii=False).encode())

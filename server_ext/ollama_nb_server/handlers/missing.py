@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 from http.client import responses
 
-from ollama_nb_server.handlers.base import TEXT, Answering
+from ollama_nb_server.handlers.base import TEXT, Answering, Route
 
 
-async def missing(handler: Answering) -> None:
+async def missing(routes: Sequence[Route], handler: Answering) -> None:
     """Answer 404; a trailing or a doubled slash is redirected as Ollama's router does."""
-    from ollama_nb_server.handlers.routes import ROUTES
-
     prefix = handler.prefix
     path = handler.request.path[len(prefix) :]
     cleaned = re.sub(r"/{2,}", "/", path)
     bare = cleaned.rstrip("/") or "/"
-    known = any(re.fullmatch(route.path, bare) for route in ROUTES)
+    known = any(re.fullmatch(route.path, bare) for route in routes)
     if known and cleaned != path:
         _redirect(handler, prefix + cleaned, 307)
     elif known and bare != path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from ollama_nb_server.answering.rooms import Rooms
@@ -51,9 +52,8 @@ ROUTES: tuple[Route, ...] = (
     _post("/v1/audio/transcriptions", "v1/audio/transcriptions", verbs.compatible, "openai"),
     _post("/v1/messages", "v1/messages", verbs.compatible, "anthropic"),
 )
-MISSING = Route(
-    "/.*", "missing", dict.fromkeys(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), missing)
-)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+MISSING = Route("/.*", "missing", dict.fromkeys(METHODS, partial(missing, ROUTES)))
 
 
 def handlers(
