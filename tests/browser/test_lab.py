@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,8 +24,10 @@ QUIET = [
     "--disable-sync",
 ]
 MINUTE_MS = 60_000
-TO_THE_END = """document.querySelectorAll('.jp-WindowedPanel-outer')
-                .forEach(panel => panel.scrollTo(0, panel.scrollHeight))"""
+SETTINGS = {  # all cells are in the page, wherever it is scrolled to; no question about news
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "apputils-extension/notification": {"fetchNews": "false"},
+}
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -44,8 +47,15 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(start_jupyter, folder: Path):
-    return start_jupyter("--LabApp.news_url=None", root=folder)
+def lab(start_jupyter, folder: Path, tmp_path_factory):
+    settings = tmp_path_factory.mktemp("settings")
+    for plugin, values in SETTINGS.items():
+        file = settings / f"@jupyterlab/{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values))
+    return start_jupyter(
+        "--LabApp.news_url=None", f"--LabApp.user_settings_dir={settings}", root=folder
+    )
 
 
 @pytest.fixture
@@ -79,7 +89,6 @@ def run_all(page: Page) -> None:
 
 
 def has_run_to_its_end(page: Page) -> bool:
-    page.evaluate(TO_THE_END)  # Lab renders only the cells in view
     prompt = page.locator(".jp-CodeCell .jp-InputPrompt").last.inner_text()
     return re.fullmatch(r"\[\d+\]:?", prompt.strip()) is not None
 

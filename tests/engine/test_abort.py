@@ -38,9 +38,9 @@ def run(engine, sequence, aborted_steps=()):
     while sequence.num_generated < sequence.num_predict:
         if step in aborted_steps:
             engine.switch.set()
-            assert engine.stepper.run(plan([sequence], 64)) is None
+            assert engine.stepper.run(*plan([sequence], 64)) is None
             engine.switch.clear()
-        events = engine.stepper.run(plan([sequence], 64))
+        events = engine.stepper.run(*plan([sequence], 64))
         shown += "".join(e.text for e in events if isinstance(e, Delta))
         step += 1
     return shown

@@ -1,4 +1,5 @@
 import asyncio
+import random
 from contextlib import aclosing
 
 import pytest
@@ -24,6 +25,18 @@ async def test_batched_answers_equal_the_same_prompts_run_alone(worker, ask):
 
     assert [text for text, _ in together] == alone
     assert all(alone)
+
+
+async def test_a_seed_draws_the_same_answer_whoever_else_is_served(start_worker, ask):
+    worker = await start_worker(num_parallel=8)
+    ids = random.Random(1)
+    prompts = [tuple(ids.choices(range(300, 3000), k=n)) for n in (20, 64, 90, 150, 200, 333, 400)]
+    hot = Sampling(seed=5, temperature=2.0, top_k=0, top_p=1.0)
+    alone = [(await ask(worker, prompt, sampling=hot))[0] for prompt in prompts]
+
+    together = await asyncio.gather(*(ask(worker, prompt, sampling=hot) for prompt in prompts))
+
+    assert [text for text, _ in together] == alone
 
 
 async def test_more_requests_than_places_are_all_served(start_worker, ask):

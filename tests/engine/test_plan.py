@@ -13,7 +13,11 @@ def sequence(slot: int, num_tokens: int, computed: int) -> Sequence:
 
 
 def planned(sequences: list[Sequence], num_batch: int = 512) -> list[tuple[int, int, bool]]:
-    return [(i.sequence.slot, i.count, i.last) for i in plan(sequences, num_batch)]
+    return [(i.sequence.slot, i.count, i.last) for b in plan(sequences, num_batch) for i in b]
+
+
+def tiled(sequences: list[Sequence], num_batch: int = 512) -> list[list[tuple[int, int]]]:
+    return [[(i.sequence.slot, i.count) for i in b] for b in plan(sequences, num_batch, 64)]
 
 
 def test_a_short_prompt_is_computed_whole_and_draws_a_token():
@@ -53,3 +57,24 @@ def test_a_sequence_whose_memory_was_lost_is_computed_again_as_a_prompt():
     lost.num_prompt = 50
 
     assert planned([lost]) == [(0, 60, True)]
+
+
+def test_whole_tiles_are_batches_of_their_own():
+    assert tiled([sequence(0, 150, 0)]) == [[(0, 64)]]
+    assert tiled([sequence(0, 150, 64), sequence(1, 70, 0)]) == [[(0, 64)], [(1, 64)]]
+
+
+def test_what_is_less_than_a_tile_is_computed_with_the_others():
+    decoding, prompt = sequence(0, 50, 49), sequence(1, 150, 128)
+
+    assert tiled([decoding, prompt, sequence(2, 9, 0)]) == [[(0, 1), (1, 22), (2, 9)]]
+
+
+def test_a_tile_is_never_cut_for_want_of_room():
+    decoding = [sequence(slot, 50, 49) for slot in range(16)]
+
+    assert tiled([*decoding, sequence(16, 200, 0)], 64)[1:] == [[(16, 64)]]
+    assert tiled([*decoding, sequence(16, 20, 0), sequence(17, 200, 0)], 64) == [
+        [*((slot, 1) for slot in range(16)), (16, 20)]
+    ]
+    assert tiled([*decoding, sequence(16, 60, 0)], 64)[1:] == [[(16, 60)]]

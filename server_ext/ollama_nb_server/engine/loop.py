@@ -30,6 +30,7 @@ from ollama_nb_server.engine.native import AbortSwitch, Sampler
 from ollama_nb_server.engine.policy import plan
 from ollama_nb_server.engine.running import MIN_CTX, Engine
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.step import Event
 from ollama_nb_server.engine.text import TextStream
 
 MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)
@@ -162,19 +163,23 @@ class Loop:
             self._engine.context.move(move.source, move.target)
 
     def _step(self) -> None:
-        items = plan(self._slots.sequences, self._engine.num_batch)
-        if not items:
+        batches = plan(self._slots.sequences, self._engine.num_batch, self._engine.tile)
+        if not batches:
             return
-        by_id = {item.sequence.id: item.sequence for item in items}
+        by_id = {item.sequence.id: item.sequence for items in batches for item in items}
         self._busy.serve(frozenset(by_id))
-        events = self._engine.stepper.run(items) if self._inbox.empty() else None
+        told: list[Event] = []
+        for items in batches:
+            events = self._engine.stepper.run(items) if self._inbox.empty() else None
+            if events is None:  # aborted, or somebody's message is more urgent
+                break
+            told += events
         self._busy.ids = frozenset()
-        if not events:
-            return
-        for event in events:
+        for event in told:
             if not isinstance(event, Delta):
                 self._end(by_id[event.id])
-        self._send(*events)
+        if told:
+            self._send(*told)
 
     def _embed(self) -> None:
         """One batch of vectors; other requests' tokens come between two of these."""

@@ -25,6 +25,7 @@ TESTED = ("0.3.36",)
 LOG_DEBUG, LOG_ERROR, LOG_CONT = 1, 4, 5  # enum ggml_log_level, ggml.h
 ABORTED = 2  # return code of llama_decode, llama.h
 NO_TOKEN = -1
+FLASH_TILE = 64  # rows; from here on llama.cpp's CPU kernel multiplies matrices
 
 if version("llama-cpp-python") not in TESTED:
     raise ImportError(
@@ -380,16 +381,22 @@ def generation_context(
     num_parallel: int,
     num_batch: int,
     threads: int,
+    flash: bool,
     abort: AbortSwitch,
 ) -> Context:
-    """A context with one stream per sequence; flash attention off, as design.md measured."""
+    """A context with one stream per sequence. `flash`: flash attention, also on a CPU.
+
+    On a CPU it is slower in long contexts and faster in short ones, and FLASH_TILE rows of a prompt
+    at once have other roundings than fewer.
+    """
     params = ll.llama_context_default_params()
     params.n_ctx, params.n_seq_max = num_ctx * num_parallel, num_parallel
     params.n_batch = params.n_ubatch = num_batch
     params.n_threads = params.n_threads_batch = threads
     params.kv_unified, params.no_perf = False, True
     if not ll.llama_supports_gpu_offload():
-        params.flash_attn_type = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        kinds = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED, ll.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.flash_attn_type = kinds[flash]
     return Context(model, params, abort)
 
 

@@ -27,18 +27,28 @@ class Item:
         return self.count == self.sequence.waiting
 
 
-def plan(sequences: Many[Sequence], num_batch: int) -> list[Item]:
-    """Choose the pieces of the next batch, ordered by slot, at most `num_batch` tokens."""
+def plan(sequences: Many[Sequence], num_batch: int, tile: int = 0) -> list[list[Item]]:
+    """Choose the pieces of the next step and their batches, each of at most `num_batch` tokens.
+
+    With a `tile`, a prompt is cut at its multiples and a whole tile is a batch of its own: flash
+    attention computes so many rows at once otherwise than fewer, and what a sequence's logits are
+    must not depend on who else is being served. Items are ordered by slot.
+    """
     decoding = [s for s in sequences if not s.prefilling]
     prompts = sorted((s for s in sequences if s.prefilling), key=lambda s: s.began_ns)
-    room = num_batch - len(decoding)
-    if decoding:
-        room = min(room, PREFILL_BESIDE_DECODE)
-    items = [Item(s, 1) for s in decoding]
+    room = PREFILL_BESIDE_DECODE if decoding else num_batch
+    if not tile:
+        room = min(room, num_batch - len(decoding))
+    together, tiles = [Item(s, 1) for s in decoding], []
     for sequence in prompts:
-        if room <= 0:
+        count = min(sequence.waiting, tile) if tile else min(sequence.waiting, room)
+        if room < max(count, 1):
             break
-        count = min(sequence.waiting, room)
-        items.append(Item(sequence, count))
         room -= count
-    return sorted(items, key=lambda item: item.sequence.slot)
+        fits = sum(item.count for item in together) + count <= num_batch
+        if count == tile or not fits:
+            tiles.append([Item(sequence, count)])
+        else:
+            together.append(Item(sequence, count))
+    together.sort(key=lambda item: item.sequence.slot)
+    return [batch for batch in (together, *tiles) if batch]

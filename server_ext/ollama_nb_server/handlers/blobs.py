@@ -12,6 +12,7 @@ from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import InvalidDigest
 
 MAX_BYTES = 1 << 44
+DRAINED_BYTES = 1 << 18  # of a refused body; who sends more finds the connection closed
 
 
 @web.stream_request_body
@@ -19,6 +20,8 @@ class Uploading(Answering):
     """Takes a blob's bytes as they come."""
 
     _writer: BlobWriter | None = None
+    _refusal: InvalidDigest | None = None
+    _drained = 0
 
     async def prepare(self) -> None:
         """Authenticate, check the digest, and open the file, all before the first byte."""
@@ -29,7 +32,7 @@ class Uploading(Answering):
         try:
             digest = Digest.parse(self.path_args[0])
         except InvalidDigest as error:
-            self.refuse(400, str(error))
+            self._refusal = error  # said after the body: a client that still sends reads nothing
             return
         blobs = (await self.rooms()).store.blobs
         if not blobs.has(digest):
@@ -39,6 +42,10 @@ class Uploading(Answering):
         """Hash and write a piece; pieces of a blob that is there already are dropped."""
         if self._writer is not None:
             self._writer.write(chunk)
+        elif self._refusal is not None and not self._finished:
+            self._drained += len(chunk)
+            if self._drained > DRAINED_BYTES:
+                self.refuse(400, str(self._refusal))
 
     def on_finish(self) -> None:
         """Forget a blob that was not committed; give the connection its old limit back."""
@@ -52,18 +59,23 @@ class Uploading(Answering):
             self._writer.abort()
         super().on_connection_close()
 
-    @property
-    def writer(self) -> BlobWriter | None:
-        """The blob that came, None if it was there before."""
-        return self._writer
+    async def commit(self) -> bool:
+        """Make the blob visible under its digest; tells whether it is new.
+
+        Raises
+        ------
+        InvalidDigest, DigestMismatch
+            If the path names no digest, or another one than the bytes have.
+        """
+        if self._refusal is not None:
+            raise self._refusal
+        if self._writer is None:
+            return False
+        await asyncio.to_thread(self._writer.commit, self.path_args[0])
+        return True
 
 
 async def upload(handler: Answering) -> None:
     """Make the blob visible once its digest is known."""
     assert isinstance(handler, Uploading)
-    text = handler.path_args[0]
-    if handler.writer is None:
-        handler.send(b"", None)
-        return
-    await asyncio.to_thread(handler.writer.commit, text)
-    handler.send(b"", None, 201)
+    handler.send(b"", None, 201 if await handler.commit() else 200)
