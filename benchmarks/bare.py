@@ -13,14 +13,15 @@ NUM_CTX = 1024
 class BareLoop:
     """What the engine is held against: the same context settings, no server, no text."""
 
-    def __init__(self, path: Path, streams: int, threads: int) -> None:
+    def __init__(self, path: Path, streams: int, threads: int, *, flash: bool) -> None:
         self.streams = streams
         self.model = ll.llama_model_load_from_file(bytes(path), ll.llama_model_default_params())
         params = ll.llama_context_default_params()
         params.n_ctx, params.n_seq_max = NUM_CTX * streams, streams
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified, params.no_perf = False, True
-        params.flash_attn_type = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        kinds = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED, ll.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.flash_attn_type = kinds[flash]
         self.context = ll.llama_init_from_model(self.model, params)
         self.memory = ll.llama_get_memory(self.context)
         self.batch = ll.llama_batch_init(512, 0, 1)

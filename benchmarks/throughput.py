@@ -15,7 +15,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from ollama_nb_server.engine.running import threads_for
+from ollama_nb_server.engine.running import TINY_PARAMS, threads_for
 from ollama_nb_server.library import gguf
 
 from benchmarks.bare import BareLoop
@@ -27,9 +27,10 @@ PROMPTS = {"demo": "Once upon a time there was a fox", "half-billion": "abcd efg
 PROMPT_IDS = list(range(300, 312))
 
 
-def threads_of(path: Path) -> int:
-    """What the engine itself would take."""
-    return threads_for(gguf.read(path).parameter_count, 0)
+def bare_loop(path: Path, streams: int) -> BareLoop:
+    """With the threads and the attention that the engine itself would take."""
+    count = gguf.read(path).parameter_count
+    return BareLoop(path, streams, threads_for(count, 0), flash=count < TINY_PARAMS)
 
 
 def measure(
@@ -39,7 +40,7 @@ def measure(
     count = LENGTHS[name]
     runs: dict[str, list[float]] = {"bare": [], "ours": [], "llama-server": []}
     with ExitStack() as stack:
-        bare = BareLoop(path, streams, threads_of(path))
+        bare = bare_loop(path, streams)
         stack.callback(bare.close)
         target = stack.enter_context(ours(path, streams))
         other = stack.enter_context(llama_server(peer, path, streams)) if peer else None

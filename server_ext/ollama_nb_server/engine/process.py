@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import orjson
 import zmq
 import zmq.asyncio
+from tornado.ioloop import IOLoop
 
 from ollama_nb_server.engine.channel import decode, encode
 from ollama_nb_server.engine.child import Child
@@ -61,7 +62,8 @@ class Worker:
         self._ready.add_done_callback(lambda ready: ready.exception())  # nobody may be waiting
         self._stopping = False
         self._open()
-        self._reader = self._loop.create_task(self._read())
+        self._events = IOLoop.current()
+        self._events.add_handler(self._answers, self._read, IOLoop.READ)
 
     @classmethod
     async def start(cls, spec: LoadSpec, *, timeout_s: float | None = 300.0) -> Worker:
@@ -158,8 +160,7 @@ class Worker:
             except asyncio.TimeoutError:
                 self._child.kill()
                 await self.wait_dead()
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        self._close()
 
     async def _answered(self, request: Any, kind: type[Answer]) -> Answer:
         inbox = self._asked(request)
@@ -191,9 +192,10 @@ class Worker:
         """Bind two sockets, start the process and hand it their ports and keys."""
         public, secret = zmq.curve_keypair()
         own_public, own_secret = zmq.curve_keypair()
-        context = zmq.asyncio.Context(zmq.Context.instance())
-        self._orders, order_port = _bound(context.socket(zmq.PUSH), secret)
-        self._answers, answer_port = _bound(context.socket(zmq.PULL), secret)
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+        self._orders: zmq.asyncio.Socket = zmq.asyncio.Context(context).socket(zmq.PUSH)
+        self._answers: zmq.Socket[bytes] = context.socket(zmq.PULL)  # read without futures: _read
+        order_port, answer_port = _bound(self._orders, secret), _bound(self._answers, secret)
         order = {
             "spec": asdict(self.spec),
             "server_key": public.decode(),
@@ -222,7 +224,7 @@ class Worker:
             inbox.fail(death)
         self._orders.close()
         if self._ready.done():
-            self._reader.cancel()
+            self._close()
         elif code == 0 and not self._stopping:  # it has said why it left: that is on its way
             self._loop.call_later(LAST_WORDS_S, self._unready, death)
         else:
@@ -231,17 +233,25 @@ class Worker:
     def _unready(self, death: WorkerDied) -> None:
         if not self._ready.done():
             self._ready.set_exception(death)
+        self._close()
 
-    async def _read(self) -> None:
-        """Sort the worker's messages to those who wait for them."""
+    def _read(self, *_: object) -> None:
+        """Sort the worker's messages to those who wait for them, as many as have come.
+
+        ZeroMQ's descriptor tells only that something has changed, so nothing may be left behind.
+        """
         try:
-            while True:
-                for message in decode(await self._answers.recv_multipart()):
+            while not self._answers.closed and self._answers.poll(0):
+                for message in decode(self._answers.recv_multipart()):
                     self._sort(message)
         except UnknownMessage:
             log.exception("%s: worker %d is not of this version", self.spec.model_path, self.pid)
             self._child.kill()
-        finally:
+
+    def _close(self) -> None:
+        """Hear no more of the worker."""
+        if not self._answers.closed:
+            self._events.remove_handler(self._answers)
             self._answers.close()
 
     def _sort(self, message: Any) -> None:
@@ -257,10 +267,10 @@ class Worker:
             inbox.put(message)
 
 
-def _bound(socket: zmq.asyncio.Socket, secret: bytes) -> tuple[zmq.asyncio.Socket, int]:
-    """A socket that only those can reach who know our public key, on a free port."""
+def _bound(socket: zmq.Socket[Any], secret: bytes) -> int:
+    """Bind a socket that only those can reach who know our public key; its port."""
     socket.curve_server, socket.curve_secretkey = True, secret
     socket.setsockopt(zmq.SNDHWM, 0)
     socket.setsockopt(zmq.RCVHWM, 0)
     socket.setsockopt(zmq.LINGER, 0)
-    return socket, socket.bind_to_random_port("tcp://127.0.0.1")
+    return socket.bind_to_random_port("tcp://127.0.0.1")
