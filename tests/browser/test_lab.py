@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,7 +74,8 @@ def page() -> Iterator[Page]:
 
 def opened(page: Page, lab, notebook: str) -> Page:
     base = lab.url.removesuffix("ollama")
-    page.goto(f"{base}lab/tree/{notebook}?token={lab.token}&reset", wait_until="domcontentloaded")
+    workspace = f"lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}"
+    page.goto(f"{base}{workspace}?token={lab.token}", wait_until="domcontentloaded")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=MINUTE_MS)
     idle(page)
     return page
@@ -84,8 +87,17 @@ def idle(page: Page) -> None:
 
 
 def run_all(page: Page) -> None:
-    page.click(".lm-MenuBar-itemLabel >> text=Run")
-    page.click('.lm-Menu-itemLabel >> text="Run All Cells"')
+    """Choose it from the menu, again if Lab has lost it: right after opening it sometimes does."""
+    first = page.locator(".jp-CodeCell .jp-InputPrompt").first
+    for _ in range(4):
+        page.click(".lm-MenuBar-itemLabel >> text=Run")
+        page.click('.lm-Menu-itemLabel >> text="Run All Cells"')
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            if re.search(r"\d|\*", first.inner_text()):
+                return
+            page.wait_for_timeout(200)
+    raise AssertionError("no cell runs")
 
 
 def has_run_to_its_end(page: Page) -> bool:
@@ -106,8 +118,7 @@ def test_the_quickstart_runs_in_a_browser(page, lab, eventually, tmp_path: Path)
 
 def test_stop_in_the_chat_box_stops_the_engine(page: Page, lab, eventually) -> None:
     opened(page, lab, "chat.ipynb")
-    page.click(".jp-Notebook .jp-CodeCell >> nth=0 >> .jp-InputArea-editor")
-    page.keyboard.press("Shift+Enter")
+    run_all(page)
     box = page.wait_for_selector(".jp-OutputArea input[type=text]", timeout=MINUTE_MS)
     box.fill("Tell me a story.")
     box.press("Enter")
