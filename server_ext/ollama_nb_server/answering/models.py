@@ -10,9 +10,10 @@ from ollama_nb_server.answering.preparation import find
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.library import gguf
 from ollama_nb_server.library.errors import InvalidName, LibraryError
+from ollama_nb_server.library.gosyntax import parameter_lines
 from ollama_nb_server.library.model import Model
+from ollama_nb_server.library.modelfile import render
 from ollama_nb_server.library.names import ModelName, parse_ref
-from ollama_nb_server.library.show import modelfile, parameter_lines
 from ollama_nb_server.scheduling.scheduler import Running
 from ollama_nb_server.wire.errors import MissingModel
 from ollama_nb_server.wire.models import CopyRequest, DeleteRequest, Document, ShowRequest
@@ -79,7 +80,7 @@ def _shown(model: Model, request: ShowRequest) -> dict[str, Any]:
     template = model.metadata.chat_template if model.uses_jinja else None
     optional_head = {"license": "\n".join(model.licenses)}
     shown: dict[str, Any] = {k: v for k, v in optional_head.items() if v}
-    shown["modelfile"] = modelfile(model, system, parameters)
+    shown["modelfile"] = render(model, system, parameters)
     if model.parameters:
         shown["parameters"] = parameter_lines(model.parameters)
     shown["template"] = template or model.template or "{{ .Prompt }}"

@@ -8,6 +8,7 @@ LibraryError
 └── BadRequestFact     what was sent cannot be right
     ├── InvalidName, ConflictingSource
     ├── InvalidDigest, DigestMismatch
+    ├── BadModelfile
     ├── UnknownFileType, NotRelative, NothingToCreateFrom, OneAdapterOnly
     └── BadLicense (Ollama answers it with 500)
 """
@@ -80,6 +81,14 @@ class DigestMismatch(BadRequestFact):
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f'digest mismatch, expected "{expected}", got "{got}"')
         self.expected, self.got = expected, got
+
+
+class BadModelfile(BadRequestFact):
+    """A Modelfile that cannot be read; `line` counts from 1 (None: no line is to blame)."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason if line is None else f"(line {line}): {reason}")
+        self.reason, self.line = reason, line
 
 
 class UnknownFileType(BadRequestFact):
