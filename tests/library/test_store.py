@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ollama_nb_server.library import gguf
 from ollama_nb_server.library.create import Recipe, create
 from ollama_nb_server.library.errors import (
     BadLicense,
@@ -70,8 +71,24 @@ def test_a_model_from_a_file(store: Store, demo_gguf: Path) -> None:
     digest = store.blobs.add_file(demo_gguf)
     said = [p.status for p in create(store, Recipe(name=NAME, files={"a.gguf": digest.colon}))]
 
-    assert said[:3] == ["parsing GGUF", "validating GGUF model", "verifying conversion"]
-    assert store.model(NAME).weights_digest == digest
+    assert list(dict.fromkeys(said))[:3] == [
+        "parsing GGUF",
+        "validating GGUF model",
+        "verifying conversion",
+    ]
+    written = store.model(NAME)
+    assert {t.name: (t.shape, t.kind) for t in written.metadata.tensors} == {
+        t.name: (t.shape, t.kind) for t in gguf.read(demo_gguf).tensors
+    }
+
+
+def test_a_file_that_llama_cpp_wrote_stays_as_it_is(store: Store, demo_gguf: Path) -> None:
+    digest = store.blobs.add_file(demo_gguf)
+    list(create(store, Recipe(name=NAME, files={"a.gguf": digest.colon})))
+    written = store.model(NAME).weights_digest
+    list(create(store, Recipe(name=NAME, files={"b.gguf": written.colon})))
+
+    assert store.model(NAME).weights_digest == written != digest
 
 
 @pytest.mark.parametrize(
@@ -198,6 +215,7 @@ def test_a_killed_writer_leaves_the_store_whole(store: Store) -> None:
 MANY = """
 import sys
 from pathlib import Path
+from ollama_nb_server.library import gguf
 from ollama_nb_server.library.create import Recipe, create
 from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.library.store import Store

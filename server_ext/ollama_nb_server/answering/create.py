@@ -1,8 +1,12 @@
-"""The verb create (reference/ollama-http-api.md 10.6): checks, then the library's steps."""
+"""The verb create (reference/ollama-http-api.md 10.6): checks, then the library's steps.
+
+The form of 2023 (`modelfile`) is read into the same recipe as today's fields.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -10,8 +14,10 @@ from ollama_nb_server.answering.preparation import refuse_cloud
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.library.create import Progress, Recipe
 from ollama_nb_server.library.create import create as steps
+from ollama_nb_server.library.errors import ServerPath
+from ollama_nb_server.library.modelfile import Modelfile, ingredients, parse
 from ollama_nb_server.library.names import ModelName, parse_ref
-from ollama_nb_server.wire.chat import Message
+from ollama_nb_server.wire.chat import Message, ToolCall
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 
@@ -20,34 +26,71 @@ async def create(
     rooms: Rooms, request: CreateRequest
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
-    recipe = await asyncio.to_thread(_recipe, rooms, request)
-    answer = _told(steps(rooms.store, recipe))
+    recipe, warnings = await asyncio.to_thread(_recipe, rooms, request)
+    answer = _told(warnings, steps(rooms.store, recipe))
     if request.stream is not False:
         return answer
     *_, last = [line async for line in answer]
     return last
 
 
-def _recipe(rooms: Rooms, request: CreateRequest) -> Recipe:
+def _recipe(rooms: Rooms, request: CreateRequest) -> tuple[Recipe, list[str]]:
+    """What is to be made, and what the client should know of it."""
     if not request.asked:
         raise MissingModel
-    store = rooms.store
-    name = store.resolve(parse_ref(request.asked).name)
-    _refuse_later_parts(request)
+    name = rooms.store.resolve(parse_ref(request.asked).name)
+    _refuse_what_cannot_be(request)
+    if request.modelfile and not request.source:
+        return _of_modelfile(rooms, request, name)
+    source = _source(request.source)
     return Recipe(
         name=name,
-        source=_source(request.source),
+        source=source and rooms.store.resolve(source),
         files=request.files,
         adapters=request.adapters,
         template=request.template or "",
         system=request.system or "",
         license=request.license,
-        parameters={k: v for k, v in (request.parameters or {}).items() if v is not None},
+        parameters=_parameters(request),
         messages=[_message(message) for message in request.messages or ()],
+        quantize=_quantize(request),
         renderer=request.renderer or "",
         parser=request.parser or "",
         requires=request.requires or "",
+        info=request.info or {},
+    ), []
+
+
+def _of_modelfile(
+    rooms: Rooms, request: CreateRequest, name: ModelName
+) -> tuple[Recipe, list[str]]:
+    """The old form; fields beside `modelfile` count where the Modelfile says nothing."""
+    asked = parse(request.modelfile or "")
+    _refuse_drafts(bool(asked.drafts))
+    parts = ingredients(asked, rooms.store.blobs.folder, request.files or {})
+    for text in asked.sources:
+        refuse_cloud(parse_ref(text)) if parts.source is not None else None
+    recipe = Recipe(
+        name=name,
+        source=parts.source and rooms.store.resolve(parts.source),
+        files=parts.files or None,
+        adapters=parts.adapters or request.adapters,
+        template=asked.template or request.template or "",
+        system=asked.system or request.system or "",
+        license=asked.licenses or request.license,
+        parameters={**_parameters(request), **asked.parameters},
+        messages=asked.messages or [_message(message) for message in request.messages or ()],
+        quantize=_quantize(request),
+        renderer=asked.renderer or request.renderer or "",
+        parser=asked.parser or request.parser or "",
+        requires=asked.requires or request.requires or "",
+        info=request.info or {},
     )
+    return recipe, _warnings(asked)
+
+
+def _warnings(asked: Modelfile) -> list[str]:
+    return [f"warning: parameter {name} has no effect" for name in asked.without_effect]
 
 
 def _source(text: str | None) -> ModelName | None:
@@ -58,28 +101,59 @@ def _source(text: str | None) -> ModelName | None:
     return ref.name
 
 
-def _refuse_later_parts(request: CreateRequest) -> None:
+def _parameters(request: CreateRequest) -> dict[str, Any]:
+    return {k: v for k, v in (request.parameters or {}).items() if v is not None}
+
+
+def _quantize(request: CreateRequest) -> str:
+    return request.quantize or request.quantization or ""
+
+
+def _refuse_what_cannot_be(request: CreateRequest) -> None:
     if request.draft_quantize and not request.draft_files:
         raise BadBody("--draft-quantize requires a DRAFT model")
-    if request.modelfile and not (request.source or request.files):
-        raise NotThereYet("creating from a Modelfile (`modelfile`)")
-    if any(path.endswith(".safetensors") for path in request.files or ()):
-        raise NotThereYet("creating from safetensors files")
-    if request.quantize or request.quantization:
-        raise NotThereYet("quantizing (`quantize`)")
-    if request.draft_files:
-        raise NotThereYet("draft models (`draft_files`)")
+    _refuse_drafts(bool(request.draft_files))
     if request.remote_host:
         raise CloudDisabled("remote model is unavailable")
-    if request.info:
-        raise NotThereYet("metadata in the request (`info`)")
+    if request.path and not (request.modelfile or request.source or request.files):
+        raise ServerPath(request.path)
+
+
+def _refuse_drafts(asked: bool) -> None:
+    if asked:
+        raise NotThereYet("draft models")
 
 
 def _message(message: Message) -> dict[str, Any]:
-    return {"role": message.role, "content": message.content}
+    """As the store keeps it: role and content always, the rest if there is any."""
+    extra = {
+        "thinking": message.thinking,
+        "images": [base64.b64encode(image).decode() for image in message.images or ()],
+        "tool_calls": [_call(call) for call in message.tool_calls or ()],
+        "tool_name": message.tool_name,
+        "tool_call_id": message.tool_call_id,
+    }
+    told = {key: value for key, value in extra.items() if value}
+    return {"role": message.role.lower(), "content": message.content, **told}
 
 
-async def _told(progress: Iterator[Progress]) -> AsyncIterator[ProgressResponse]:
-    """The steps, each done off the event loop."""
-    while (step := await asyncio.to_thread(next, progress, None)) is not None:
-        yield ProgressResponse(step.status, step.digest, step.total, step.completed)
+def _call(call: ToolCall) -> dict[str, Any]:
+    function = {
+        "index": call.function.index or 0,
+        "name": call.function.name,
+        "arguments": call.function.arguments or {},
+    }
+    return {**({"id": call.id} if call.id else {}), "function": function}
+
+
+async def _told(
+    warnings: list[str], progress: Iterator[Progress]
+) -> AsyncIterator[ProgressResponse]:
+    """The steps, each done off the event loop; closing this ends what runs for them."""
+    for warning in warnings:
+        yield ProgressResponse(warning)
+    try:
+        while (step := await asyncio.to_thread(next, progress, None)) is not None:
+            yield ProgressResponse(step.status, step.digest, step.total, step.completed)
+    finally:
+        await asyncio.to_thread(progress.close)  # type: ignore[attr-defined]

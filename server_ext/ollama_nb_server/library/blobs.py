@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -24,9 +26,7 @@ class BlobWriter:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._path = (
-            folder / f"sha256-{secrets.randbelow(10**10)}"
-        )  # Ollama's form, which it prunes
+        self._path = temporary(folder)
         self._file = self._path.open("xb")
         self._hash = hashlib.sha256()
         self.size = 0
@@ -52,7 +52,7 @@ class BlobWriter:
         target = self._folder / digest.filename
         if target.exists():
             self._path.unlink()
-            os.utime(target)  # younger than an hour: no pruning takes it away meanwhile
+            touch(target)
         else:
             self._path.chmod(MODE)
             self._path.replace(target)
@@ -76,6 +76,17 @@ class BlobWriter:
         trace: TracebackType | None,
     ) -> None:
         self.abort()
+
+
+def touch(path: Path) -> None:
+    """Make a file young, so that no pruning takes it; another user's file is left as it is."""
+    with suppress(PermissionError):
+        os.utime(path)
+
+
+def temporary(folder: Path) -> Path:
+    """A free name for a file that becomes a blob, in the form that Ollama prunes."""
+    return folder / f"sha256-{secrets.randbelow(10**10)}"
 
 
 class Blobs:
@@ -130,10 +141,41 @@ class Blobs:
                 writer.write(data)
             return writer.commit()
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A place beside the blobs for a program to write to; gone afterwards, unless adopted."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = temporary(self.folder)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def adopt(self, file: Path) -> tuple[Digest, bool]:
+        """Make a file that lies in this folder a blob; also tells whether it is new."""
+        digest = Digest(_sha256(file))
+        target = self.path(digest)
+        if self.has(digest):
+            touch(target)
+            return digest, False
+        file.chmod(MODE)
+        file.replace(target)
+        return digest, True
+
     def touch(self, digest: Digest) -> None:
         """Mark a blob as in use now."""
-        os.utime(self.existing(digest))
+        touch(self.existing(digest))
 
     def remove(self, digest: Digest) -> None:
         """Remove a blob; one that is gone already is fine."""
         self.path(digest).unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    """The digest of a file's bytes, all of which are on the disk then."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            hasher.update(data)
+        os.fsync(file.fileno())
+    return hasher.hexdigest()

@@ -30,7 +30,7 @@ def install(store: Store, name: ModelName) -> None:
     config_digest, _ = store.blobs.add(data)
     layer = Layer(f"{LAYER_TYPE}model", digest, DEMO.stat().st_size, DEMO.name)
     manifest = Manifest(Layer(CONFIG_TYPE, config_digest, len(data)), (layer,))
-    store.put(name, manifest.encode())
+    store.manifests.put(name, manifest.encode())
 
 
 def config_of(metadata: gguf.GGUFMetadata) -> Config:

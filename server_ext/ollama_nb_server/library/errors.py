@@ -3,14 +3,16 @@
 LibraryError
 ├── ModelNotFound      no manifest of that name
 ├── BlobNotFound       no such blob
+├── BlobVanished       a blob was removed while a model was being made of it
 ├── StoreBroken        a manifest or a layer cannot be read
 ├── NotGGUF            a file that is none, or a cut one
+├── BadLicense, UnsupportedQuantization, AlreadyQuantized: Ollama answers these with 500
 └── BadRequestFact     what was sent cannot be right
     ├── InvalidName, ConflictingSource
     ├── InvalidDigest, DigestMismatch
     ├── BadModelfile
     ├── UnknownFileType, NotRelative, NothingToCreateFrom, OneAdapterOnly
-    └── BadLicense (Ollama answers it with 500)
+    └── BadInfo, ServerPath, CannotRewrite, SplitIncomplete
 """
 
 from __future__ import annotations
@@ -33,6 +35,16 @@ class BlobNotFound(LibraryError):
 
     def __init__(self, digest: str) -> None:
         super().__init__(f'blob "{digest}" not found')
+        self.digest = digest
+
+
+class BlobVanished(LibraryError):
+    """A blob was there, and somebody removed it before the manifest that needs it was written."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            f"blob {digest} was removed meanwhile, perhaps with another model that used it: do it again"
+        )
         self.digest = digest
 
 
@@ -118,6 +130,58 @@ class OneAdapterOnly(BadRequestFact):
 
     def __init__(self) -> None:
         super().__init__("only one adapter is currently supported")
+
+
+class BadInfo(BadRequestFact):
+    """A value in `info` is of another kind."""
+
+    def __init__(self, key: str, kind: str) -> None:
+        super().__init__(f'info field "{key}" must be {kind}')
+        self.key, self.kind = key, kind
+
+
+class ServerPath(BadRequestFact):
+    """A Modelfile names a file by its path on the server, which nobody may read this way."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path!r} is a path on the server: upload the file with POST /api/blobs/sha256:..., "
+            "then write FROM @sha256:... or use `files` (in a notebook `%%modelfile` does that)"
+        )
+        self.path = path
+
+
+class UnsupportedQuantization(LibraryError):
+    """A type that Ollama does not make; it answers with 500."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"unsupported quantization type {name} - supported types are F32, F16, Q4_K_S, Q4_K_M, "
+            "Q8_0"
+        )
+        self.name = name
+
+
+class AlreadyQuantized(LibraryError):
+    """A quantised model cannot be quantised again."""
+
+    def __init__(self) -> None:
+        super().__init__("quantization is only supported for F16, BF16 and F32 models")
+
+
+class CannotRewrite(BadRequestFact):
+    """llama.cpp cannot read a GGUF file, or write it anew; `reason` is its own."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the GGUF file cannot be used: {reason}")
+        self.reason = reason
+
+
+class SplitIncomplete(BadRequestFact):
+    """Parts of a model in several files are missing, or do not belong together."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"split GGUF: {reason}")
 
 
 class BadLicense(LibraryError):

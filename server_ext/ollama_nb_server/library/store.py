@@ -1,7 +1,7 @@
 """The store: which models there are, and changing that. Several processes may use one store.
 
-Changes hold a lock that lies outside the store (Ollama prunes what it does not know); a manifest
-becomes visible by renaming, so readers need none.
+Changes hold a lock at the store's root, where Ollama looks for nothing and prunes nothing; so it
+works for all who share the folder. A manifest becomes visible by renaming: readers need no lock.
 """
 
 from __future__ import annotations
@@ -9,53 +9,46 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
-from jupyter_core.paths import jupyter_runtime_dir
 
-from ollama_nb_server.library import bundled, gguf
+from ollama_nb_server.library import bundled, gguf, pruning
 from ollama_nb_server.library.blobs import Blobs
 from ollama_nb_server.library.digests import Digest
-from ollama_nb_server.library.errors import InvalidName, LibraryError, ModelNotFound, StoreBroken
-from ollama_nb_server.library.manifest import Config, Manifest
+from ollama_nb_server.library.errors import BlobVanished, LibraryError, ModelNotFound, StoreBroken
+from ollama_nb_server.library.manifest import Config, Layer, Manifest
+from ollama_nb_server.library.manifests import Manifests
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import ModelName
 
 log = logging.getLogger(__name__)
 
+LOCK = ".ollama-nb.lock"
+Json = TypeVar("Json", dict[str, Any], list[Any])
+
 
 class Store:
     """A folder in Ollama's layout. All methods block on the disk: call them off the event loop."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, removes: bool = True) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
-        self._manifests = root / "manifests"
-        self._lock = FileLock(lock_path(root))
+        self.manifests = Manifests(root)
+        self._removes = removes
+        self._lock = FileLock(root / LOCK, mode=0o664)
 
     # --- reading ----------------------------------------------------------------------------------
 
     def names(self) -> list[ModelName]:
         """All names that have a manifest; files that are none are left out."""
-        found = []
-        for path in self._manifests.glob("*/*/*/*"):
-            try:
-                name = ModelName.of_path(path.relative_to(self._manifests).parts)
-            except InvalidName:
-                log.warning("%s is no manifest of a model and is left alone", path)
-                continue
-            if path.is_file():
-                found.append(name)
-        return found
+        return self.manifests.names()
 
     def resolve(self, name: ModelName) -> ModelName:
         """The stored spelling of a name that differs only in case."""
-        return name if self._path(name).is_file() else name.folded(self.names())
+        return name if self.manifests.has(name) else name.folded(self.names())
 
     def model(self, name: ModelName, asked: str | None = None) -> Model:
         """Read a model; the bundled one is installed when it is first asked for.
@@ -68,7 +61,7 @@ class Store:
             If a file of the model cannot be read.
         """
         try:
-            data, modified_at = self._read(name)
+            data, modified_at = self.manifests.read(name)
         except FileNotFoundError:
             if not bundled.is_asked_for(name):
                 raise ModelNotFound(
@@ -76,7 +69,7 @@ class Store:
                 ) from None
             with self._changing():
                 bundled.install(self, name)
-            data, modified_at = self._read(name)
+            data, modified_at = self.manifests.read(name)
         return self._assembled(name, data, modified_at)
 
     def models(self) -> list[Model]:
@@ -88,20 +81,6 @@ class Store:
             except (LibraryError, OSError) as error:
                 log.warning("%s is left out: %s", name.display, error)
         return sorted(found, key=lambda model: -int(model.modified_at))
-
-    def manifest(self, name: ModelName) -> Manifest | None:
-        """A model's manifest, or None if there is none."""
-        try:
-            return Manifest.decode(self._read(name)[0])
-        except FileNotFoundError:
-            return None
-
-    def _read(self, name: ModelName) -> tuple[bytes, float]:
-        path = self._path(name)
-        return path.read_bytes(), path.stat().st_mtime
-
-    def _path(self, name: ModelName) -> Path:
-        return self._manifests.joinpath(*name.parts)
 
     def _assembled(self, name: ModelName, data: bytes, modified_at: float) -> Model:
         manifest = Manifest.decode(data)
@@ -125,16 +104,19 @@ class Store:
             projectors=self._paths(manifest, "projector"),
             template=templates[-1] if templates else None,
             system=systems[-1] if systems else "",
-            parameters=self.parameters(manifest),
-            messages=tuple(m for d in manifest.of_kind("messages") for m in self._json(d.digest)),
+            parameters=self.parameters(manifest.layers),
+            messages=tuple(
+                m for d in manifest.of_kind("messages") for m in self._json(d.digest, list)
+            ),
             licenses=tuple(self._text(layer.digest) for layer in manifest.of_kind("license")),
         )
 
-    def parameters(self, manifest: Manifest) -> dict[str, Any]:
-        """The options that a model brings along."""
+    def parameters(self, layers: Iterable[Layer]) -> dict[str, Any]:
+        """The options that a model brings along in its layers."""
         merged: dict[str, Any] = {}
-        for layer in manifest.of_kind("params"):
-            merged |= self._json(layer.digest)
+        for layer in layers:
+            if layer.kind == "params":
+                merged |= self._json(layer.digest, dict)
         return merged
 
     def config(self, manifest: Manifest) -> Config:
@@ -147,11 +129,14 @@ class Store:
     def _text(self, digest: Digest) -> str:
         return self.blobs.existing(digest).read_text("utf-8", "replace")
 
-    def _json(self, digest: Digest) -> Any:
+    def _json(self, digest: Digest, kind: type[Json]) -> Json:
         try:
-            return json.loads(self._text(digest))
+            value = json.loads(self._text(digest))
         except ValueError as error:
             raise StoreBroken(f"blob {digest.colon} is no JSON: {error}") from error
+        if not isinstance(value, kind):
+            raise StoreBroken(f"blob {digest.colon} is JSON, but no {kind.__name__}")
+        return value
 
     # --- changing ---------------------------------------------------------------------------------
 
@@ -159,30 +144,24 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         return self._lock
 
-    def write(self, name: ModelName, manifest: Manifest) -> None:
-        """Make a model visible; what only its predecessor used is removed."""
-        with self._changing():
-            try:
-                before = self.manifest(name)
-            except StoreBroken:
-                before = None
-            self.put(name, manifest.encode())
-            if before is not None:
-                self._remove_unused(before.digests)
+    def write(self, name: ModelName, manifest: Manifest, data: bytes | None = None) -> int:
+        """Make a model visible; returns how many blobs went that only its predecessor used.
 
-    def put(self, name: ModelName, data: bytes) -> None:
-        """Write a manifest file by renaming (the lock is held)."""
-        path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.root / f".manifest-{secrets.token_hex(8)}"
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        Parameters
+        ----------
+        data
+            The manifest's bytes, where a registry gave them.
+
+        Raises
+        ------
+        BlobVanished
+            If one of its blobs was removed meanwhile; the store is as it was.
+        """
+        with self._changing():
+            self._require_blobs(manifest)
+            before = self._used_by(name)
+            self.manifests.put(name, data if data is not None else manifest.encode())
+            return self._remove_unused(before - manifest.digests) if self._removes else 0
 
     def copy(self, source: ModelName, destination: ModelName, asked: str) -> None:
         """Give a model a second name; an existing destination is replaced.
@@ -192,10 +171,11 @@ class Store:
         ModelNotFound
             If there is no source.
         """
-        self._require(source, asked)
-        manifest = Manifest.decode(self._read(source)[0])
-        if source != destination:
-            self.write(destination, manifest)
+        with self._changing():
+            self._require(source, asked)
+            data, _ = self.manifests.read(source)
+            if source != destination:
+                self.write(destination, Manifest.decode(data), data)
 
     def delete(self, name: ModelName, asked: str) -> None:
         """Remove a model, and every blob that only it used.
@@ -205,46 +185,53 @@ class Store:
         ModelNotFound
             If it is not there.
         """
-        self._require(name, asked)
         with self._changing():
-            try:
-                used = Manifest.decode(self._read(name)[0]).digests
-            except StoreBroken:
-                used = set()
-            path = self._path(name)
-            path.unlink()
-            for folder in list(path.parents)[:3]:
-                if any(folder.iterdir()):
-                    break
-                folder.rmdir()
+            self._require(name, asked)
+            used = self._used_by(name)
+            self.manifests.remove(name)
             self._remove_unused(used)
 
+    def tidy(self, now: float) -> int:
+        """Remove what nobody needs (`pruning`); returns how many files went. For a server's start.
+
+        Nothing is removed where Ollama's OLLAMA_NOPRUNE forbids it, or a manifest is unreadable.
+        """
+        if not self.root.is_dir():
+            return 0
+        with self._changing():
+            pruning.rename_old_blobs(self.blobs.folder)
+            manifests = self.manifests.all() if self._removes else None
+            if manifests is None:
+                return 0
+            used = {digest for manifest in manifests for digest in manifest.digests}
+            removed = pruning.remove(pruning.unneeded(self.root, used, now))
+            pruning.remove_empty_folders(self.manifests.folder)
+            return removed
+
     def _require(self, name: ModelName, asked: str) -> None:
-        if not self._path(name).is_file():
+        if not self.manifests.has(name):
             raise ModelNotFound(asked, name.display)
 
-    def _remove_unused(self, digests: set[Digest]) -> None:
+    def _require_blobs(self, manifest: Manifest) -> None:
+        for digest in manifest.digests:
+            if not self.blobs.has(digest):
+                raise BlobVanished(digest.colon)
+            self.blobs.touch(digest)
+
+    def _used_by(self, name: ModelName) -> set[Digest]:
+        """The blobs of a model; none if it is not there, or broken."""
+        try:
+            manifest = self.manifests.of(name)
+        except StoreBroken:
+            return set()
+        return manifest.digests if manifest is not None else set()
+
+    def _remove_unused(self, digests: set[Digest]) -> int:
         """Remove what of these no manifest uses; an unreadable manifest keeps them all."""
-        used: set[Digest] = set()
-        for manifest in self._all_manifests():
-            if manifest is None:
-                return
-            used |= manifest.digests
-        for digest in digests - used:
+        manifests = self.manifests.all() if digests else None
+        if manifests is None:
+            return 0
+        unused = digests - {digest for manifest in manifests for digest in manifest.digests}
+        for digest in unused:
             self.blobs.remove(digest)
-
-    def _all_manifests(self) -> Iterator[Manifest | None]:
-        for path in self._manifests.glob("*/*/*/*"):
-            try:
-                yield Manifest.decode(path.read_bytes())
-            except (StoreBroken, OSError) as error:
-                log.warning("nothing is removed: %s: %s", path, error)
-                yield None
-
-
-def lock_path(root: Path) -> Path:
-    """A lock per store, in the user's runtime folder."""
-    folder = Path(jupyter_runtime_dir()) / "ollama-nb"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    return folder / f"store-{name}.lock"
+        return len(unused)

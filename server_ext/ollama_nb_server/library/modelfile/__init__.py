@@ -4,6 +4,7 @@ Grammar and quirks: reference/ollama-models.md 4.2 to 4.5.
 """
 
 from ollama_nb_server.library.modelfile.commands import Modelfile, parse
+from ollama_nb_server.library.modelfile.ingredients import Ingredients, ingredients
 from ollama_nb_server.library.modelfile.printing import quoted, render
 
-__all__ = ["Modelfile", "parse", "quoted", "render"]
+__all__ = ["Ingredients", "Modelfile", "ingredients", "parse", "quoted", "render"]
