@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from gguf.quants import dequantize
 from ollama_nb_server.library.bundled import DEMO
 
 START_S, STOP_S = 40.0, 15.0
@@ -171,3 +174,50 @@ def jupyter_server(start_jupyter: Callable[..., Server]) -> Server:
 def eventually() -> Callable[..., object]:
     """Wait for a condition: `eventually(condition, what, seconds)`."""
     return until
+
+
+FILE_TYPE = {np.float32: 0, np.float16: 1}
+
+
+def write_full(source: Path, target: Path, kind: type, num_parts: int = 1) -> None:
+    """Write a GGUF file's weights as `kind`, its metadata as they are."""
+    reader = GGUFReader(source)
+    architecture = reader.fields["general.architecture"].contents()
+    split = -(-len(reader.tensors) // num_parts) if num_parts > 1 else 0
+    writer = GGUFWriter(target, architecture, split_max_tensors=split)
+    for key, value in reader.fields.items():
+        if key.startswith("GGUF.") or key in ("general.architecture", "general.file_type"):
+            continue
+        outer, *inner = value.types
+        element = inner[0] if outer == GGUFValueType.ARRAY else None
+        writer.add_key_value(key, value.contents(), outer, element)
+    writer.add_file_type(FILE_TYPE[kind])
+    for tensor in reader.tensors:
+        whole = dequantize(tensor.data, tensor.tensor_type)
+        writer.add_tensor(tensor.name, whole.astype(kind if whole.ndim > 1 else np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.fixture(scope="session")
+def full(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[type], Path]:
+    """The bundled model as one file of float16 or float32."""
+    folder = tmp_path_factory.mktemp("full")
+
+    def written(kind: type) -> Path:
+        path = folder / f"{kind.__name__}.gguf"
+        if not path.exists():
+            write_full(demo_gguf, path, kind)
+        return path
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def parts(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same in float16, in three files."""
+    folder = tmp_path_factory.mktemp("parts")
+    write_full(demo_gguf, folder / "demo.gguf", np.float16, num_parts=3)
+    return sorted(folder.iterdir())

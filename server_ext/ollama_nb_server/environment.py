@@ -40,6 +40,7 @@ class Settings:
     max_loaded_models: int = 0
     max_queue: int = 512
     no_cloud: bool = False
+    no_prune: bool = False
     token: str = ""
 
     @classmethod
@@ -60,6 +61,7 @@ class Settings:
             max_loaded_models=read.count("OLLAMA_MAX_LOADED_MODELS", 0),
             max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
+            no_prune=read.flag("OLLAMA_NOPRUNE"),
             token=read.text("OLLAMA_NB_TOKEN"),
         )
 

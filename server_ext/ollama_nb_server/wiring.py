@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+import time
 
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import LoadSpec
@@ -11,6 +13,8 @@ from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LOADED = 3
 
@@ -21,16 +25,22 @@ class House:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._rooms: Rooms | None = None
+        self._tidying: asyncio.Task[None] | None = None
 
     async def rooms(self) -> Rooms:
         """The rooms; made by the first call."""
         if self._rooms is None:
-            self._rooms = Rooms(
-                await asyncio.to_thread(Store, self.settings.models),
-                self._scheduler(),
-                self.settings,
-            )
+            store = Store(self.settings.models, removes=not self.settings.no_prune)
+            self._rooms = Rooms(store, self._scheduler(), self.settings)
+            self._tidying = asyncio.create_task(self._tidy(store))
         return self._rooms
+
+    async def _tidy(self, store: Store) -> None:
+        """Let go of what nobody needs, beside the first requests; not worth an error to anybody."""
+        try:
+            await asyncio.to_thread(store.tidy, time.time())
+        except OSError as error:
+            log.warning("the model store was not tidied: %s", error)
 
     def _scheduler(self) -> Scheduler:
         settings = self.settings
@@ -52,6 +62,8 @@ class House:
         return self._rooms is not None and bool(self._rooms.scheduler.running())
 
     async def close(self) -> None:
-        """Stop every worker."""
+        """Wait for the tidying; stop every worker."""
+        if self._tidying is not None:
+            await self._tidying
         if self._rooms is not None:
             await self._rooms.scheduler.close()

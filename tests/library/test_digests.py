@@ -5,6 +5,7 @@ from ollama_nb_server.library import gojson
 from ollama_nb_server.library.blobs import Blobs
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import DigestMismatch, InvalidDigest
+from ollama_nb_server.library.gosyntax import go_syntax
 from ollama_nb_server.library.manifest import Config
 
 HEX = "b507b9c2f6ca642bffcd06665ea7c91f235fd32daeefdf875a0f938db05fb315"
@@ -73,3 +74,34 @@ def test_other_bytes_than_announced_stay_under_their_true_digest(tmp_path) -> No
             writer.commit(f"sha256:{'0' * 64}")
 
     assert blobs.has(Digest(HEX))
+
+
+@pytest.mark.parametrize(
+    ("value", "json", "syntax"),
+    [
+        (0, "0", "0"),
+        (1.0, "1", "1"),
+        (-0.25, "-0.25", "-0.25"),
+        (4096, "4096", "4096"),
+        (1048576, "1048576", "1.048576e+06"),
+        (0.0001, "0.0001", "0.0001"),
+        (0.00001, "0.00001", "1e-05"),
+        (1e-7, "1e-7", "1e-07"),
+        (-2.5e-9, "-2.5e-9", "-2.5e-09"),
+        (1e20, "100000000000000000000", "1e+20"),
+        (1.5e21, "1.5e+21", "1.5e+21"),
+        (2**53 + 1, "9007199254740992", "9.007199254740992e+15"),
+    ],
+)
+def test_numbers_are_written_as_go_writes_them(value: float, json: str, syntax: str) -> None:
+    assert (gojson.number(value), go_syntax(value)) == (json, syntax)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_has_no_number_for_is_an_error(value: float) -> None:
+    with pytest.raises(ValueError, match="has no form in JSON"):
+        gojson.encode({"x": value})
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement() -> None:
+    assert gojson.encode(["\ud800x"]) == '["\ufffdx"]\n'.encode()

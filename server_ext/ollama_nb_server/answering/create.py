@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from ollama_nb_server.answering.preparation import refuse_cloud
 from ollama_nb_server.answering.rooms import Rooms
-from ollama_nb_server.library.create import Progress, Recipe
+from ollama_nb_server.library.create import Cancellation, Progress, Recipe
 from ollama_nb_server.library.create import create as steps
 from ollama_nb_server.library.errors import ServerPath
 from ollama_nb_server.library.modelfile import Modelfile, ingredients, parse
@@ -21,13 +23,17 @@ from ollama_nb_server.wire.chat import Message, ToolCall
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 
+HEARTBEAT_S = 15.0  # a step that takes longer is told again
+# Its own, so that long steps leave the threads alone that short questions wait for.
+THREADS = ThreadPoolExecutor(4, "create")
+
 
 async def create(
     rooms: Rooms, request: CreateRequest
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
     recipe, warnings = await asyncio.to_thread(_recipe, rooms, request)
-    answer = _told(warnings, steps(rooms.store, recipe))
+    answer = _told(warnings, partial(steps, rooms.store, recipe))
     if request.stream is not False:
         return answer
     *_, last = [line async for line in answer]
@@ -68,11 +74,11 @@ def _of_modelfile(
     asked = parse(request.modelfile or "")
     _refuse_drafts(bool(asked.drafts))
     parts = ingredients(asked, rooms.store.blobs.folder, request.files or {})
-    for text in asked.sources:
-        refuse_cloud(parse_ref(text)) if parts.source is not None else None
+    if parts.source is not None:
+        refuse_cloud(parts.source)
     recipe = Recipe(
         name=name,
-        source=parts.source and rooms.store.resolve(parts.source),
+        source=rooms.store.resolve(parts.source.name) if parts.source else None,
         files=parts.files or None,
         adapters=parts.adapters or request.adapters,
         template=asked.template or request.template or "",
@@ -147,13 +153,45 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _told(
-    warnings: list[str], progress: Iterator[Progress]
+    warnings: list[str], steps: Callable[[Cancellation], Iterator[Progress]]
 ) -> AsyncIterator[ProgressResponse]:
-    """The steps, each done off the event loop; closing this ends what runs for them."""
+    """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
     for warning in warnings:
         yield ProgressResponse(warning)
+    cancellation = Cancellation()
+    work = _Work(steps(cancellation))
     try:
-        while (step := await asyncio.to_thread(next, progress, None)) is not None:
+        async for step in work.steps():
             yield ProgressResponse(step.status, step.digest, step.total, step.completed)
     finally:
-        await asyncio.to_thread(progress.close)  # type: ignore[attr-defined]
+        cancellation.cancel()
+        await work.end()
+
+
+class _Work:
+    """Takes the steps of one create, one after another, in a thread."""
+
+    def __init__(self, progress: Iterator[Progress]) -> None:
+        self._progress = progress
+        self._taking: asyncio.Future[Progress | None] | None = None
+
+    async def steps(self) -> AsyncIterator[Progress]:
+        """Each step; the last one again where the next takes so long that we might seem dead."""
+        loop = asyncio.get_running_loop()
+        last: Progress | None = None
+        while True:
+            self._taking = loop.run_in_executor(THREADS, next, self._progress, None)
+            while not (await asyncio.wait({self._taking}, timeout=HEARTBEAT_S))[0]:
+                if last is not None:
+                    yield last
+            if (last := self._taking.result()) is None:
+                return
+            yield last
+
+    async def end(self) -> None:
+        """Wait for a step that is still being taken, and let go of what the work holds."""
+        if self._taking is not None:
+            await asyncio.wait({self._taking})
+            self._taking.exception()  # it went to the client, or was only the stop's own
+        if isinstance(self._progress, Generator):
+            await asyncio.get_running_loop().run_in_executor(THREADS, self._progress.close)

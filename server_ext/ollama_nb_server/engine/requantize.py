@@ -8,6 +8,7 @@ broken file may abort it.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import sys
 
@@ -32,12 +33,15 @@ KEPT: dict[str, dict[str, int]] = {
 
 def tell(level: int, text: bytes, _: object) -> None:
     """Pass llama.cpp's log on; its lines about tensors are the progress."""
-    if step := STEP.match(text):
-        sys.stdout.write(f"{step[1].decode()} {step[2].decode()}\n")
-        sys.stdout.flush()
-    elif level >= WARNING:
-        sys.stderr.buffer.write(text)
-        sys.stderr.buffer.flush()
+    try:
+        if step := STEP.match(text):
+            sys.stdout.write(f"{step[1].decode()} {step[2].decode()}\n")
+            sys.stdout.flush()
+        elif level >= WARNING:
+            sys.stderr.buffer.write(text)
+            sys.stderr.buffer.flush()
+    except BrokenPipeError:
+        os._exit(1)  # whoever wanted this is gone; an exception would stay inside the callback
 
 
 def overrides(architecture: str) -> ctypes.Array[ll.llama_model_tensor_override]:
@@ -52,6 +56,8 @@ def overrides(architecture: str) -> ctypes.Array[ll.llama_model_tensor_override]
 def main() -> int:
     """Do it."""
     source, target, kind, architecture = sys.argv[1:]
+    if hasattr(os, "nice"):
+        os.nice(10)  # answers come first
     callback = ll.llama_log_callback(tell)
     ll.llama_log_set(callback, ctypes.c_void_p(0))
     params = ll.llama_model_quantize_default_params()

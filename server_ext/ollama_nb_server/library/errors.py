@@ -43,7 +43,8 @@ class BlobVanished(LibraryError):
 
     def __init__(self, digest: str) -> None:
         super().__init__(
-            f"blob {digest} was removed meanwhile, perhaps with another model that used it: do it again"
+            f"blob {digest} was removed meanwhile, perhaps with another model that used it: do it "
+            "again"
         )
         self.digest = digest
 

@@ -53,8 +53,7 @@ def number(value: float) -> str:
         raise ValueError(f"{value} has no form in JSON")
     if exact == 0 or Decimal("1e-6") <= abs(exact) < Decimal("1e21"):
         return f"{exact:f}".removesuffix(".0")
-    sign, digits, exponent = exact.normalize().as_tuple()
-    power = int(exponent) + len(digits) - 1
+    sign, digits, _ = exact.normalize().as_tuple()
     mantissa = "".join(map(str, digits))
     point = f".{mantissa[1:]}" if mantissa[1:] else ""
-    return f"{'-' if sign else ''}{mantissa[0]}{point}e{'+' if power > 0 else '-'}{abs(power)}"
+    return f"{'-' if sign else ''}{mantissa[0]}{point}e{exact.adjusted():+d}"

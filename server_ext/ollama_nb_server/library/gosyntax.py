@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 
@@ -28,14 +29,11 @@ def go_syntax(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    """Go's shortest form of a float64: exponents from 1e+06 for %#v, from 1e+21 on for others."""
-    if value.is_integer() and abs(value) < 1e6:
-        return str(int(value))
-    text = repr(value)
-    if value != 0 and (abs(value) >= 1e6 or abs(value) < 1e-4):
-        mantissa, _, exponent = f"{value:.16e}".partition("e")
-        digits = len(repr(value).replace(".", "").replace("-", "").split("e")[0].strip("0")) or 1
-        mantissa = f"{value:.{max(digits - 1, 0)}e}".partition("e")[0]
-        sign = exponent[0]
-        return f"{mantissa}e{sign}{int(exponent[1:]):02d}"
-    return text
+    """Go's shortest form of a float64, with an exponent below 1e-04 and from 1e+06 on (%#v)."""
+    exact = Decimal(repr(value))
+    if not exact or Decimal("1e-4") <= abs(exact) < Decimal("1e6"):
+        return f"{exact:f}".removesuffix(".0")
+    sign, digits, _ = exact.normalize().as_tuple()
+    mantissa = "".join(map(str, digits))
+    point = f".{mantissa[1:]}" if mantissa[1:] else ""
+    return f"{'-' if sign else ''}{mantissa[0]}{point}e{exact.adjusted():+03d}"

@@ -108,9 +108,9 @@ class Manifests:
             If a link among the folders leads out of the store.
         """
         path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.parent.resolve().is_relative_to(self.folder.resolve()):
             raise StoreBroken(f"{path.parent} leads out of the model store")
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._root / f".manifest-{secrets.token_hex(8)}"
         try:
             with temporary.open("wb") as file:

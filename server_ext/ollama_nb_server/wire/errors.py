@@ -10,6 +10,7 @@ RequestError
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from typing import Any
@@ -174,6 +175,23 @@ def _died(error: Exception, _: str) -> tuple[int, str]:
     return 500, f"{CRASHED}: {error.cause}"
 
 
+# What to do about what an operating system refuses; its own words stand before it.
+REMEDIES = {
+    errno.ENOSPC: "free some disk space, or let OLLAMA_MODELS name a folder on another disk",
+    errno.EDQUOT: "free some of your quota, or let OLLAMA_MODELS name another folder",
+    errno.EROFS: "the model store is read-only: let OLLAMA_MODELS name a folder that can be written",
+    errno.EACCES: "the model store belongs to somebody else: ask for the right to write, or let "
+    "OLLAMA_MODELS name another folder",
+}
+
+
+def _os_error(error: Exception, _: str) -> tuple[int, str]:
+    assert isinstance(error, OSError)
+    remedy = REMEDIES.get(error.errno or 0)
+    said = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror or error)
+    return 500, f"{said}; {remedy}" if remedy else str(error)
+
+
 def _says(status: int) -> Callable[[Exception, str], tuple[int, str]]:
     return lambda error, _: (status, str(error))
 
@@ -208,7 +226,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded"),
     ),
     (scheduling.SchedulingError, _says(503)),
-    (OSError, _says(500)),
+    (OSError, _os_error),
 )
 KNOWN = tuple(kind for kind, _ in TABLE)
 

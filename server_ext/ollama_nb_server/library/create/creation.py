@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ollama_nb_server.library import gguf, gojson
+from ollama_nb_server.library.child import Cancellation
 from ollama_nb_server.library.create.configuring import configured
 from ollama_nb_server.library.create.defaults import Defaults, defaults_of
 from ollama_nb_server.library.create.layers import Layers
@@ -28,8 +29,8 @@ from ollama_nb_server.library.store import Store
 class Creation:
     """The steps; `run` takes them in order."""
 
-    def __init__(self, store: Store, recipe: Recipe) -> None:
-        self._store, self._recipe = store, recipe
+    def __init__(self, store: Store, recipe: Recipe, cancellation: Cancellation) -> None:
+        self._store, self._recipe, self._cancellation = store, recipe, cancellation
         self._layers = Layers(store.blobs)
         self._base = Config()  # of the model that this one is made from
         self._weights: list[gguf.GGUFMetadata] = []
@@ -117,7 +118,7 @@ class Creation:
         """Have llama.cpp write a new file, and take that."""
         architecture = source.metadata.architecture
         with self._store.blobs.scratch() as target, source.readable() as path:
-            for done, total in rewrite(path, target, kind, architecture):
+            for done, total in rewrite(path, target, kind, architecture, self._cancellation):
                 yield Progress(told, NO_DIGEST, source.size, source.size * done // max(total, 1))
             yield Progress("verifying conversion")
             self._adopt(target)
@@ -156,7 +157,13 @@ class Creation:
         return Manifest(Layer(CONFIG_TYPE, digest, len(data)), self._layers.all)
 
 
-def create(store: Store, recipe: Recipe) -> Iterator[Progress]:
-    """Make a model; see `Creation.run`. Checks that need no store are made at once."""
+def create(
+    store: Store, recipe: Recipe, cancellation: Cancellation | None = None
+) -> Iterator[Progress]:
+    """Make a model; see `Creation.run`. Checks that need no store are made at once.
+
+    Closing the iterator ends the work; from another thread, while a step is taken, the
+    cancellation does.
+    """
     recipe.check()
-    return Creation(store, recipe).run()
+    return Creation(store, recipe, cancellation or Cancellation()).run()

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import InvalidDigest, ServerPath
 from ollama_nb_server.library.modelfile.commands import Modelfile
-from ollama_nb_server.library.names import ModelName, parse_ref
+from ollama_nb_server.library.names import ModelRef, parse_ref
 
 LOOKS_LIKE_A_PATH = re.compile(r"[/~.\\]|[A-Za-z]:\\|.*\.(gguf|bin|safetensors)$|.*\\", re.I)
 
@@ -22,7 +22,7 @@ LOOKS_LIKE_A_PATH = re.compile(r"[/~.\\]|[A-Za-z]:\\|.*\.(gguf|bin|safetensors)$
 class Ingredients:
     """A model to begin with, or files (name -> digest), and adapters."""
 
-    source: ModelName | None = None
+    source: ModelRef | None = None
     files: dict[str, str] = field(default_factory=dict)
     adapters: dict[str, str] = field(default_factory=dict)
 
@@ -40,7 +40,7 @@ def ingredients(modelfile: Modelfile, blobs: Path, uploaded: Mapping[str, str]) 
     for text in modelfile.sources:
         files = _files(text, blobs, uploaded)
         if files is None:
-            found.source = parse_ref(text).name
+            found.source = parse_ref(text)
         else:
             found.files |= files
     for text in modelfile.adapters:
