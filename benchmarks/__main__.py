@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-SCRIPTS = ("imports", "throughput", "first_token", "latency")
+SCRIPTS = ("imports", "throughput", "first_token", "latency", "listing", "pull")
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ class Server:
     def workers(self) -> list[psutil.Process]:
         """The model workers of this server."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [p for p in children if "ollama_nb_server.engine.worker" in p.cmdline()]
+        return [p for p in children if _is_worker(p)]
 
     def stop(self) -> None:
         """End it as a person would, and see that nothing is left behind."""
@@ -62,12 +62,20 @@ class Server:
         assert not left, f"workers outlived their server: {left}"
 
 
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "ollama_nb_server.engine.worker" in process.cmdline()
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return False
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep every test out of the user's home, model store, caches and runtime files."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
+        patch.delenv("XDG_CACHE_HOME", raising=False)
         patch.setenv("JUPYTER_RUNTIME_DIR", str(home / "runtime"))
         patch.setenv("IPYTHONDIR", str(home / "ipython"))
         for name in [name for name in os.environ if name.startswith(("OLLAMA_", "JUPYTER_OLLAMA"))]:
@@ -179,11 +187,11 @@ def eventually() -> Callable[..., object]:
 FILE_TYPE = {np.float32: 0, np.float16: 1}
 
 
-def write_full(source: Path, target: Path, kind: type, num_parts: int = 1) -> None:
-    """Write a GGUF file's weights as `kind`, its metadata as they are."""
+def write_full(source: Path, target: Path, kind: type, num_parts: int = 1, *more: str) -> None:
+    """Write a GGUF file's weights as `kind`, its metadata as they are; `more` are extra tensors."""
     reader = GGUFReader(source)
     architecture = reader.fields["general.architecture"].contents()
-    split = -(-len(reader.tensors) // num_parts) if num_parts > 1 else 0
+    split = -(-(len(reader.tensors) + len(more)) // num_parts) if num_parts > 1 else 0
     writer = GGUFWriter(target, architecture, split_max_tensors=split)
     for key, value in reader.fields.items():
         if key.startswith("GGUF.") or key in ("general.architecture", "general.file_type"):
@@ -195,6 +203,8 @@ def write_full(source: Path, target: Path, kind: type, num_parts: int = 1) -> No
     for tensor in reader.tensors:
         whole = dequantize(tensor.data, tensor.tensor_type)
         writer.add_tensor(tensor.name, whole.astype(kind if whole.ndim > 1 else np.float32))
+    for name in more:
+        writer.add_tensor(name, np.ones((4, 32), kind))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -220,4 +230,12 @@ def parts(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Pat
     """The same in float16, in three files."""
     folder = tmp_path_factory.mktemp("parts")
     write_full(demo_gguf, folder / "demo.gguf", np.float16, num_parts=3)
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def seeing_parts(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same with a tensor that belongs to a vision encoder."""
+    folder = tmp_path_factory.mktemp("seeing")
+    write_full(demo_gguf, folder / "demo.gguf", np.float16, 3, "v.patch_embd.weight")
     return sorted(folder.iterdir())

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from platformdirs import user_cache_dir
+
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
@@ -42,6 +44,7 @@ class Settings:
     no_cloud: bool = False
     no_prune: bool = False
     token: str = ""
+    cache: Path = field(default_factory=lambda: Path(user_cache_dir("ollama-nb", appauthor=False)))
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -63,6 +66,7 @@ class Settings:
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
             no_prune=read.flag("OLLAMA_NOPRUNE"),
             token=read.text("OLLAMA_NB_TOKEN"),
+            cache=read.cache(),
         )
 
 
@@ -72,6 +76,14 @@ class _Reader:
 
     def text(self, name: str) -> str:
         return self.environ.get(name, "").strip().strip("\"'")
+
+    def cache(self) -> Path:
+        """Where what only saves time is kept: as XDG or the system has it, if not said."""
+        if named := self.text("OLLAMA_NB_CACHE"):
+            return Path(named).expanduser()
+        if caches := self.text("XDG_CACHE_HOME"):
+            return Path(caches) / "ollama-nb"
+        return Path(user_cache_dir("ollama-nb", appauthor=False))
 
     def flag(self, name: str) -> bool:
         """Go's ParseBool words; any other text counts as true."""

@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import platform
 import time
+from pathlib import Path
 
+from ollama_nb_server.answering.loading import put_right
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.environment import Settings
+from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
+from ollama_nb_server.library import dialects
 from ollama_nb_server.library.store import Store
+from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LOADED = 3
+KEY_FOLDER = ".ollama"  # in the user's home, wherever the models are
+GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
 
 class House:
@@ -30,8 +38,10 @@ class House:
     async def rooms(self) -> Rooms:
         """The rooms; made by the first call."""
         if self._rooms is None:
-            store = Store(self.settings.models, removes=not self.settings.no_prune)
-            self._rooms = Rooms(store, self._scheduler(), self.settings)
+            settings = self.settings
+            removes = not settings.no_prune
+            store = Store(settings.models, removes=removes, cache=settings.cache)
+            self._rooms = Rooms(store, self._scheduler(), self._transfers(store), settings)
             self._tidying = asyncio.create_task(self._tidy(store))
         return self._rooms
 
@@ -39,6 +49,7 @@ class House:
         """Let go of what nobody needs, beside the first requests; not worth an error to anybody."""
         try:
             await asyncio.to_thread(store.tidy, time.time())
+            await asyncio.to_thread(dialects.prune, self.settings.cache, store.blobs.folder)
         except OSError as error:
             log.warning("the model store was not tidied: %s", error)
 
@@ -47,7 +58,7 @@ class House:
         limit = None if math.isinf(settings.load_timeout_s) else settings.load_timeout_s
 
         async def start(spec: LoadSpec) -> Worker:
-            return await Worker.start(spec, timeout_s=limit)
+            return await Worker.start(await put_right(spec, settings.cache), timeout_s=limit)
 
         return Scheduler(
             max_loaded=settings.max_loaded_models or DEFAULT_MAX_LOADED,
@@ -56,14 +67,20 @@ class House:
             start_worker=start,
         )
 
+    def _transfers(self, store: Store) -> Transfers:
+        machine = GO_NAMES.get(platform.machine(), platform.machine())
+        agent = f"ollama/{OLLAMA_VERSION} ({machine} {platform.system().lower()}) ollama_nb"
+        return Transfers(store, Path.home() / KEY_FOLDER, agent)
+
     @property
     def busy(self) -> bool:
         """Whether a model is loaded."""
         return self._rooms is not None and bool(self._rooms.scheduler.running())
 
     async def close(self) -> None:
-        """Wait for the tidying; stop every worker."""
+        """Wait for the tidying; stop every download and every worker."""
         if self._tidying is not None:
             await self._tidying
         if self._rooms is not None:
+            await self._rooms.transfers.close()
             await self._rooms.scheduler.close()

@@ -31,8 +31,15 @@ async def until(condition, deadline_s: float = 10.0):
 
 
 def loading() -> list[psutil.Process]:
-    """Workers of this process."""
-    return [c for c in psutil.Process().children() if "engine.worker" in " ".join(c.cmdline())]
+    """Workers of this process; one that has just died has no command line any more."""
+    return [c for c in psutil.Process().children() if "engine.worker" in " ".join(command(c))]
+
+
+def command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):
+        return []
 
 
 async def drain(events):

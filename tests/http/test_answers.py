@@ -186,10 +186,6 @@ def test_what_is_wrong_has_its_status_and_sentence(
     [
         ("format", "generate", {"format": "json"}),
         ("logprobs", "generate", {"logprobs": True}),
-        ("Modelfile", "create", {"model": "x", "modelfile": "FROM demo"}),
-        ("quantiz", "create", {"model": "x", "from": "demo", "quantize": "q4_K_M"}),
-        ("pulling", "pull", {"model": "x"}),
-        ("pushing", "push", {"model": "x"}),
     ],
 )
 def test_parts_to_come_say_so(client, what: str, path: str, fields: dict) -> None:

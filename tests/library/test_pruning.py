@@ -91,7 +91,8 @@ def test_links_and_folders_stay(store: Store, tmp_path: Path) -> None:
     (store.blobs.folder / f"sha256-{'cd' * 32}").mkdir()
 
     assert store.tidy(NOW) == 0
-    assert link.is_symlink() and target.exists()
+    assert link.is_symlink()
+    assert target.exists()
 
 
 @pytest.mark.parametrize("content", ["{", "", "[]"])

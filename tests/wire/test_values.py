@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import orjson
 import pytest
@@ -114,6 +115,8 @@ def test_ollama_host(text: str, host: str, port: int) -> None:
         ("OLLAMA_NO_CLOUD", "yes", "no_cloud", True),
         ("OLLAMA_NO_CLOUD", "False", "no_cloud", False),
         ("OLLAMA_ORIGINS", "http://a, http://b", "origins", ("http://a", "http://b")),
+        ("OLLAMA_NB_CACHE", "/a/b", "cache", Path("/a/b")),
+        ("XDG_CACHE_HOME", "/c", "cache", Path("/c/ollama-nb")),
     ],
 )
 def test_the_environment(variable: str, text: str, field: str, value: object) -> None:

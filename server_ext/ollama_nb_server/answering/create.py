@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import aclosing
 from typing import Any
 
 from ollama_nb_server.answering.preparation import refuse_cloud
 from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.answering.transfer import pull_into
 from ollama_nb_server.library.create import Cancellation, Progress, Recipe
 from ollama_nb_server.library.create import create as steps
 from ollama_nb_server.library.errors import ServerPath
@@ -33,7 +34,7 @@ async def create(
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
     recipe, warnings = await asyncio.to_thread(_recipe, rooms, request)
-    answer = _told(warnings, partial(steps, rooms.store, recipe))
+    answer = _told(rooms, recipe, warnings)
     if request.stream is not False:
         return answer
     *_, last = [line async for line in answer]
@@ -153,13 +154,17 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _told(
-    warnings: list[str], steps: Callable[[Cancellation], Iterator[Progress]]
+    rooms: Rooms, recipe: Recipe, warnings: list[str]
 ) -> AsyncIterator[ProgressResponse]:
     """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
+    cancellation = Cancellation()
+    work = _Work(steps(rooms.store, recipe, cancellation))
     for warning in warnings:
         yield ProgressResponse(warning)
-    cancellation = Cancellation()
-    work = _Work(steps(cancellation))
+    if recipe.source is not None and not await asyncio.to_thread(rooms.store.has, recipe.source):
+        async with aclosing(pull_into(rooms, recipe.source)) as news:
+            async for came in news:
+                yield ProgressResponse(came.status, came.digest, came.total, came.completed)
     try:
         async for step in work.steps():
             yield ProgressResponse(step.status, step.digest, step.total, step.completed)

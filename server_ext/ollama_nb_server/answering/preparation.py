@@ -100,6 +100,7 @@ def lease(
         label=model.name.display,
         explicit=LOAD_OPTIONS & options.given,
         keep_alive=None if keep_alive is None else keep_alive.seconds,
+        model=model,
     )
 
 

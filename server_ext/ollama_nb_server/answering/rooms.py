@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
+from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Where models lie, who is loaded, and what the administrator has set."""
+    """Where models lie, who is loaded, what is on its way, and what the administrator has set."""
 
     store: Store
     scheduler: Scheduler
+    transfers: Transfers
     settings: Settings

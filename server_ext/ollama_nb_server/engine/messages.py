@@ -7,6 +7,7 @@ Every request has an `id` chosen by the parent; every answer repeats it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 # --- parent -> worker -----------------------------------------------------------------------------
 
@@ -17,6 +18,8 @@ class LoadSpec:
 
     `num_ctx` is per slot. `num_parallel` 0 means: as many slots as fit a quarter of free memory, at
     most 16. `num_thread` 0 means: chosen for the model's size. `num_gpu` -1: llama.cpp decides.
+    `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
+    GGUF's metadata with other values.
     """
 
     model_path: str
@@ -29,6 +32,14 @@ class LoadSpec:
     main_gpu: int | None = None
     use_mmap: bool | None = None
     use_extra_bufts: bool = True
+    translation: str = ""
+    overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
+
+    @classmethod
+    def received(cls, facts: dict[str, Any]) -> LoadSpec:
+        """The same, after its way through JSON, which has no tuples."""
+        overrides = tuple((key, value) for key, value in facts["overrides"])
+        return cls(**{**facts, "adapters": tuple(facts["adapters"]), "overrides": overrides})
 
 
 @dataclass(frozen=True, slots=True)

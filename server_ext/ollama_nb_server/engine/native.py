@@ -104,9 +104,11 @@ class Model:
 
     def __init__(self, spec: LoadSpec, log: NativeLog) -> None:
         ll.llama_backend_init()
-        self.pointer = ll.llama_model_load_from_file(
-            os.fsencode(spec.model_path), self._params(spec)
-        )
+        params, overrides = self._params(spec), _overrides(spec.overrides)
+        if overrides is not None:
+            params.kv_overrides = overrides
+        path = os.fsencode(spec.translation or spec.model_path)
+        self.pointer = ll.llama_model_load_from_file(path, params)
         if not self.pointer:
             raise LoadFailed(spec.model_path, log.reason())
         self.vocab = ll.llama_model_get_vocab(self.pointer)
@@ -256,6 +258,26 @@ class Model:
         """The text of token ids, special tokens included; unknown ids are left out."""
         known = (t for t in tokens if 0 <= t < self.num_vocab)
         return b"".join(self.piece(t, special=True) for t in known).decode("utf-8", "replace")
+
+
+def _overrides(
+    wanted: Sequence[tuple[str, bool | int | float | str]],
+) -> ctypes.Array[ll.llama_model_kv_override] | None:
+    """Keys with other values, ended by one without a name; the caller keeps them alive."""
+    if not wanted:
+        return None
+    array = (ll.llama_model_kv_override * (len(wanted) + 1))()
+    for slot, (key, value) in zip(array, wanted, strict=False):
+        slot.key = key.encode()
+        if isinstance(value, bool):
+            slot.tag, slot.value.val_bool = ll.LLAMA_KV_OVERRIDE_TYPE_BOOL, value
+        elif isinstance(value, int):
+            slot.tag, slot.value.val_i64 = ll.LLAMA_KV_OVERRIDE_TYPE_INT, value
+        elif isinstance(value, float):
+            slot.tag, slot.value.val_f64 = ll.LLAMA_KV_OVERRIDE_TYPE_FLOAT, value
+        else:
+            slot.tag, slot.value.val_str = ll.LLAMA_KV_OVERRIDE_TYPE_STR, value.encode()
+    return array
 
 
 class Batch:

@@ -74,7 +74,7 @@ def main() -> None:
 def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> None:
     """Load the model and do what comes; returns only by an error."""
     abort = AbortSwitch()
-    spec = LoadSpec(**{**order["spec"], "adapters": tuple(order["spec"]["adapters"])})
+    spec = LoadSpec.received(order["spec"])
     with Engine(spec, NativeLog(), abort) as engine:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         busy = Busy(abort)

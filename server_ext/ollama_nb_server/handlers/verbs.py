@@ -9,13 +9,12 @@ from ollama_nb_server.answering import create as creating
 from ollama_nb_server.answering import embed as embedding
 from ollama_nb_server.answering import generate as generating
 from ollama_nb_server.answering import models as managing
-from ollama_nb_server.answering.preparation import refuse_cloud
+from ollama_nb_server.answering import transfer as transferring
 from ollama_nb_server.handlers.base import JSON_BARE, Answering
 from ollama_nb_server.library.digests import Digest
-from ollama_nb_server.library.names import parse_ref
 from ollama_nb_server.wire.chat import ChatRequest
 from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest
-from ollama_nb_server.wire.errors import CloudDisabled, MissingModel, NotThereYet
+from ollama_nb_server.wire.errors import CloudDisabled, NotThereYet
 from ollama_nb_server.wire.generate import GenerateRequest
 from ollama_nb_server.wire.golike import GoModel, first_value, read
 from ollama_nb_server.wire.models import (
@@ -85,7 +84,8 @@ async def ps(handler: Answering) -> None:
 async def show(handler: Answering) -> None:
     """One model in detail."""
     request = read(ShowRequest, handler.request.body)
-    await handler.answer(await managing.show(await handler.rooms(), request))
+    agent = handler.request.headers.get("User-Agent", "")
+    await handler.answer(await managing.show(await handler.rooms(), request, agent))
 
 
 async def copy(handler: Answering) -> None:
@@ -114,20 +114,15 @@ async def head_blob(handler: Answering) -> None:
 
 
 async def pull(handler: Answering) -> None:
-    """To come: download a model."""
+    """Download a model."""
     request = read(PullRequest, handler.request.body)
-    if not request.asked:
-        raise MissingModel
-    refuse_cloud(parse_ref(request.asked))
-    raise NotThereYet("pulling models")
+    await handler.answer(await transferring.pull(await handler.rooms(), request), JSON_BARE)
 
 
 async def push(handler: Answering) -> None:
-    """To come: upload a model."""
+    """Upload a model."""
     request = read(PushRequest, handler.request.body)
-    if not request.asked:
-        raise MissingModel
-    raise NotThereYet("pushing models")
+    await handler.answer(await transferring.push(await handler.rooms(), request), JSON_BARE)
 
 
 async def no_account(handler: Answering) -> None:

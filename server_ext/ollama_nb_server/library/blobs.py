@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -115,10 +116,12 @@ class Blobs:
             If something else than a file has its name.
         """
         path = self.path(digest)
-        if path.is_symlink() or (path.exists() and not path.is_file()):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            raise BlobNotFound(digest.colon) from None
+        if not stat.S_ISREG(mode):
             raise StoreBroken(f"{path} is not a regular file")
-        if not path.exists():
-            raise BlobNotFound(digest.colon)
         return path
 
     def writer(self) -> BlobWriter:

@@ -2,6 +2,7 @@
 
 LibraryError
 ├── ModelNotFound      no manifest of that name
+├── RemoteModel        a model in the cloud, of which only the name is here
 ├── BlobNotFound       no such blob
 ├── BlobVanished       a blob was removed while a model was being made of it
 ├── StoreBroken        a manifest or a layer cannot be read
@@ -11,7 +12,7 @@ LibraryError
     ├── InvalidName, ConflictingSource
     ├── InvalidDigest, DigestMismatch
     ├── BadModelfile
-    ├── UnknownFileType, NotRelative, NothingToCreateFrom, OneAdapterOnly
+    ├── UnknownFileType, NotRelative, NamedTwice, NothingToCreateFrom, OneAdapterOnly
     └── BadInfo, ServerPath, CannotRewrite, SplitIncomplete
 """
 
@@ -28,6 +29,14 @@ class ModelNotFound(LibraryError):
     def __init__(self, asked: str, display: str) -> None:
         super().__init__(f"model '{asked}' not found")
         self.asked, self.display = asked, display
+
+
+class RemoteModel(LibraryError):
+    """What is stored stands for a model in the cloud; `display` is its short name."""
+
+    def __init__(self, display: str) -> None:
+        super().__init__("ollama cloud is disabled: remote model is unavailable")
+        self.display = display
 
 
 class BlobNotFound(LibraryError):
@@ -109,6 +118,14 @@ class UnknownFileType(BadRequestFact):
 
     def __init__(self) -> None:
         super().__init__("unknown type")
+
+
+class NamedTwice(BadRequestFact):
+    """Two files of one name, or one whose name is another's folder."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is there twice: every file needs a name of its own")
+        self.name = name
 
 
 class NotRelative(BadRequestFact):

@@ -13,6 +13,10 @@ from ollama_nb_server.library.errors import InvalidDigest, StoreBroken
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.ollama.image."
+# What reading a document of any shape can raise; RecursionError: it is nested too deeply.
+MALFORMED = (
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, InvalidDigest,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class Manifest:
             document = json.loads(data)
             layers = tuple(Layer.of(layer) for layer in document.get("layers") or ())
             return cls(Layer.of(document["config"]), layers)
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidDigest) as error:
+        except MALFORMED as error:
             raise StoreBroken(f"not a manifest: {error}") from error
 
     @property
@@ -152,6 +156,6 @@ class Config:
                 for key, value in document.items()
                 if key in cls.__slots__ and value is not None
             }
-        except (ValueError, AttributeError) as error:
+        except MALFORMED as error:
             raise StoreBroken(f"not a config: {error}") from error
         return cls(**known)

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ollama_nb_server.library.errors import InvalidName, StoreBroken
@@ -16,6 +17,16 @@ from ollama_nb_server.library.names import ModelName
 log = logging.getLogger(__name__)
 
 RETRIES, RETRY_S = 3, 0.01  # Ollama cuts a manifest short before it writes it anew
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A manifest as it lies in the store; `modified_at` is seconds since 1970."""
+
+    name: ModelName
+    data: bytes
+    manifest: Manifest
+    modified_at: float
 
 
 class Manifests:
@@ -91,13 +102,33 @@ class Manifests:
             )
             return None
 
+    def written(self, name: ModelName) -> Written:
+        """A model's manifest with what is known of its file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        StoreBroken
+            If it stays unreadable.
+        """
+        path = self.path(name)
+        data, manifest = self._settled(path)
+        return Written(name, data, manifest, path.stat().st_mtime)
+
     def _decoded(self, path: Path) -> Manifest:
+        return self._settled(path)[1]
+
+    def _settled(self, path: Path) -> tuple[bytes, Manifest]:
+        """A manifest that somebody may be writing just now."""
         for _ in range(RETRIES):
             try:
-                return Manifest.decode(path.read_bytes())
+                data = path.read_bytes()
+                return data, Manifest.decode(data)
             except StoreBroken:
                 time.sleep(RETRY_S)
-        return Manifest.decode(path.read_bytes())
+        data = path.read_bytes()
+        return data, Manifest.decode(data)
 
     def put(self, name: ModelName, data: bytes) -> None:
         """Write a manifest file, whole or not at all.

@@ -1,4 +1,4 @@
-"""A model as the rest of the server sees it: its parts read from the store, its abilities."""
+"""A model as the rest of the server sees it: whole, to be run or shown, or an entry of the list."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ollama_nb_server.library.capabilities import capabilities, prefers_jinja
+from ollama_nb_server.library.capabilities import uses_jinja
+from ollama_nb_server.library.details import Details
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.gguf import GGUFMetadata
 from ollama_nb_server.library.manifest import Config, Manifest
@@ -25,9 +26,13 @@ class Model:
     weights: Path
     weights_digest: Digest
     metadata: GGUFMetadata = field(repr=False)
+    details: Details = field(repr=False)
+    capabilities: tuple[str, ...] = ()
     parent: str = ""
     adapters: tuple[Path, ...] = ()
+    drafts: tuple[Path, ...] = ()
     projectors: tuple[Path, ...] = ()
+    projector: GGUFMetadata | None = field(default=None, repr=False)
     template: str | None = field(default=None, repr=False)
     system: str = field(default="", repr=False)
     parameters: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -37,17 +42,22 @@ class Model:
     @property
     def uses_jinja(self) -> bool:
         """Whether Ollama would run the GGUF's own template (reference/ollama-models.md 5.7)."""
-        if self.config.renderer or self.config.parser:
-            return False
-        return self.template is None or prefers_jinja(self.template, self.metadata.chat_template)
+        return uses_jinja(self.config, self.template, self.metadata.chat_template)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model in the list. One that is broken is listed too: what is wrong is told on its use."""
+
+    name: ModelName
+    digest: str
+    modified_at: float
+    size: int
+    config: Config = field(repr=False)
+    details: Details = field(repr=False)
+    capabilities: tuple[str, ...] = ()
 
     @property
-    def capabilities(self) -> tuple[str, ...]:
-        """What it can do: completion, tools, thinking, ..."""
-        return capabilities(
-            self.config,
-            self.metadata,
-            template=self.template,
-            uses_jinja=self.uses_jinja,
-            has_projector=bool(self.projectors),
-        )
+    def is_remote(self) -> bool:
+        """Whether it stands for a model in the cloud."""
+        return bool(self.config.remote_host or self.config.remote_model)

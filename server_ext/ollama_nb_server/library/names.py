@@ -37,15 +37,7 @@ class ModelName:
         InvalidName
             If a part is empty, too long, or has letters that it may not have.
         """
-        rest, tag = text, DEFAULT_TAG
-        if rest.rfind(":") > rest.rfind("/"):
-            rest, _, tag = rest.rpartition(":")
-        rest, slash, model = rest.rpartition("/")
-        if not slash:
-            return cls._checked(text, DEFAULT_HOST, DEFAULT_NAMESPACE, model, tag)
-        rest, slash, namespace = rest.rpartition("/")
-        host = rest.rpartition("://")[2] if slash else DEFAULT_HOST
-        return cls._checked(text, host, namespace, model, tag)
+        return cls._checked(text, *_split(text))
 
     @classmethod
     def of_path(cls, parts: Iterable[str]) -> ModelName:
@@ -87,6 +79,23 @@ class ModelName:
                 if part.casefold() == spelled[i].casefold():
                     spelled[i] = part
         return replace(self, **dict(zip(PARTS, spelled, strict=True)))
+
+
+def completed(text: str) -> str:
+    """A name with the defaults filled in, valid or not: what an error shows."""
+    host, namespace, model, tag = _split(text)
+    return f"{host}/{namespace}/{model}:{tag}"
+
+
+def _split(text: str) -> tuple[str, str, str, str]:
+    rest, tag = text, DEFAULT_TAG
+    if rest.rfind(":") > rest.rfind("/"):
+        rest, _, tag = rest.rpartition(":")
+    rest, slash, model = rest.rpartition("/")
+    if not slash:
+        return DEFAULT_HOST, DEFAULT_NAMESPACE, model, tag
+    rest, slash, namespace = rest.rpartition("/")
+    return rest.rpartition("://")[2] if slash else DEFAULT_HOST, namespace, model, tag
 
 
 @dataclass(frozen=True, slots=True)

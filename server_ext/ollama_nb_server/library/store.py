@@ -6,37 +6,41 @@ works for all who share the folder. A manifest becomes visible by renaming: read
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 
-from ollama_nb_server.library import bundled, gguf, pruning
+from ollama_nb_server.library import assembling, bundled, pruning
 from ollama_nb_server.library.blobs import Blobs
 from ollama_nb_server.library.digests import Digest
-from ollama_nb_server.library.errors import BlobVanished, LibraryError, ModelNotFound, StoreBroken
+from ollama_nb_server.library.errors import BlobVanished, ModelNotFound, StoreBroken
+from ollama_nb_server.library.headers import Headers
+from ollama_nb_server.library.listing import Listing
 from ollama_nb_server.library.manifest import Config, Layer, Manifest
-from ollama_nb_server.library.manifests import Manifests
-from ollama_nb_server.library.model import Model
+from ollama_nb_server.library.manifests import Manifests, Written
+from ollama_nb_server.library.metadata_cache import MetadataCache
+from ollama_nb_server.library.model import Entry, Model
 from ollama_nb_server.library.names import ModelName
-
-log = logging.getLogger(__name__)
+from ollama_nb_server.library.parts import Parts
 
 LOCK = ".ollama-nb.lock"
-Json = TypeVar("Json", dict[str, Any], list[Any])
 
 
 class Store:
-    """A folder in Ollama's layout. All methods block on the disk: call them off the event loop."""
+    """A folder in Ollama's layout. All methods block on the disk: call them off the event loop.
 
-    def __init__(self, root: Path, *, removes: bool = True) -> None:
+    `cache` is a folder for what was read of models (None: only memory is used).
+    """
+
+    def __init__(self, root: Path, *, removes: bool = True, cache: Path | None = None) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
         self.manifests = Manifests(root)
+        headers = Headers(MetadataCache(cache) if cache is not None else None)
+        self.parts = Parts(self.blobs, headers)
+        self._listing = Listing(self.manifests, self.parts)
         self._removes = removes
         self._lock = FileLock(root / LOCK, mode=0o664)
 
@@ -45,6 +49,10 @@ class Store:
     def names(self) -> list[ModelName]:
         """All names that have a manifest; files that are none are left out."""
         return self.manifests.names()
+
+    def has(self, name: ModelName) -> bool:
+        """Whether there is such a model, be it only the bundled one."""
+        return self.manifests.has(name) or bundled.is_asked_for(name)
 
     def resolve(self, name: ModelName) -> ModelName:
         """The stored spelling of a name that differs only in case."""
@@ -57,86 +65,45 @@ class Store:
         ------
         ModelNotFound
             If there is no such manifest.
-        StoreBroken, NotGGUF
-            If a file of the model cannot be read.
+        RemoteModel
+            If it stands for a model in the cloud.
+        BlobNotFound, StoreBroken
+            If a file of the model is missing or broken.
         """
+        asked = asked if asked is not None else name.display
+        return assembling.whole(self.parts, self._written(name, asked), asked)
+
+    def entry(self, name: ModelName, asked: str) -> Entry:
+        """A model as the list shows it, which needs none of its parts.
+
+        Raises
+        ------
+        ModelNotFound, StoreBroken
+            If there is no such manifest, or it stays unreadable.
+        """
+        return assembling.entry(self.parts, self._written(name, asked))[0]
+
+    def models(self) -> list[Entry]:
+        """Every model, the newest first; those that are broken too."""
+        return self._listing.entries()
+
+    def _written(self, name: ModelName, asked: str) -> Written:
         try:
-            data, modified_at = self.manifests.read(name)
+            return self.manifests.written(name)
         except FileNotFoundError:
             if not bundled.is_asked_for(name):
-                raise ModelNotFound(
-                    asked if asked is not None else name.display, name.display
-                ) from None
-            with self._changing():
-                bundled.install(self, name)
-            data, modified_at = self.manifests.read(name)
-        return self._assembled(name, data, modified_at)
-
-    def models(self) -> list[Model]:
-        """Every model that can be read, the newest first."""
-        found = []
-        for name in self.names():
-            try:
-                found.append(self.model(name))
-            except (LibraryError, OSError) as error:
-                log.warning("%s is left out: %s", name.display, error)
-        return sorted(found, key=lambda model: -int(model.modified_at))
-
-    def _assembled(self, name: ModelName, data: bytes, modified_at: float) -> Model:
-        manifest = Manifest.decode(data)
-        weights = manifest.of_kind("model")
-        if not weights:
-            raise ModelNotFound(name.display, name.display)
-        path = self.blobs.existing(weights[-1].digest)
-        templates = [self._text(layer.digest) for layer in manifest.of_kind("template", "prompt")]
-        systems = [self._text(layer.digest) for layer in manifest.of_kind("system")]
-        return Model(
-            name=name,
-            digest=hashlib.sha256(data).hexdigest(),
-            modified_at=modified_at,
-            manifest=manifest,
-            config=Config.decode(self.blobs.existing(manifest.config.digest).read_bytes()),
-            weights=path,
-            weights_digest=weights[-1].digest,
-            metadata=gguf.read(path),
-            parent=weights[-1].source,
-            adapters=self._paths(manifest, "adapter"),
-            projectors=self._paths(manifest, "projector"),
-            template=templates[-1] if templates else None,
-            system=systems[-1] if systems else "",
-            parameters=self.parameters(manifest.layers),
-            messages=tuple(
-                m for d in manifest.of_kind("messages") for m in self._json(d.digest, list)
-            ),
-            licenses=tuple(self._text(layer.digest) for layer in manifest.of_kind("license")),
-        )
+                raise ModelNotFound(asked, name.display) from None
+        with self._changing():
+            bundled.install(self, name)
+        return self.manifests.written(name)
 
     def parameters(self, layers: Iterable[Layer]) -> dict[str, Any]:
         """The options that a model brings along in its layers."""
-        merged: dict[str, Any] = {}
-        for layer in layers:
-            if layer.kind == "params":
-                merged |= self._json(layer.digest, dict)
-        return merged
+        return self.parts.parameters(layers)
 
     def config(self, manifest: Manifest) -> Config:
         """A model's config."""
-        return Config.decode(self.blobs.existing(manifest.config.digest).read_bytes())
-
-    def _paths(self, manifest: Manifest, kind: str) -> tuple[Path, ...]:
-        return tuple(self.blobs.existing(layer.digest) for layer in manifest.of_kind(kind))
-
-    def _text(self, digest: Digest) -> str:
-        return self.blobs.existing(digest).read_text("utf-8", "replace")
-
-    def _json(self, digest: Digest, kind: type[Json]) -> Json:
-        try:
-            value = json.loads(self._text(digest))
-        except ValueError as error:
-            raise StoreBroken(f"blob {digest.colon} is no JSON: {error}") from error
-        if not isinstance(value, kind):
-            raise StoreBroken(f"blob {digest.colon} is JSON, but no {kind.__name__}")
-        return value
+        return self.parts.config(manifest)
 
     # --- changing ---------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Times are seconds of one monotonic clock. A keep-alive is seconds, `inf` means f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 
@@ -15,7 +15,8 @@ class Wanted:
     """One request for a worker.
 
     `explicit` names the load options that somebody set: only these can make a loaded worker
-    unfit. `keep_alive` None leaves the worker's present duration.
+    unfit. `keep_alive` None leaves the worker's present duration. `model` is whatever the caller
+    wants to find again beside the worker; nothing is decided by it.
     """
 
     id: int
@@ -23,6 +24,7 @@ class Wanted:
     spec: LoadSpec
     explicit: frozenset[str] = frozenset()
     keep_alive: float | None = None
+    model: object = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> str:

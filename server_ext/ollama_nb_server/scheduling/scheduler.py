@@ -63,7 +63,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A loaded model as `ps` shows it. `expires_at` is seconds since the epoch, `inf` for good."""
+    """A loaded or loading model as `ps` shows it; `model` is what its first request gave along.
+
+    `expires_at` is seconds since the epoch, `inf` for good. While it loads, its size is 0.
+    """
 
     label: str
     weights: str
@@ -71,6 +74,7 @@ class Running:
     vram_bytes: int
     num_ctx: int
     expires_at: float
+    model: object = None
 
 
 class Scheduler:
@@ -103,6 +107,7 @@ class Scheduler:
         label: str,
         explicit: frozenset[str] = frozenset(),
         keep_alive: float | None = None,
+        model: object = None,
     ) -> AsyncIterator[Lease]:
         """Wait for a worker that fits, and hold it until the block is left.
 
@@ -117,7 +122,7 @@ class Scheduler:
             raise ShuttingDown
         began = time.perf_counter_ns()
         self._bury()
-        wanted = Wanted(next(self._ids), label, spec, explicit, keep_alive)
+        wanted = Wanted(next(self._ids), label, spec, explicit, keep_alive, model)
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
@@ -132,12 +137,12 @@ class Scheduler:
         self._tell(UnloadAsked(weights))
 
     def running(self) -> list[Running]:
-        """The loaded models, the one that stays longest first; those that end are left out."""
+        """What is loaded or loads, the one that stays longest first; what ends is left out."""
         offset = time.time() - self._clock()
         shown = [
             self._shown(runner, runner.info, offset)
             for runner in self._decisions.runners.values()
-            if runner.info is not None and runner.phase is Phase.READY
+            if runner.phase is not Phase.STOPPING
         ]
         return sorted(shown, key=lambda r: -r.expires_at)
 
@@ -243,12 +248,16 @@ class Scheduler:
             delay = max(wake - self._clock(), 0.0)
             self._alarm = asyncio.get_running_loop().call_later(delay, self._tell, Tick())
 
-    def _shown(self, runner: Runner, info: Loaded, offset: float) -> Running:
+    def _shown(self, runner: Runner, info: Loaded | None, offset: float) -> Running:
+        wanted, loading = runner.wanted, runner.phase is Phase.LOADING
+        keep_alive = runner.keep_alive if wanted.keep_alive is None else wanted.keep_alive
+        expires = self._clock() + keep_alive if loading else runner.expires
         return Running(
-            label=runner.wanted.label,
+            label=wanted.label,
             weights=runner.key,
-            size_bytes=info.size_bytes,
-            vram_bytes=info.vram_bytes,
-            num_ctx=info.num_ctx,
-            expires_at=runner.expires + offset,
+            size_bytes=info.size_bytes if info is not None else 0,
+            vram_bytes=info.vram_bytes if info is not None else 0,
+            num_ctx=info.num_ctx if info is not None else wanted.spec.num_ctx,
+            expires_at=expires + offset,
+            model=wanted.model,
         )

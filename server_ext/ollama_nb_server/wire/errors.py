@@ -18,6 +18,7 @@ from typing import Any
 from ollama_nb_server.engine import errors as engine
 from ollama_nb_server.library import errors as library
 from ollama_nb_server.prompts import errors as prompts
+from ollama_nb_server.registry import errors as registry
 from ollama_nb_server.scheduling import errors as scheduling
 
 
@@ -207,6 +208,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (RequestError, _says(400)),
     (library.InvalidName, _invalid_name),
     (library.ModelNotFound, _model_not_found),
+    (library.RemoteModel, _says(403)),
     (library.BlobNotFound, _blob_not_found),
     (library.BadRequestFact, _says(400)),
     (library.LibraryError, _says(500)),
@@ -226,6 +228,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded"),
     ),
     (scheduling.SchedulingError, _says(503)),
+    (registry.RegistryError, _says(500)),
     (OSError, _os_error),
 )
 KNOWN = tuple(kind for kind, _ in TABLE)

@@ -100,6 +100,22 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """An answer that was encoded in a thread, since it may be long."""
+
+    json: bytes
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Encoded:
+        """Encode an object; NumPy's arrays are lists, 32-bit floats in their shortest form."""
+        return cls(orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    def encode(self) -> bytes:
+        """The JSON document."""
+        return self.json
+
+
+@dataclass(frozen=True, slots=True)
 class ProgressResponse:
     """One line of a create, pull or push; zeros and empty texts are left out."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from ollama_nb_server.library import gguf
 from ollama_nb_server.library.create import Recipe, create
 from ollama_nb_server.library.create.progress import NO_DIGEST
 from ollama_nb_server.library.errors import (
@@ -107,6 +108,17 @@ def test_parts_of_one_model_are_put_together(
     assert store.model(NAME).weights_digest == digest, "the same model as one file"
 
 
+def test_parts_with_more_than_text_keep_all_of_it(store: Store, seeing_parts: list[Path]) -> None:
+    whole = made(store, files=uploaded(store, *seeing_parts))
+    parts = [gguf.read(part) for part in seeing_parts]
+
+    assert {t.name for t in whole.tensors} == {t.name for part in parts for t in part.tensors}
+    assert "split.count" not in whole.values
+    assert sum(t.num_bytes for t in whole.tensors) == sum(
+        t.num_bytes for part in parts for t in part.tensors
+    )
+
+
 def test_a_missing_part_is_named(store: Store, parts: list[Path]) -> None:
     with pytest.raises(SplitIncomplete, match=r"one of 3 files, 2 are here"):
         made(store, files=uploaded(store, *parts[:2]))
@@ -137,7 +149,8 @@ def test_closing_a_create_ends_its_process(store: Store, full: Callable) -> None
     files = uploaded(store, full(np.float16))
     steps = create(store, Recipe(name=NAME, files=files, quantize="q4_K_M"))
     next(step for step in steps if step.total)
-    running = psutil.Process().children()
+    children = psutil.Process().children()
+    running = [p for p in children if "ollama_nb_server.engine.requantize" in p.cmdline()]
     steps.close()
 
     assert running

@@ -6,22 +6,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_nb_server.library import gguf, gojson
+from ollama_nb_server.library import convert, gguf, gojson
 from ollama_nb_server.library.child import Cancellation
 from ollama_nb_server.library.create.configuring import configured
 from ollama_nb_server.library.create.defaults import Defaults, defaults_of
 from ollama_nb_server.library.create.layers import Layers
 from ollama_nb_server.library.create.progress import NO_DIGEST, Progress
 from ollama_nb_server.library.create.recipe import Recipe, licenses
-from ollama_nb_server.library.create.rewriting import COPY, quantization, rewrite, source_type
+from ollama_nb_server.library.create.rewriting import (
+    COPY,
+    merge,
+    quantization,
+    rewrite,
+    source_type,
+)
 from ollama_nb_server.library.create.sources import (
     Source,
+    folder_of,
     groups,
     kind_of_files,
     layer_kind,
     source_of,
 )
-from ollama_nb_server.library.errors import UnknownFileType
+from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.families import detect
 from ollama_nb_server.library.manifest import CONFIG_TYPE, LAYER_TYPE, Config, Layer, Manifest
 from ollama_nb_server.library.store import Store
 
@@ -85,23 +93,65 @@ class Creation:
 
     def _add_files(self, files: Mapping[str, str]) -> Iterator[Progress]:
         if kind_of_files(self._store.blobs, files) == "safetensors":
-            raise UnknownFileType
-        for names in groups(files):
-            yield Progress("parsing GGUF")
-            yield from self._add(source_of(self._store.blobs, files, names))
+            yield from self._convert(files)
+        else:
+            for names in groups(files):
+                yield Progress("parsing GGUF")
+                yield from self._add(source_of(self._store.blobs, files, names))
+        for metadata in self._weights:
+            self._add_family(metadata)
+
+    def _add_family(self, metadata: gguf.GGUFMetadata) -> None:
+        """The Go template and the stop texts of a chat template that is well known."""
+        bos, eos = metadata.token("bos"), metadata.token("eos")
+        if family := detect(metadata.chat_template, bos_token=bos, eos_token=eos):
+            told = f"using autodetected template {family.name}"
+            self._layers.append("template", family.template.encode(), told)
+            self._layers.set_parameters({"stop": list(family.stop)})
 
     def _add(self, source: Source) -> Iterator[Progress]:
         if layer_kind(source.metadata) != "model":
             self._keep(source, layer_kind(source.metadata))
         elif self._wanted and source_type(source.metadata) != self._wanted:
             yield from self._quantize(source)
+        elif source.must_stay and len(source.parts) > 1:
+            yield from self._merge(source)
         elif source.must_stay:
             self._keep(source, "model")
             self._weights.append(source.metadata)
         else:
             yield from self._rewrite(source, COPY, "validating GGUF model")
 
+    def _convert(self, files: Mapping[str, str]) -> Iterator[Progress]:
+        """A model's safetensors folder: written as GGUF, then quantised if that is asked for."""
+        kind = self._wanted if self._wanted in convert.TYPES else "F16"
+        yield Progress("converting model")
+        blobs = self._store.blobs
+        with blobs.scratch() as target, folder_of(blobs, files) as folder:
+            for done, total in convert.convert(folder, target, kind, self._cancellation):
+                yield Progress("converting model", NO_DIGEST, total, done)
+            if self._wanted in ("", kind):
+                self._adopt(target)
+            else:
+                metadata = gguf.read(target)
+                yield from self._quantize(Source("", (target,), Digest(""), metadata))
+
+    def _convert_adapter(self, files: Mapping[str, str]) -> Iterator[Progress]:
+        """A LoRA adapter's safetensors folder."""
+        if not self._weights:
+            raise convert.CannotConvert("an adapter needs a model: give `from`, or `files` as well")
+        base = self._weights[0].path
+        yield Progress("converting adapter")
+        blobs = self._store.blobs
+        with blobs.scratch() as target, folder_of(blobs, files) as folder:
+            for done, total in convert.convert_adapter(folder, target, base, self._cancellation):
+                yield Progress("converting adapter", NO_DIGEST, total, done)
+            self._layers.adopt(target, "adapter")
+
     def _add_adapters(self, files: Mapping[str, str]) -> Iterator[Progress]:
+        if any(name.endswith(".safetensors") for name in files):
+            yield from self._convert_adapter(files)
+            return
         for names in groups(files):
             yield Progress("parsing GGUF")
             self._keep(source_of(self._store.blobs, files, names), "adapter")
@@ -113,6 +163,13 @@ class Creation:
     def _quantize(self, source: Source) -> Iterator[Progress]:
         told = f"quantizing {source_type(source.metadata)} model to {self._wanted}"
         yield from self._rewrite(source, self._wanted, told)
+
+    def _merge(self, source: Source) -> Iterator[Progress]:
+        """One file of its parts, tensor by tensor."""
+        with self._store.blobs.scratch() as target:
+            for done, total in merge(target, source.parts, self._cancellation):
+                yield Progress("merging GGUF", NO_DIGEST, total, done)
+            self._adopt(target)
 
     def _rewrite(self, source: Source, kind: str, told: str) -> Iterator[Progress]:
         """Have llama.cpp write a new file, and take that."""

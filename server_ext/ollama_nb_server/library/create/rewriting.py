@@ -1,11 +1,11 @@
-"""GGUF files rewritten by llama.cpp in a process of its own: copied (which checks them), quantised.
+"""GGUF files written anew in a process of its own: checked and copied, quantised, merged.
 
 A copy has the bytes that Ollama's own create would store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ollama_nb_server.library.child import Cancellation, ChildFailed, steps
@@ -21,6 +21,7 @@ ALIASES = {"Q4_K": "Q4_K_M"}
 FULL = ("F32", "F16", "BF16")
 COPY = "copy"
 MODULE = "ollama_nb_server.engine.requantize"
+MERGER = "ollama_nb_server.library.create.merging"
 
 
 def quantization(text: str) -> str:
@@ -69,5 +70,20 @@ def rewrite(
     number = COPY if kind == COPY else str(TYPES[kind])
     try:
         yield from steps(MODULE, [str(source), str(target), number, architecture], cancellation)
+    except ChildFailed as error:
+        raise CannotRewrite(str(error)) from error
+
+
+def merge(
+    target: Path, parts: Sequence[Path], cancellation: Cancellation | None = None
+) -> Iterator[tuple[int, int]]:
+    """Write `target` from the parts of one file, telling bytes done and bytes in all.
+
+    Raises
+    ------
+    CannotRewrite, Cancelled
+    """
+    try:
+        yield from steps(MERGER, [str(target), *map(str, parts)], cancellation)
     except ChildFailed as error:
         raise CannotRewrite(str(error)) from error

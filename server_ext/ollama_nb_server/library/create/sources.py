@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from jupyter_core.paths import jupyter_runtime_dir
@@ -14,7 +14,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 from ollama_nb_server.library import gguf
 from ollama_nb_server.library.blobs import Blobs
 from ollama_nb_server.library.digests import Digest
-from ollama_nb_server.library.errors import SplitIncomplete, UnknownFileType
+from ollama_nb_server.library.errors import NamedTwice, SplitIncomplete, UnknownFileType
 
 SPLIT = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf", re.I)
 EMBEDDED = ("a.", "mm.", "mtp.", "s.", "v.")  # tensors that llama.cpp's copy would drop
@@ -61,6 +61,26 @@ def _runtime() -> str:
     folder = Path(jupyter_runtime_dir())
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return str(folder)
+
+
+@contextmanager
+def folder_of(blobs: Blobs, files: Mapping[str, str]) -> Iterator[Path]:
+    """A folder in which blobs have the names that they were sent with.
+
+    Raises
+    ------
+    InvalidDigest, BlobNotFound, NamedTwice
+    """
+    with TemporaryDirectory(prefix="ollama-nb-", dir=_runtime()) as folder:
+        for name, digest in files.items():
+            link = Path(folder, *PurePosixPath(name.replace("\\", "/")).parts)
+            blob = blobs.existing(Digest.parse(digest)).resolve()
+            try:
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(blob)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise NamedTwice(name) from error
+        yield Path(folder)
 
 
 def kind_of_files(blobs: Blobs, files: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ def render(model: Model, system: str, parameters: Mapping[str, Any]) -> str:
         f"FROM {model.weights}",
     ]
     lines += [f"ADAPTER {path}" for path in model.adapters]
+    lines += [f"DRAFT {path}" for path in model.drafts]
     lines += [f"FROM {path}" for path in model.projectors]
     lines.append(f"TEMPLATE {quoted(model.template or '{{ .Prompt }}')}")
     lines += [f"SYSTEM {quoted(system)}"] if system else []

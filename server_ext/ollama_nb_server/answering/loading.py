@@ -1,0 +1,46 @@
+"""The step before a worker starts: models in older dialects of GGUF are put right."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ollama_nb_server.engine.messages import LoadSpec
+from ollama_nb_server.library import dialects, gguf
+from ollama_nb_server.library.digests import Digest
+
+log = logging.getLogger(__name__)
+
+
+async def put_right(spec: LoadSpec, cache: Path) -> LoadSpec:
+    """What a worker is to load; as it is, but for a model in an older dialect.
+
+    Such a model may need a file of its own, which is written now if it is not there. That takes
+    as long as a copy of the model does, and ends when this is cancelled.
+
+    Raises
+    ------
+    OldDialect, NoRoomToTranslate, CacheNotWritable
+        If it cannot be loaded, or not be translated here.
+    """
+    left = threading.Event()
+    try:
+        return await asyncio.to_thread(_put_right, spec, cache, left.is_set)
+    finally:
+        left.set()
+
+
+def _put_right(spec: LoadSpec, cache: Path, cancelled: Callable[[], bool]) -> LoadSpec:
+    path = Path(spec.model_path)
+    metadata = gguf.read(path)
+    dialect = dialects.recognise(metadata)
+    if dialect is None:
+        return spec
+    log.info("%s is of the dialect %s: it is translated", path, dialect.name)
+    form = dialects.loadable(metadata, Digest.parse(path.name), cache, cancelled)
+    translation = str(form.translation or "")
+    return replace(spec, translation=translation, overrides=form.overrides)

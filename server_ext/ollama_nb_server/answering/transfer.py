@@ -1,0 +1,71 @@
+"""The verbs pull and push (reference/ollama-http-api.md 10.8, 10.9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from ollama_nb_server.answering.preparation import refuse_cloud
+from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.library.errors import InvalidName
+from ollama_nb_server.library.names import ModelName, completed, parse_ref
+from ollama_nb_server.registry import Progress
+from ollama_nb_server.registry.errors import UnqualifiedName
+from ollama_nb_server.wire.errors import MissingModel
+from ollama_nb_server.wire.models import ProgressResponse, PullRequest, PushRequest
+
+Answer = ProgressResponse | AsyncIterator[ProgressResponse]
+
+
+async def pull(rooms: Rooms, request: PullRequest) -> Answer:
+    """Download a model: a stream of its steps, or the last one."""
+    if not request.asked:
+        raise MissingModel
+    ref = parse_ref(request.asked)
+    refuse_cloud(ref)
+    name = await asyncio.to_thread(rooms.store.resolve, ref.name)
+    news = rooms.transfers.pull(name, insecure=bool(request.insecure))
+    return await _answered(_said(news), request)
+
+
+async def pull_into(rooms: Rooms, name: ModelName) -> AsyncGenerator[Progress, None]:
+    """Download a model that another verb needs; never over a connection without TLS."""
+    async with aclosing(rooms.transfers.pull(name)) as news:
+        async for progress in news:
+            yield progress
+
+
+async def push(rooms: Rooms, request: PushRequest) -> Answer:
+    """Upload a model: a stream of its steps, or the last one."""
+    if not request.asked:
+        raise MissingModel
+    return await _answered(_pushed(rooms, request), request)
+
+
+async def _pushed(rooms: Rooms, request: PushRequest) -> AsyncGenerator[ProgressResponse, None]:
+    """A name that is none is found out too late for a status of its own, as in Ollama."""
+    try:
+        name = await asyncio.to_thread(rooms.store.resolve, ModelName.parse(request.asked))
+    except InvalidName as error:
+        yield ProgressResponse("retrieving manifest")
+        yield ProgressResponse("couldn't retrieve manifest")
+        raise UnqualifiedName(completed(request.asked)) from error
+    async with aclosing(_said(rooms.transfers.push(name, insecure=bool(request.insecure)))) as news:
+        async for line in news:
+            yield line
+
+
+async def _said(news: AsyncGenerator[Progress, None]) -> AsyncGenerator[ProgressResponse, None]:
+    """On the wire; closing this ends what runs for it."""
+    async with aclosing(news):
+        async for step in news:
+            yield ProgressResponse(step.status, step.digest, step.total, step.completed)
+
+
+async def _answered(lines: AsyncGenerator[ProgressResponse, None], request: PullRequest) -> Answer:
+    if request.stream is not False:
+        return lines
+    async with aclosing(lines):
+        *_, last = [line async for line in lines]
+    return last

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ollama_nb_server.library.capabilities import capabilities, uses_jinja
+from ollama_nb_server.library.gguf import GGUFMetadata
+from ollama_nb_server.library.manifest import Config
+
+TOOLS_AND_THINKING = "{% if tools %}x{% endif %}<think></think>"
+SEES = GGUFMetadata(Path(), {"clip.has_vision_encoder": True})
+HEARS = GGUFMetadata(Path(), {"clip.has_audio_encoder": True})
+DEAF = GGUFMetadata(Path(), {"clip.has_audio_encoder": False})
+GEMMA3N = GGUFMetadata(
+    Path(), {"clip.has_audio_encoder": True, "clip.vision.projector_type": "gemma3nv"}
+)
+
+
+def header(architecture: str = "llama", jinja: str = "", **values: object) -> GGUFMetadata:
+    named = {f"{architecture}.{key.replace('__', '.')}": value for key, value in values.items()}
+    more = {"general.architecture": architecture, "tokenizer.chat_template": jinja}
+    return GGUFMetadata(Path(), {**more, **named})
+
+
+@pytest.mark.parametrize(
+    ("config", "weights", "template", "projectors", "expected"),
+    [
+        (Config(), header(), None, [], "completion"),
+        (Config(), header(pooling_type=1), None, [], "embedding"),
+        (Config(), None, None, [], ""),
+        (Config(capabilities=("tools", "completion")), header(), None, [], "tools completion"),
+        (Config(), header(jinja=TOOLS_AND_THINKING), None, [], "tools thinking completion"),
+        (Config(renderer="x"), header(jinja=TOOLS_AND_THINKING), None, [], "completion"),
+        (Config(), header(), "{{ .Tools }}{{ .Suffix }}", [], "completion tools insert"),
+        (Config(), None, "{{ .Suffix }}", [], "insert"),
+        (Config(), header(vision__block_count=1), None, [], "completion vision"),
+        (Config(), header(audio__block_count=1), None, [], "completion audio"),
+        (Config(), header(), None, [SEES], "completion vision"),
+        (Config(), header(), None, [HEARS], "completion vision audio"),
+        (Config(), header(), None, [DEAF], "completion vision"),
+        (Config(), header(), None, [GEMMA3N], "completion vision"),
+        (Config(), header(), None, [None], "completion vision"),
+        (Config(), header("nemotron_h_omni"), None, [HEARS], "completion vision"),
+        (Config(parser="qwen3-thinking"), header(), None, [], "completion tools thinking"),
+        (Config(parser="olmo3-think"), header(), None, [], "completion thinking"),
+        (Config(parser="passthrough"), header(), None, [], "completion"),
+        (Config(model_family="gptoss"), header(), None, [], "completion thinking"),
+    ],
+)  # fmt: skip
+def test_abilities_in_the_order_of_show(
+    config: Config, weights, template: str | None, projectors: list, expected: str
+) -> None:
+    found = capabilities(config, weights, template=template, projectors=projectors)
+
+    assert " ".join(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "template", "jinja", "expected"),
+    [
+        (Config(), None, "", True),
+        (Config(), None, "x", True),
+        (Config(parser="qwen3"), None, "x", False),
+        (Config(), "{{ .Prompt }}", "", False),
+        (Config(), "{{ .Prompt }}", TOOLS_AND_THINKING, True),
+        (Config(), "{{ .Tools }}{{ .Thinking }}", TOOLS_AND_THINKING, False),
+        (Config(model_family="gptoss"), "<|start|><|end|>", TOOLS_AND_THINKING, False),
+        (Config(model_family="llama"), "<|start|><|end|>", TOOLS_AND_THINKING, True),
+    ],
+)
+def test_which_template_runs(config: Config, template, jinja: str, expected: bool) -> None:
+    assert uses_jinja(config, template, jinja) is expected
