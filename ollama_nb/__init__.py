@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from ollama_nb.answers import Generation
-    from ollama_nb.catalogue import models, running
+    from ollama_nb.card import ModelCard
+    from ollama_nb.catalogue import copy, models, ps, remove
     from ollama_nb.chatting import Conversation, chat
     from ollama_nb.connection import Connection, connect
+    from ollama_nb.creating import create
+    from ollama_nb.describing import show
     from ollama_nb.embedding import embed
-    from ollama_nb.errors import Interrupted, OllamaNbError
+    from ollama_nb.errors import Interrupted, OllamaNbError, TransferStopped
     from ollama_nb.generating import generate
     from ollama_nb.preferences import settings
     from ollama_nb.statistics import stats
+    from ollama_nb.transfers import pull, push
     from ollama_nb.widgets.chat import Chat
 
 # Public name -> the module that defines it.
@@ -32,14 +36,22 @@ _HOMES = {
     "Conversation": "chatting",
     "Generation": "answers",
     "Interrupted": "errors",
+    "ModelCard": "card",
     "OllamaNbError": "errors",
+    "TransferStopped": "errors",
     "chat": "chatting",
     "connect": "connection",
+    "copy": "catalogue",
+    "create": "creating",
     "embed": "embedding",
     "generate": "generating",
     "models": "catalogue",
-    "running": "catalogue",
+    "ps": "catalogue",
+    "pull": "transfers",
+    "push": "transfers",
+    "remove": "catalogue",
     "settings": "preferences",
+    "show": "describing",
     "stats": "statistics",
 }
 
@@ -49,16 +61,24 @@ __all__ = [
     "Conversation",
     "Generation",
     "Interrupted",
+    "ModelCard",
     "OllamaNbError",
+    "TransferStopped",
     "__version__",
     "chat",
     "connect",
+    "copy",
+    "create",
     "embed",
     "generate",
     "load_ipython_extension",
     "models",
-    "running",
+    "ps",
+    "pull",
+    "push",
+    "remove",
     "settings",
+    "show",
     "stats",
 ]
 
@@ -79,9 +99,11 @@ def __dir__() -> list[str]:
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics; IPython calls this for `%load_ext ollama_nb`."""
     from ollama_nb.magics.asking import AskingMagics
+    from ollama_nb.magics.completing import complete_names
     from ollama_nb.magics.managing import ManagingMagics
     from ollama_nb.magics.questions import protect_questions
 
     shell.register_magics(AskingMagics, ManagingMagics)
+    complete_names(shell)
     if protect_questions not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(protect_questions)

@@ -1,6 +1,7 @@
-"""The models of the server: which there are, which are loaded, and which one is meant by default.
+"""The models of the server: which there are, which are loaded, which is meant; copy and remove.
 
-Plain functions behind `%ollama`; `asking` uses `default_model`.
+Plain functions behind `%ollama`; `describing` tells more of one model, `asking` uses
+`default_model`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.calling import reachable
 from ollama_nb.connection import current
-from ollama_nb.errors import ServerWentAway
+from ollama_nb.errors import NotText, ServerWentAway
 from ollama_nb.failures import translated
 from ollama_nb.preferences import settings
 
@@ -41,7 +43,7 @@ def default_model(wanted: str | None = None, *, can: str = "completion") -> str:
 
 
 def _first_able(route: str, can: str) -> str | None:
-    for entry in _listed(route):
+    for entry in listed(route):
         if can in entry.get("capabilities", [can]):
             return str(entry.get("model") or entry.get("name"))
     return None
@@ -49,7 +51,7 @@ def _first_able(route: str, can: str) -> str | None:
 
 def names() -> list[str]:
     """Return the names of the models that the server has."""
-    return [str(entry.get("name") or entry.get("model")) for entry in _listed("tags")]
+    return [str(entry.get("name") or entry.get("model")) for entry in listed("tags")]
 
 
 def models() -> pd.DataFrame:
@@ -63,7 +65,7 @@ def models() -> pd.DataFrame:
     """
     import pandas as pd
 
-    entries = _listed("tags")
+    entries = listed("tags")
     frame = _frame(entries)
     frame["modified_at"] = pd.to_datetime(
         pd.Series([entry.get("modified_at") for entry in entries], index=frame.index, dtype=object),
@@ -73,7 +75,7 @@ def models() -> pd.DataFrame:
     return frame
 
 
-def running() -> pd.DataFrame:
+def ps() -> pd.DataFrame:
     """Return the models that are loaded now, one row a model (`%ollama ps`).
 
     Returns
@@ -84,7 +86,7 @@ def running() -> pd.DataFrame:
     """
     import pandas as pd
 
-    entries = _listed("ps")
+    entries = listed("ps")
     frame = _frame(entries)
     lengths = [entry.get("context_length") for entry in entries]
     frame["context_length"] = pd.array(lengths, dtype="Int64")
@@ -117,33 +119,6 @@ def _frame(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return frame
 
 
-def show(model: str | None = None) -> pd.Series:
-    """Return what the server knows about a model, a row a fact (`%ollama show`).
-
-    Raises
-    ------
-    ModelNotFound
-        If the server does not have it.
-    """
-    import pandas as pd
-
-    name = default_model(model)
-    connection = current()
-    with translated(connection, name):
-        answer = connection.client.show(name)
-    details = answer.details.model_dump() if answer.details else {}
-    facts = {
-        **details,
-        "capabilities": ", ".join(answer.capabilities or []),
-        "parameters": answer.parameters,
-        "template": answer.template,
-        **(answer.modelinfo or {}),
-    }
-    told = {key: value for key, value in facts.items() if value not in (None, "", [])}
-    series: pd.Series = pd.Series(told, name=name, dtype=object)
-    return series
-
-
 def stop(model: str | None = None) -> str:
     """Unload a model from memory and return its name (`%ollama stop`).
 
@@ -159,7 +134,51 @@ def stop(model: str | None = None) -> str:
     return name
 
 
-def _listed(route: str) -> list[dict[str, Any]]:
+def copy(source: str, destination: str) -> None:
+    """Give a model a second name; nothing is stored twice (`%ollama cp`).
+
+    Raises
+    ------
+    ModelNotFound
+        If the server does not have the source.
+    NotDone
+        If a name cannot be one.
+    """
+    checked_name(destination)
+    connection = reachable()
+    with translated(connection, checked_name(source), "copying"):
+        connection.client.copy(source, destination)
+
+
+def remove(*names: str) -> None:
+    """Remove models from the server, with what only they use (`%ollama rm`).
+
+    Raises
+    ------
+    ModelNotFound
+        If the server does not have one; those before it are removed.
+    """
+    for name in names:
+        checked_name(name)
+    connection = reachable()
+    for name in names:
+        with translated(connection, name, "removing"):
+            connection.client.delete(name)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a model, which must be text; whether it can be a name, the server says.
+
+    Raises
+    ------
+    NotText
+    """
+    if not isinstance(name, str):
+        raise NotText("the name of the model", name)
+    return name
+
+
+def listed(route: str) -> list[dict[str, Any]]:
     """Fetch a listing; a server that died since the last call is looked for once more."""
     try:
         return _listed_once(route)

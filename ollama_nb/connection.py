@@ -159,6 +159,12 @@ def search(environ: Mapping[str, str], runtime: Path) -> Connection:
         With the reason of every place.
     """
     reasons: list[str] = []
+    found = _running(environ, runtime, reasons)
+    return _start(environ, runtime, reasons) if found is None else found
+
+
+def _running(environ: Mapping[str, str], runtime: Path, reasons: list[str]) -> Connection | None:
+    """Return the first server that answers; starts none, and collects the reasons instead."""
     for step in SEARCH:
         found = list(step.candidates(environ, runtime))
         reasons += [] if found else [f"{step.title}: there is none"]
@@ -168,7 +174,7 @@ def search(environ: Mapping[str, str], runtime: Path) -> Connection:
                 return connection
             connection.close()
             reasons.append(f"{step.title}: {candidate.url}: {reason}")
-    return _start(environ, runtime, reasons)
+    return None
 
 
 def _start(environ: Mapping[str, str], runtime: Path, reasons: list[str]) -> Connection:
@@ -253,6 +259,14 @@ def current() -> Connection:
     with _current.lock:
         if _current.connection is None:
             _current.connection = _find()
+        return _current.connection
+
+
+def without_starting() -> Connection | None:
+    """Return the connection in use, or to a server that runs already; starts none."""
+    with _current.lock:
+        if _current.connection is None and _current.explicit is None:
+            _current.connection = _running(os.environ, places.runtime_dir(), [])
         return _current.connection
 
 

@@ -1,27 +1,20 @@
-"""Show an answer while it arrives and leave a static one behind: the only owner of a display_id.
+"""Show an answer while it arrives and leave a static one behind.
 
-What is shown is decided by the callers; here is where, how often, and that the end is final.
+How an output is replaced, and how often, is in `live`; here is what an answer looks like in it.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ollama_nb.preferences import settings
+from ollama_nb.live import Live, Place, place, running_shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ollama_nb.answers import Generation
-
-MAX_UPDATES_PER_S = 15.0
-MAX_BYTES_PER_S = (
-    100_000  # an update sends the whole text again; Jupyter's own limit is ten times this
-)
-TICK_S = 0.5
 
 
 class Screen(Protocol):
@@ -87,18 +80,15 @@ class OneCell(Nowhere):
         mark_shown(answer)
 
 
-class LiveCell(Nowhere):
+class LiveCell(Live):
     """Streams into one display_id of the running cell.
 
     Parameters
     ----------
     waiting_for
         Name of the model, for the line that is shown until its first word.
-    publish
-        Sends a bundle with its metadata and returns how many bytes that were; the first one
-        makes the output, later ones replace it.
-    clock
-        Seconds; only differences count.
+    publish, clock
+        As for `Live`.
     """
 
     def __init__(
@@ -107,31 +97,15 @@ class LiveCell(Nowhere):
         publish: Callable[[dict[str, str], dict[str, Any]], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(publish, clock)
         self._model = waiting_for
-        self._publish = publish or OneOutput().publish
-        self._clock = clock
-        self._started_s = clock()
-        self._not_before_s = self._started_s
         self._text = ""
-        self._shown = ""
-        self._done = threading.Event()
-        self._lock = threading.Lock()  # the ticker and the stream both publish
-
-    def open(self) -> None:
-        """Make the output, with a line that says what is waited for."""
-        self._send(self._waiting())
-        threading.Thread(target=self._run_ticker, name="ollama_nb-display", daemon=True).start()
-
-    def end(self) -> None:
-        """Leave the output as it is and publish nothing more."""
-        with self._lock:
-            self._done.set()
 
     def close(self) -> None:
         """Clear the output of an answer that was never finished."""
         if not self._done.is_set():
             self.end()
-            self._send("")
+            self._send(_both(""))
 
     def update(self, text: str) -> None:
         """Show the text now if the last update is long enough ago, else at a later call."""
@@ -139,81 +113,40 @@ class LiveCell(Nowhere):
             self._text = text
             self._send_if_due()
 
-    def tick(self) -> None:
-        """Show text that was held back, or how long the first word has been waited for."""
-        with self._lock:
-            if not self._done.is_set():
-                self._send_if_due()
-
     def finish(self, answer: Generation) -> None:
         """Replace all by the final rendering, which stands for the result of this cell."""
         self.end()
         self._publish(answer.bundle(), answer.provenance())
         mark_shown(answer)
 
-    def _send_if_due(self) -> None:
-        text = self._text or self._waiting()
-        if text != self._shown and self._clock() >= self._not_before_s:
-            self._send(text)
-
-    def _send(self, text: str) -> None:
-        num_bytes = self._publish({"text/markdown": text, "text/plain": text}, {})
-        self._shown = text
-        pause_s = max(1 / MAX_UPDATES_PER_S, num_bytes / MAX_BYTES_PER_S)
-        self._not_before_s = self._clock() + pause_s
+    def _bundle(self) -> dict[str, str]:
+        return _both(self._text or self._waiting())
 
     def _waiting(self) -> str:
         return (
             f"*{self._model}: waiting for the first word, {self._clock() - self._started_s:.0f} s*"
         )
 
-    def _run_ticker(self) -> None:
-        while not self._done.wait(TICK_S):
-            self.tick()
 
-
-class OneOutput:
-    """An output of the running cell that can be replaced, from any thread."""
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def publish(self, bundle: dict[str, str], metadata: dict[str, Any]) -> int:
-        """Display the first bundle, replace it by the later ones; return the bytes sent."""
-        from IPython.display import DisplayHandle
-
-        if self._handle is None:
-            self._handle = DisplayHandle()
-            self._handle.display(bundle, raw=True, metadata=metadata)
-        else:
-            self._handle.update(bundle, raw=True, metadata=metadata)
-        return sum(len(text.encode()) for text in bundle.values())
+def _both(text: str) -> dict[str, str]:
+    return {"text/markdown": text, "text/plain": text}
 
 
 def screen(model: str, *, visible: bool = True) -> Screen:
-    """Return the screen that fits where this code runs.
-
-    A notebook that a person looks at is streamed into; one that a program executes (nbclient,
-    nbconvert, nbval) gets one display, because saved live updates differ from what such a run
-    compares with. `settings.live` overrides the guess.
-    """
+    """Return the screen that fits where this code runs."""
     if not visible:
         return Nowhere()
-    shell = _shell()
-    if shell is None or not hasattr(shell, "kernel"):
-        return Terminal()
-    live = _is_watched(shell) if settings.live is None else settings.live
-    return LiveCell(model) if live else OneCell()
-
-
-def _is_watched(shell: Any) -> bool:
-    """Tell whether a front end asked for this cell that could ask its user something."""
-    return bool(shell.get_parent().get("content", {}).get("allow_stdin", False))
+    screens: dict[Place, Callable[[], Screen]] = {
+        Place.TERMINAL: Terminal,
+        Place.EXECUTED: OneCell,
+        Place.WATCHED: lambda: LiveCell(model),
+    }
+    return screens[place()]()
 
 
 def mark_shown(answer: Generation) -> None:
     """Keep IPython from showing the answer a second time as the result of this cell."""
-    shell = _shell()
+    shell = running_shell()
     if shell is None:
         return
 
@@ -223,9 +156,3 @@ def mark_shown(answer: Generation) -> None:
 
     answer.shown = True
     shell.events.register("post_run_cell", cell_ends)
-
-
-def _shell() -> Any:
-    """Return the running IPython, without importing it."""
-    module = sys.modules.get("IPython")
-    return module.get_ipython() if module else None

@@ -7,12 +7,18 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- ServerWentAway      the connection broke while a call was running
     |-- ServerRefused       the server wants a token, or another one
     |-- ModelNotFound       the server has no model of that name
-    |-- AnswerFailed        the server reported any other error
+    |-- AnswerFailed        the server reported any other error instead of an answer
+    |-- NotDone             the server reported why it did not pull, push, create, copy or remove
+    |-- BadModelfile        a Modelfile that does not follow its grammar, and the line
+    |-- NoSuchModelFile     a path that a model was to be made of and that is not there
+    |-- UnfitModelFile      a file or folder that no model can be made of, and why
     |-- UnknownOption       an option that looks like a misspelt one
     |-- NotText             something else than text where a text was expected
     `-- MagicUsage          a magic was written in a way it does not understand
     ServerWarning           an answer came, but not all that was asked for took effect
-    Interrupted             Ctrl-C, with the answer as far as it came (a KeyboardInterrupt)
+    Stopped                 Ctrl-C while a call was running (a KeyboardInterrupt)
+    |-- Interrupted         while a model was answering, with the answer as far as it came
+    `-- TransferStopped     while a model was pulled, pushed or created, with how far it was
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ollama_nb.answers import Generation
+    from ollama_nb.progress import Progress
 
 
 class _OneLine:
@@ -89,6 +96,40 @@ class AnswerFailed(OllamaNbError):
         super().__init__(f"{model} did not answer: {sentence}")
 
 
+class NotDone(OllamaNbError):
+    """The server reported why it did not do what it was asked to do with a model."""
+
+    def __init__(self, doing: str, model: str, sentence: str, status: int) -> None:
+        self.doing = doing
+        self.model = model
+        self.status = status
+        super().__init__(f"{doing} {model} failed: {sentence}")
+
+
+class BadModelfile(OllamaNbError):
+    """A Modelfile that does not follow its grammar; `line` is None where no line is to blame."""
+
+    def __init__(self, sentence: str, line: int | None = None) -> None:
+        self.line = line
+        super().__init__(sentence if line is None else f"(line {line}): {sentence}")
+
+
+class NoSuchModelFile(OllamaNbError):
+    """A path that a model was to be made of, and that is not there."""
+
+    def __init__(self, text: str, folder: object) -> None:
+        self.text = text
+        super().__init__(f"there is no {text!r} in {folder}, the folder of this notebook")
+
+
+class UnfitModelFile(OllamaNbError):
+    """A file or folder that no model can be made of."""
+
+    def __init__(self, path: object, why: str) -> None:
+        self.path = path
+        super().__init__(f"no model can be made of {path}: {why}")
+
+
 class UnknownOption(OllamaNbError):
     """An option that no model knows and that is spelt nearly like one."""
 
@@ -113,7 +154,11 @@ class ServerWarning(UserWarning):
     """Something the server wants the user to know, such as an option without effect."""
 
 
-class Interrupted(_OneLine, KeyboardInterrupt):
+class Stopped(_OneLine, KeyboardInterrupt):
+    """Ctrl-C while a call was running."""
+
+
+class Interrupted(Stopped):
     """Ctrl-C while a model was answering; `answer` is what had come by then."""
 
     def __init__(self, answer: Generation, kept_in: str = "_") -> None:
@@ -123,4 +168,14 @@ class Interrupted(_OneLine, KeyboardInterrupt):
             f"stopped after {took}; what had come is kept in {kept_in}"
             if answer
             else f"stopped after {took}, before the first word"
+        )
+
+
+class TransferStopped(Stopped):
+    """Ctrl-C while a model was pulled, pushed or created; `progress` is how far that was."""
+
+    def __init__(self, progress: Progress, next_time: str) -> None:
+        self.progress = progress
+        super().__init__(
+            f"{progress.doing} {progress.name} was stopped {progress.reached()}; {next_time}"
         )

@@ -12,6 +12,7 @@ from ollama_nb.connection import forget
 from ollama_nb.errors import (
     AnswerFailed,
     ModelNotFound,
+    NotDone,
     OllamaNbError,
     ServerRefused,
     ServerWentAway,
@@ -25,9 +26,21 @@ if TYPE_CHECKING:
     from ollama_nb.connection import Connection
 
 
+# Verbs for which the named model need not be there: what is not found is another one.
+MAKING = ("pulling", "creating")
+
+
 @contextlib.contextmanager
-def translated(connection: Connection, model: str) -> Iterator[None]:
-    """Turn what httpx and the `ollama` client raise into our errors."""
+def translated(connection: Connection, model: str, doing: str = "") -> Iterator[None]:
+    """Turn what httpx and the `ollama` client raise into our errors.
+
+    Parameters
+    ----------
+    connection, model
+        What is asked, and about which model.
+    doing
+        What is done with the model, such as "pulling"; empty where an answer is expected.
+    """
     import httpx
     import ollama
 
@@ -41,20 +54,27 @@ def translated(connection: Connection, model: str) -> Iterator[None]:
         forget(connection)
         raise ServerWentAway(connection.url, "nothing answers there") from error
     except ValueError as error:  # neither JSON nor a message of the API
-        raise AnswerFailed(model, f"{connection.url} does not speak Ollama's API", 200) from error
+        sentence = f"{connection.url} does not speak Ollama's API"
+        raise _failed(doing, model, sentence, 200) from error
     except ollama.ResponseError as error:
-        raise _from_response(connection, model, error) from None
+        raise _from_response(connection, model, doing, error) from None
+
+
+def _failed(doing: str, model: str, sentence: str, status: int) -> OllamaNbError:
+    if doing:
+        return NotDone(doing, model, sentence, status)
+    return AnswerFailed(model, sentence, status)
 
 
 def _from_response(
-    connection: Connection, model: str, error: ollama.ResponseError
+    connection: Connection, model: str, doing: str, error: ollama.ResponseError
 ) -> OllamaNbError:
     sentence = _sentence(error.error, error.status_code)
     if error.status_code in (401, 403):
         return ServerRefused(connection.url, sentence)
-    if error.status_code == 404 and "not found" in sentence:
+    if error.status_code == 404 and "not found" in sentence and doing not in MAKING:
         return ModelNotFound(model, _names(connection))
-    return AnswerFailed(model, sentence, error.status_code)
+    return _failed(doing, model, sentence, error.status_code)
 
 
 def _names(connection: Connection) -> list[str]:

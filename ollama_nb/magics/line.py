@@ -15,6 +15,7 @@ from ollama_nb.errors import MagicUsage
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
 
 # One word of the line: a quoted text, name="quoted text", or anything up to a blank.
 _WORD = re.compile(r"""\s*((?:[^\s"']*)(?:"[^"]*"|'[^']*')|\S+)""")
@@ -54,12 +55,17 @@ def parsed(line: str, parser: ArgumentParser) -> Namespace:
     MagicUsage
         As for `read`.
     """
-    return _checked(parser, [_unquoted(found[1]) for found in _WORD.finditer(line)])
+    words = [_unquoted(found[1]) for found in _WORD.finditer(line)]
+    return _checked(parser, words, parser.parse_intermixed_args)
 
 
-def _checked(parser: ArgumentParser, words: list[str]) -> Namespace:
+def _checked(
+    parser: ArgumentParser,
+    words: list[str],
+    parse: Callable[[list[str]], Namespace] | None = None,
+) -> Namespace:
     try:
-        return parser.parse_args(words)
+        return (parse or parser.parse_args)(words)
     except UsageError as error:
         raise MagicUsage(f"{error}; %{parser.prog}? shows the options") from None
 

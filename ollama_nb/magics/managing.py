@@ -1,117 +1,106 @@
-"""`%ollama`: look after the models and the server, one word at a time.
+"""`%ollama` and `%%modelfile`: look after the models and the server.
 
-Each subcommand is one function of `catalogue` or `connection`.
+What each word of `%ollama` does, and which options it takes, is in `subcommands`.
 """
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from ollama_nb.errors import MagicUsage
 from ollama_nb.magics.line import parsed
 from ollama_nb.magics.session import in_one_line
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Callable
-
-    from ollama_nb.connection import Connection
+from ollama_nb.magics.subcommands import run
+from ollama_nb.options import parse_pairs
 
 
 @magics_class
 class ManagingMagics(Magics):
-    """The magic that manages models."""
+    """The magics that manage models."""
 
     @magic_arguments()
-    @argument("--token", help="Secret of the server, for connect.")
     @argument("subcommand", nargs="?", default="status", help="One of the words above.")
-    @argument("argument", nargs="?", metavar="MODEL|URL", help="What the subcommand is about.")
+    @argument("words", nargs="*", metavar="MODEL|URL", help="What the subcommand is about.")
+    @argument("-f", "--file", metavar="MODELFILE", help="create: the path of a Modelfile.")
+    @argument(
+        "--from",
+        dest="source",
+        metavar="WHAT",
+        help="create: a model, a GGUF file, or a folder with safetensors.",
+    )
+    @argument(
+        "-q",
+        "--quantize",
+        metavar="TYPE",
+        help="create: shrink F16, BF16 or F32 weights to q8_0, q4_K_M or q4_K_S.",
+    )
+    @argument(
+        "--insecure",
+        action="store_true",
+        help="pull, push: the server may speak plain HTTP to the registry.",
+    )
+    @argument("--token", help="connect: the server's secret.")
+    @argument("--modelfile", action="store_true", help="show: only the Modelfile.")
+    @argument("--template", action="store_true", help="show: only the template.")
+    @argument("--system", action="store_true", help="show: only the system text.")
+    @argument("--license", action="store_true", help="show: only the license.")
+    @argument("--parameters", action="store_true", help="show: only the parameters that are set.")
     @no_var_expand
     @line_magic
     @in_one_line
     def ollama(self, line: str) -> Any:
         """Look after the models and the server.
 
-        list            the models that the server has, as a DataFrame
-        ps              the models that are loaded, as a DataFrame
-        show MODEL      what is known about a model, as a Series
-        stop MODEL      unload a model from memory
-        use MODEL       let this model be the one that calls mean when they name none
-        connect URL     use the server at this address; without one, look for a server again
-        status          which server is in use, and how it was found
+        list               the models that the server has, as a DataFrame
+        ps                 the models that are loaded, as a DataFrame
+        show MODEL         what is known about a model; with --modelfile, --template, --system,
+                           --license or --parameters only that text
+        pull MODEL         bring a model from its registry
+        push MODEL         put a model into its registry
+        create MODEL       make a model: -f MODELFILE, or --from a model, a GGUF file, a folder
+        cp MODEL NAME      give a model a second name
+        rm MODEL ...       remove models from the server
+        stop MODEL         unload a model from memory
+        use MODEL          let this model be the one that calls mean when they name none
+        connect URL        use the server at this address; without one, look for a server again
+        status             which server is in use, and how it was found
 
-        Where MODEL is left out, the default model is meant.
+        For show and stop, the default model is meant where MODEL is left out. Interrupting the
+        kernel stops a pull, push or create on the server too.
         """
-        asked = parsed(line, self.ollama.parser)
-        if asked.subcommand not in SUBCOMMANDS:
-            known = ", ".join(SUBCOMMANDS)
-            raise MagicUsage(f"%ollama has no {asked.subcommand!r}; it has {known}")
-        return SUBCOMMANDS[asked.subcommand](asked.argument, asked)
+        return run(parsed(line, self.ollama.parser))
 
+    @magic_arguments()
+    @argument("name", help="What the new model is called. One of that name is replaced.")
+    @argument(
+        "-q",
+        "--quantize",
+        metavar="TYPE",
+        help="Shrink F16, BF16 or F32 weights to q8_0, q4_K_M or q4_K_S.",
+    )
+    @argument(
+        "-o",
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="A PARAMETER besides those of the cell, such as num_ctx=2048. May be repeated.",
+    )
+    @no_var_expand
+    @cell_magic
+    @in_one_line
+    def modelfile(self, line: str, cell: str) -> None:
+        """Make a model as the Modelfile in this cell says.
 
-def _list(_: str | None, __: Namespace) -> Any:
-    from ollama_nb.catalogue import models
+        `%%modelfile NAME [options]`, and below it FROM, SYSTEM, TEMPLATE, PARAMETER, ADAPTER,
+        LICENSE, MESSAGE and so on. FROM names a model of the server, a GGUF file, or a folder
+        with safetensors; files are looked for in the notebook's working directory and sent to
+        the server if it does not have them. The cell is taken literally, braces included.
+        """
+        from ollama_nb.creating import create
 
-    return models()
-
-
-def _ps(_: str | None, __: Namespace) -> Any:
-    from ollama_nb.catalogue import running
-
-    return running()
-
-
-def _show(model: str | None, _: Namespace) -> Any:
-    from ollama_nb.catalogue import show
-
-    return show(model)
-
-
-def _stop(model: str | None, _: Namespace) -> None:
-    from ollama_nb.catalogue import stop
-
-    _say(f"{stop(model)} is unloaded")
-
-
-def _use(model: str | None, _: Namespace) -> None:
-    from ollama_nb.preferences import settings
-
-    if model is None:
-        raise MagicUsage("%ollama use needs the name of a model; %ollama list shows them")
-    settings.model = model
-    _say(f"calls that name no model mean {model}")
-
-
-def _connect(url: str | None, options: Namespace) -> None:
-    from ollama_nb.connection import connect
-
-    _say(_described(connect(url, token=options.token)))
-
-
-def _status(_: str | None, __: Namespace) -> None:
-    from ollama_nb.connection import current
-
-    _say(_described(current()))
-
-
-def _described(connection: Connection) -> str:
-    return f"{connection.url} (version {connection.version}), found by: {connection.how}"
-
-
-def _say(sentence: str) -> None:
-    sys.stdout.write(f"{sentence}\n")
-
-
-SUBCOMMANDS: dict[str, Callable[[str | None, Namespace], Any]] = {
-    "list": _list,
-    "ps": _ps,
-    "show": _show,
-    "stop": _stop,
-    "use": _use,
-    "connect": _connect,
-    "status": _status,
-}
+        asked = parsed(line, self.modelfile.parser)
+        parameters = parse_pairs(asked.option)
+        create(asked.name, cell, quantize=asked.quantize, parameters=parameters)

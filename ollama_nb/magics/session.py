@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from ollama_nb.answers import Generation
-from ollama_nb.errors import Interrupted, OllamaNbError
+from ollama_nb.errors import Interrupted, OllamaNbError, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ollama_nb.answers import Generation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,13 +26,13 @@ def in_one_line(body: Callable[P, R]) -> Callable[P, R]:
     def magic(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return body(*args, **kwargs)
-        except (OllamaNbError, Interrupted) as error:
+        except (OllamaNbError, Stopped) as error:
             error.in_one_line()
             raise
         except KeyboardInterrupt:  # outside of the call itself, while a server was looked for
-            interrupt = Interrupted(Generation(done_reason="interrupted"))
-            interrupt.in_one_line()
-            raise interrupt from None
+            stopped = Stopped("stopped")
+            stopped.in_one_line()
+            raise stopped from None
 
     return magic
 

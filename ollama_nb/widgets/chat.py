@@ -15,8 +15,9 @@ from ipywidgets import Button, HBox, Layout, Text, VBox
 
 from ollama_nb.asking import Request, ask_async
 from ollama_nb.chatting import Conversation, chat_request
-from ollama_nb.display import LiveCell, OneOutput
+from ollama_nb.display import LiveCell
 from ollama_nb.errors import OllamaNbError
+from ollama_nb.live import OneOutput
 from ollama_nb.options import checked
 from ollama_nb.widgets import transcript
 

@@ -117,6 +117,12 @@ class Cells:
             if reply["parent_header"].get("msg_id") == identity:
                 return dict(reply)
 
+    def complete(self, code: str) -> list[str]:
+        """The texts that a Tab at the end of the code proposes, put into the code."""
+        answer = self._reply(self.client.complete(code, len(code)))["content"]
+        begin, end = answer["cursor_start"], answer["cursor_end"]
+        return [code[:begin] + match + code[end:] for match in answer["matches"]]
+
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
 

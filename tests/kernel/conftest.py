@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # the two modules that the tests here share
+sys.path.insert(0, str(Path(__file__).parent))  # the modules that the tests here share
 
 from cells import Cells
 from other_ollama import OtherOllama

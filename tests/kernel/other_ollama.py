@@ -2,7 +2,7 @@
 
 It answers with the words of the prompt, one a message, and reports no durations. A prompt that
 holds `slowly` takes 0.1 s a word, `hang` never answers, `break` ends in an error line and
-`vanish` cuts the connection in mid-answer.
+`vanish` cuts the connection in mid-answer. What it does with models is in `other_models`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from other_models import SHOWN, Models
+
 
 class OtherOllama(ThreadingHTTPServer):
     daemon_threads = True
@@ -22,13 +24,21 @@ class OtherOllama(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.token = token
         self.prefix = prefix
-        self.models = ["other:latest"]
+        self.store = Models()
         self.loaded: list[str] = []
         self.warning = ""
         self.requests: list[dict[str, Any]] = []
         self.left_early = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}{prefix}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    @property
+    def models(self) -> list[str]:
+        return self.store.names
+
+    @models.setter
+    def models(self, names: list[str]) -> None:
+        self.store.names = names
 
     def stop(self) -> None:
         self.shutdown()
@@ -68,19 +78,56 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def do_HEAD(self) -> None:
+        digest = self.path.rpartition("/")[2]
+        self.send_response(200 if digest in self.server.store.blobs else 404)
+        self.end_headers()
+
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.requests.append(body)
+        data = self.rfile.read(int(self.headers["Content-Length"]))
         verb = self.path.rpartition("/")[2]
         if self._is_refused():
             self._send(403, {"error": "no valid token"})
-        elif body["model"] not in (*self.server.models, "other"):
-            self._send(404, {"error": f"model '{body['model']}' not found"})
+        elif "/blobs/" in self.path:
+            self._send(*self.server.store.store(verb, data))
+        else:
+            self._answer(verb, json.loads(data))
+
+    def do_DELETE(self) -> None:
+        self._answer("delete", json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _answer(self, verb: str, body: dict[str, Any]) -> None:
+        self.server.requests.append(body)
+        name = body.get("source") or body["model"]
+        if verb in ("pull", "create"):
+            self._stream_steps(verb, body)
+        elif name not in (*self.server.models, "other"):
+            self._send(404, {"error": f"model '{name}' not found"})
+        elif verb == "push":
+            self._stream_steps(verb, body)
         elif verb == "embed":
             vectors = [[float(len(text)), 1.0, 0.5] for text in body["input"]]
-            self._send(200, {"model": body["model"], "embeddings": vectors})
+            self._send(200, {"model": name, "embeddings": vectors})
+        elif verb == "show":
+            self._send(200, SHOWN)
+        elif verb == "copy":
+            self.server.models.append(body["destination"])
+            self._send(200, {})
+        elif verb == "delete":
+            self.server.models.remove(name)
+            self._send(200, {})
         else:
             self._stream(verb, body)
+
+    def _stream_steps(self, verb: str, body: dict[str, Any]) -> None:
+        try:
+            self._begin_stream()
+            for step in self.server.store.steps(verb, body):
+                self._line(step)
+            self.wfile.write(b"0\r\n\r\n")
+        except OSError:
+            self.server.left_early.set()
+            self.close_connection = True
 
     def _stream(self, verb: str, body: dict[str, Any]) -> None:
         prompt = body["prompt"] if verb == "generate" else body["messages"][-1]["content"]

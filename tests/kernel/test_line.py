@@ -6,7 +6,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from ollama_nb.errors import MagicUsage
 from ollama_nb.magics.asking import AskingMagics
 from ollama_nb.magics.line import read
-from ollama_nb.magics.managing import SUBCOMMANDS, ManagingMagics
+from ollama_nb.magics.managing import ManagingMagics
+from ollama_nb.magics.subcommands import SUBCOMMANDS
 
 PARSER = AskingMagics(InteractiveShell()).generate.parser
 
