@@ -37,6 +37,8 @@ class ModelCard(Mapping[str, Any]):
         Architecture of the part that turns images into tokens.
     adapters : tuple of str
         LoRA files, as the Modelfile names them.
+    notes : tuple of str
+        What the server has to say besides, such as that a model is in an older dialect.
     info : dict
         The metadata of the weights, by GGUF's names.
     """
@@ -62,6 +64,7 @@ class ModelCard(Mapping[str, Any]):
     digest: str | None = None
     modified_at: str | None = None
     modelfile: str = ""
+    notes: tuple[str, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)
 
     __hash__ = None  # type: ignore[assignment]  # as of any mapping
@@ -130,6 +133,7 @@ class ModelCard(Mapping[str, Any]):
             ("needs at least", self.requires and f"version {self.requires}"),
             ("settings", ", ".join(f"{key} {value!r}" for key, value in self._settings())),
             ("license", self.license and self.license.strip().splitlines()[0]),
+            ("note", " ".join(self.notes)),
         ]
         return [(label, fact) for label, fact in facts if fact]
 

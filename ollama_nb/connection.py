@@ -57,7 +57,9 @@ class Connection:
         """A plain HTTP client for the server, for what `client` has no method for."""
         import httpx
 
-        return httpx.Client(base_url=self.url, headers=self.headers, **self._transport())
+        hooks = {"response": [self._note_warnings]}
+        transport = self._transport()
+        return httpx.Client(base_url=self.url, headers=self.headers, event_hooks=hooks, **transport)
 
     @cached_property
     def client(self) -> ollama.Client:

@@ -48,7 +48,8 @@ def show(model: str | None = None) -> ModelCard:
     connection = reachable()
     with translated(connection, name, "showing"):
         answer = asked(connection, "/api/show", {"model": name, "name": name})
-    return card(name, answer, _entry(name))
+    notes = tuple(connection.warnings)  # before the next answer brings its own
+    return card(name, answer, _entry(name), notes)
 
 
 def _entry(name: str) -> dict[str, Any]:
@@ -60,7 +61,12 @@ def _entry(name: str) -> dict[str, Any]:
     return {}
 
 
-def card(name: str, answer: Mapping[str, Any], entry: Mapping[str, Any]) -> ModelCard:
+def card(
+    name: str,
+    answer: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    notes: tuple[str, ...] = (),
+) -> ModelCard:
     """Put the server's answers together; what it does not tell is None or empty."""
     info = answer.get("model_info") or {}
     details = answer.get("details") or {}
@@ -68,6 +74,7 @@ def card(name: str, answer: Mapping[str, Any], entry: Mapping[str, Any]) -> Mode
     written = _written(answer.get("modelfile") or "")
     return ModelCard(
         name=str(entry.get("name") or entry.get("model") or name),
+        notes=notes,
         capabilities=tuple(answer.get("capabilities") or ()),
         architecture=architecture,
         size_bytes=entry.get("size"),

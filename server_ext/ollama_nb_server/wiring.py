@@ -23,6 +23,7 @@ from ollama_nb_server.scheduling.scheduler import Scheduler
 log = logging.getLogger(__name__)
 
 DEFAULT_MAX_LOADED = 3
+TIDY_AFTER_S = 3.0
 KEY_FOLDER = ".ollama"  # in the user's home, wherever the models are
 GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
@@ -46,7 +47,8 @@ class House:
         return self._rooms
 
     async def _tidy(self, store: Store) -> None:
-        """Let go of what nobody needs, beside the first requests; not worth an error to anybody."""
+        """Let go of what nobody needs, after the first requests; not worth an error to anybody."""
+        await asyncio.sleep(TIDY_AFTER_S)
         try:
             await asyncio.to_thread(store.tidy, time.time())
             await asyncio.to_thread(dialects.prune, self.settings.cache, store.blobs.folder)
@@ -78,9 +80,10 @@ class House:
         return self._rooms is not None and bool(self._rooms.scheduler.running())
 
     async def close(self) -> None:
-        """Wait for the tidying; stop every download and every worker."""
+        """End the tidying; stop every download and every worker."""
         if self._tidying is not None:
-            await self._tidying
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
         if self._rooms is not None:
             await self._rooms.transfers.close()
             await self._rooms.scheduler.close()

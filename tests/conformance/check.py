@@ -13,6 +13,8 @@ import argparse
 import json
 import os
 import secrets
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,34 @@ def extension(folder: Path) -> Iterator[list[str]]:
         time.sleep(2)  # the file is there before the handlers are
         url = json.loads(facts.read_text())["url"]
         yield ["--base", f"{url}ollama", "--header", f"Authorization: token {token}"]
+
+
+@contextmanager
+def registry(folder: Path) -> Iterator[list[str]]:
+    """Debian's Docker registry to push to and pull from; replay's arguments for it."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            sys.exit("conformance: docker-registry is missing: apt-get install docker-registry")
+        yield []
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+        "http": {"addr": address},
+    }
+    (folder / "registry.yml").write_text(json.dumps(settings))  # JSON is YAML
+    with (folder / "registry.log").open("wb") as log:
+        command = [program, "serve", str(folder / "registry.yml")]
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield ["--registry", address]
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @contextmanager
@@ -111,8 +141,12 @@ def main() -> None:
     options = parser.parse_args()
     lost: list[str] = []
     for name, host in (("standalone", standalone), ("extension", extension)):
-        with tempfile.TemporaryDirectory() as folder, host(Path(folder)) as arguments:
-            outcomes = replay(options.shared.resolve(), arguments, Path(folder))
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            registry(Path(folder)) as far,
+            host(Path(folder)) as arguments,
+        ):
+            outcomes = replay(options.shared.resolve(), [*arguments, *far], Path(folder))
         passing = sorted(o["id"] for o in outcomes if o["outcome"] == "passed")
         asked = sum(o["outcome"] != "skipped" for o in outcomes)
         print(f"conformance, {name}: {len(passing)} of {asked} cases pass")

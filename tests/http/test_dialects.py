@@ -52,9 +52,11 @@ def test_models_in_older_dialects(start_server: Callable, store_dir: Path, tmp_p
         answers = [generated(client, "translated")]
         unloaded = client.post("/api/generate", json={"model": "translated", "keep_alive": 0})
         answers += [generated(client, name) for name in ("overridden", "refused")]
+        shown = client.post("/api/show", json={"model": "refused"})
 
     assert [answer.status_code for answer in answers] == [200, 200, 500]
     assert answers[0].json()["eval_count"] == 4
+    assert "hf.co" in shown.headers["X-Ollama-Nb-Warnings"]
     assert "this is gpt-oss in the GGUF dialect" in answers[2].json()["error"]
     assert unloaded.json()["done_reason"] == "unload"
     assert contents(store_dir) == before

@@ -258,6 +258,13 @@ def test_a_model_of_the_cloud_cannot_be_run(client: httpx.Client) -> None:
     assert answer.json()["error"] == "ollama cloud is disabled: remote model is unavailable"
 
 
+def test_a_model_in_the_cloud_is_not_here(client: httpx.Client) -> None:
+    answer = client.post("/api/chat", json={"model": "stub:local"})
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "model 'stub:local' not found")
+
+
+
 def test_copilot_finds_the_name_that_it_asked_for(client: httpx.Client) -> None:
     answer = client.post(
         "/api/show", json={"model": "plain"}, headers={"User-Agent": "GitHubCopilotChat/1.0"}

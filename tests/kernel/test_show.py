@@ -132,3 +132,10 @@ def test_a_text_that_is_not_there_is_told(cells, ollama_server):
         assert "Jinja" in cells.run("%ollama show demo").result
     finally:
         cells.run("%ollama connect")
+
+
+def test_what_the_server_has_to_say_besides_is_shown():
+    told = card("m", {}, {}, ("This is <old>.", "Pull it again."))
+
+    assert "note  This is <old>. Pull it again." in repr(told)
+    assert "This is &lt;old&gt;. Pull it again." in told._repr_html_()

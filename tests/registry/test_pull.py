@@ -98,7 +98,7 @@ async def test_an_empty_layer_is_a_blob_too(far: Far, here) -> None:
 async def test_a_model_that_is_not_there_is_said_in_ollamas_words(far: Far, here) -> None:
     far.publish(b"w")
 
-    with pytest.raises(ManifestUnavailable, match="^pull model manifest: file does not exist$"):
+    with pytest.raises(ManifestUnavailable, match=r"^pull model manifest: file does not exist$"):
         await here.pulled(f"{far.host}/u/m:no-such-tag")
 
 

@@ -404,7 +404,7 @@ async def test_a_refused_token_is_said_as_the_registry_says_it(far: Far, here) -
     name = far.publish(b"w")
     far.misbehave("GET", "/token", status(403))
 
-    with pytest.raises(ManifestUnavailable, match="^pull model manifest: 403: so it is$"):
+    with pytest.raises(ManifestUnavailable, match=r"^pull model manifest: 403: so it is$"):
         await here.pulled(name)
 
 

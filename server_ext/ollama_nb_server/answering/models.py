@@ -9,6 +9,7 @@ from typing import Any
 from ollama_nb_server.answering import showing
 from ollama_nb_server.answering.preparation import find
 from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.library import dialects
 from ollama_nb_server.library.errors import InvalidName, ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Entry, Model
 from ollama_nb_server.library.names import ModelName, parse_ref
@@ -62,7 +63,8 @@ async def show(rooms: Rooms, request: ShowRequest, agent: str = "") -> Encoded:
 
 
 def _show(model: Model, request: ShowRequest, agent: str) -> Encoded:
-    return Encoded.of(showing.shown(model, request, agent))
+    advice = dialects.advice(model.metadata)
+    return Encoded.of(showing.shown(model, request, agent), *([advice] if advice else []))
 
 
 def _show_remote(rooms: Rooms, asked: str) -> Encoded:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import Loaded, LoadSpec, Sampling
+from ollama_nb_server.library.errors import ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
 from ollama_nb_server.prompts.errors import UnknownRenderer
@@ -48,7 +49,12 @@ async def find(
         raise MissingModel
     ref = parse_ref(name or "")
     refuse_cloud(ref, cloud)
-    return await asyncio.to_thread(_stored, rooms, ref.name, name or "", fold_case)
+    try:
+        return await asyncio.to_thread(_stored, rooms, ref.name, name or "", fold_case)
+    except RemoteModel:
+        if ref.source == "local":
+            raise ModelNotFound(name or "", ref.name.display) from None
+        raise
 
 
 def refuse_cloud(ref: ModelRef, what: str = "remote model is unavailable") -> None:

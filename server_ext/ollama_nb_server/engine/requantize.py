@@ -1,8 +1,8 @@
 """A process that rewrites a GGUF file: `python -m ollama_nb_server.engine.requantize SRC DST TYPE`.
 
-TYPE is a number of llama.h's `llama_ftype`, or `copy`. Writes `done total` lines (tensors) to stdout
-and llama.cpp's log to stderr; the exit code is 0 if DST is whole. A process of its own, because a
-broken file may abort it.
+TYPE is a number of llama.h's `llama_ftype`, or `copy`. Writes `done total` lines (tensors) to
+stdout and llama.cpp's log to stderr; the exit code is 0 if DST is whole. A process of its own,
+because a broken file may abort it.
 """
 
 from __future__ import annotations

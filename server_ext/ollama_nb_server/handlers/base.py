@@ -141,7 +141,9 @@ class Answering(web.RequestHandler):
 
     def _warn(self, answer: Any) -> None:
         if warnings := getattr(answer, "warnings", ()):
-            self.set_header(WARNINGS_HEADER, "; ".join(warnings))
+            sentences = (warning.replace(";", ",") for warning in warnings)
+            header = "; ".join(sentences).encode("ascii", "replace").decode()
+            self.set_header(WARNINGS_HEADER, header)
 
     # --- errors -----------------------------------------------------------------------------------
 

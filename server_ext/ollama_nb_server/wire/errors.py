@@ -180,7 +180,7 @@ def _died(error: Exception, _: str) -> tuple[int, str]:
 REMEDIES = {
     errno.ENOSPC: "free some disk space, or let OLLAMA_MODELS name a folder on another disk",
     errno.EDQUOT: "free some of your quota, or let OLLAMA_MODELS name another folder",
-    errno.EROFS: "the model store is read-only: let OLLAMA_MODELS name a folder that can be written",
+    errno.EROFS: "the model store is read-only: let OLLAMA_MODELS name another folder",
     errno.EACCES: "the model store belongs to somebody else: ask for the right to write, or let "
     "OLLAMA_MODELS name another folder",
 }

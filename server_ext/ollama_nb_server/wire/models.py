@@ -104,11 +104,12 @@ class Encoded:
     """An answer that was encoded in a thread, since it may be long."""
 
     json: bytes
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, fields: dict[str, Any]) -> Encoded:
+    def of(cls, fields: dict[str, Any], *warnings: str) -> Encoded:
         """Encode an object; NumPy's arrays are lists, 32-bit floats in their shortest form."""
-        return cls(orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY))
+        return cls(orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY), warnings)
 
     def encode(self) -> bytes:
         """The JSON document."""
