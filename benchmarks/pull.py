@@ -1,8 +1,8 @@
 """A blob of 300 MB from a Docker registry on loopback: /api/pull beside curl, in turns.
 
 `curl` only writes into the file cache. A pull also brings the blob to the disk (`curl && sync`)
-and knows its digest (`curl && sync && sha256sum`). The registry is Debian's `docker-registry`. Memory is
-what the server's process has more at its peak than before.
+and knows its digest (`curl && sync && sha256sum`). The registry is Debian's `docker-registry`.
+Memory is what the server's process has more at its peak than before.
 """
 
 from __future__ import annotations

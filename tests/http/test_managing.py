@@ -264,7 +264,6 @@ def test_a_model_in_the_cloud_is_not_here(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["error"]) == (404, "model 'stub:local' not found")
 
 
-
 def test_copilot_finds_the_name_that_it_asked_for(client: httpx.Client) -> None:
     answer = client.post(
         "/api/show", json={"model": "plain"}, headers={"User-Agent": "GitHubCopilotChat/1.0"}
