@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -134,6 +135,12 @@ def status(code: int, **headers: str) -> Act:
 def cut(after: int) -> Act:
     """End the connection after so many bytes of a blob."""
     return lambda handler: handler.blob(end_after=after)
+
+
+def hang_up(handler: Handler) -> None:
+    """End the connection without an answer."""
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 def stall(after: int) -> Act:
@@ -334,6 +341,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(400, b"digest invalid")
                 return
             far.blobs[wanted] = data
+            far.direct_parts.clear()
             self.answer(201)
         elif far.redirects_uploads:
             part = len([seen for seen in far.seen if seen.method == "PATCH"]) - 1
