@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -239,3 +241,40 @@ def seeing_parts(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> l
     folder = tmp_path_factory.mktemp("seeing")
     write_full(demo_gguf, folder / "demo.gguf", np.float16, 3, "v.patch_embd.weight")
     return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry; its host and port."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        assert os.environ.get("CI") != "true", "docker-registry is missing"
+        pytest.skip("docker-registry is not installed: apt-get install docker-registry")
+    folder = tmp_path_factory.mktemp("docker-registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
+        "http": {"addr": address},
+    }
+    (folder / "config.yml").write_text(json.dumps(settings))  # JSON is YAML
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "serve", str(folder / "config.yml")], stdout=log, stderr=log
+        )
+    try:
+        _until_it_answers(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def _until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=8), trust_env=False) as client:
+        answer = client.get(f"http://{address}/v2/")
+    assert answer.is_success, answer.text
+    assert process.poll() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,18 @@ from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 DEADLINE_S = 60.0
+NAMES_A_SERVER = ("JUPYTER_OLLAMA_URL", "JUPYTER_OLLAMA_TOKEN", "JUPYTERHUB_API_TOKEN")
+OURS = (*NAMES_A_SERVER, "OLLAMA_HOST", "OLLAMA_API_KEY", "OLLAMA_NB_MODEL", "JPY_PARENT_PID")
+
+
+def kernel_environ(url: str, home: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a kernel that finds the server at `url` and no home of a user."""
+    kept = {name: value for name, value in os.environ.items() if name not in OURS}
+    places = {"JUPYTER_RUNTIME_DIR": str(home / "runtime"), "IPYTHONDIR": str(home / "ipython")}
+    return {**kept, **places, "OLLAMA_HOST": url, **more}
 
 
 @dataclass

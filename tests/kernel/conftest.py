@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,11 +7,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the modules that the tests here share
 
-from cells import Cells
+from cells import OURS, Cells, kernel_environ
 from other_ollama import OtherOllama
-
-NAMES_A_SERVER = ("JUPYTER_OLLAMA_URL", "JUPYTER_OLLAMA_TOKEN", "JUPYTERHUB_API_TOKEN")
-OURS = (*NAMES_A_SERVER, "OLLAMA_HOST", "OLLAMA_API_KEY", "OLLAMA_NB_MODEL", "JPY_PARENT_PID")
 
 
 @pytest.fixture(autouse=True)
@@ -43,13 +39,6 @@ def connected(other):
 
     ollama_nb.connect(other.url)
     return other
-
-
-def kernel_environ(url: str, home: Path, **more: str) -> dict[str, str]:
-    """Return the environment of a kernel that finds the server at `url` and no home of a user."""
-    kept = {name: value for name, value in os.environ.items() if name not in OURS}
-    places = {"JUPYTER_RUNTIME_DIR": str(home / "runtime"), "IPYTHONDIR": str(home / "ipython")}
-    return {**kept, **places, "OLLAMA_HOST": url, **more}
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import threading
 import time
 
 import pytest
-from cells import Cells, eventually
-from conftest import kernel_environ
+from cells import Cells, eventually, kernel_environ
 
 from ollama_nb import known_names
 from ollama_nb.known_names import KnownNames

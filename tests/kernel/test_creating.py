@@ -6,8 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from cells import Cells, eventually
-from conftest import kernel_environ
+from cells import Cells, eventually, kernel_environ
 
 import ollama_nb
 from ollama_nb import connection, uploading

@@ -10,8 +10,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from cells import Cells, eventually
-from conftest import kernel_environ
+from cells import Cells, eventually, kernel_environ
 
 import ollama_nb
 from ollama_nb import connection, places
@@ -183,3 +182,25 @@ def test_vectors_of_the_bundled_model_are_float32(ollama_server):
 
     assert frame.dtypes.unique().tolist() == [np.dtype("float32")]
     assert connection.current().url == ollama_server.url
+
+
+def test_a_model_goes_to_a_registry_and_comes_back(real, stock):
+    name = f"{stock}/me/brief:v1"
+    real.run(f"%%modelfile {name}\nFROM demo\nSYSTEM One sentence.\nPARAMETER temperature 0")
+
+    pushed = real.run(f"%ollama push {name} --insecure", watched=True)
+    assert real.run(f"%ollama rm {name}").status == "ok"
+    pulled = real.run(f"%ollama pull {name} --insecure", watched=True)
+
+    assert pushed.text.splitlines()[-1] == f"{name} is pushed"
+    assert pulled.text.splitlines()[-1] == f"{name} is pulled"
+    assert any("MB, 100 %" in line for line in pulled.text.splitlines())
+    assert real.run(f"show({name!r}).system").result == "'One sentence.'"
+    assert real.run(f"%generate -m {name} -o num_predict=3 Hi").status == "ok"
+
+
+def test_a_pull_that_fails_is_one_line(real, stock):
+    run = real.run(f"%ollama pull {stock}/me/no-such --insecure")
+
+    assert "pull model manifest: file does not exist" in run.error["evalue"]
+    assert len(run.error["traceback"]) == 1

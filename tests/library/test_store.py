@@ -235,3 +235,12 @@ def test_several_processes_at_once_lose_nothing(store: Store) -> None:
 
     assert [process.wait(60) for process in processes] == [0, 0, 0]
     assert files(store) == before, f"after {time.monotonic() - started:.1f} s"
+
+
+def test_a_copy_has_the_very_bytes_of_its_manifest(store: Store) -> None:
+    made(store, system="Hi.")
+    copy = ModelName.parse("u/copy:v2")
+    store.copy(NAME, copy, "made")
+
+    assert store.manifests.read(copy)[0] == store.manifests.read(NAME)[0]
+    assert store.model(copy).digest == store.model(NAME).digest

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import shutil
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 from ollama_nb_server.library.names import ModelName
@@ -22,20 +16,7 @@ from ollama_nb_server.registry import Limits, Progress, Transfers
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from far import Far, far_registry
-
-PART_BYTES = 64 * 1024
-QUICK = Limits(
-    min_part_bytes=PART_BYTES,
-    first_pause_s=0.002,
-    progress_bytes=PART_BYTES,
-    stall_s=0.3,
-    head_s=1.0,
-    stagger_s=0.0,
-    checkpoint_bytes=16 * 1024,
-    orphan_s=0.1,
-    foreign_s=0.4,
-)
+from far import PART_BYTES, QUICK, Far, far_registry
 
 
 @pytest.fixture
@@ -43,43 +24,6 @@ def far() -> Iterator[Far]:
     """A registry of our own that can be told to misbehave."""
     with far_registry() as far:
         yield far
-
-
-@pytest.fixture(scope="session")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's registry; its host and port."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        assert os.environ.get("CI") != "true", "docker-registry is missing"
-        pytest.skip("docker-registry is not installed: apt-get install docker-registry")
-    folder = tmp_path_factory.mktemp("docker-registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    settings = {
-        "version": 0.1,
-        "log": {"level": "error", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": address},
-    }
-    (folder / "config.yml").write_text(json.dumps(settings))  # JSON is YAML
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "serve", str(folder / "config.yml")], stdout=log, stderr=log
-        )
-    try:
-        _until_it_answers(address, process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(15)
-
-
-def _until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
-    with httpx.Client(transport=httpx.HTTPTransport(retries=8), trust_env=False) as client:
-        answer = client.get(f"http://{address}/v2/")
-    assert answer.is_success, answer.text
-    assert process.poll() is None
 
 
 @dataclass

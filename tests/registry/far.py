@@ -26,6 +26,20 @@ from ollama_nb_server.library.manifest import (
     Layer,
     Manifest,
 )
+from ollama_nb_server.registry import Limits
+
+PART_BYTES = 64 * 1024
+QUICK = Limits(
+    min_part_bytes=PART_BYTES,
+    first_pause_s=0.002,
+    progress_bytes=PART_BYTES,
+    stall_s=0.3,
+    head_s=1.0,
+    stagger_s=0.0,
+    checkpoint_bytes=16 * 1024,
+    orphan_s=0.1,
+    foreign_s=0.4,
+)
 
 CONFIG = b'{"model_format":"gguf","architecture":"amd64","os":"linux"}\n'
 EMPTY = base64.b64encode(hashlib.sha256(b"").hexdigest().encode()).decode()

@@ -8,10 +8,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from conftest import QUICK
 from far import (
     CONFIG,
     CONFIG_TYPE,
+    QUICK,
     TOKEN,
     Far,
     corrupt,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import cast
 
 import h11
@@ -32,12 +32,11 @@ class BodyTransport(httpx.AsyncBaseTransport):
         """Answer as soon as the head is there."""
         timeouts = request.extensions.get("timeout", {})
         connection = await self._connected(request, timeouts.get("connect"))
-        try:
+        with ExitStack() as closing:
+            closing.callback(connection.close)
             body = _Body(connection, timeouts.get("read"))
             head = await body.head(request)
-        except BaseException:
-            connection.close()
-            raise
+            closing.pop_all()  # from here on the body closes it
         return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=body)
 
     async def _connected(self, request: httpx.Request, seconds: float | None) -> _Connection:
