@@ -48,6 +48,10 @@ def shown(client: httpx.Client, model: str = "made") -> dict:
     return dict(client.post("/api/show", json={"model": model}).json())
 
 
+def listed(client: httpx.Client, model: str = "made:latest") -> dict:
+    return next(m for m in client.get("/api/tags").json()["models"] if m["name"] == model)
+
+
 def uploaded(client: httpx.Client, data: bytes) -> str:
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     assert client.post(f"/api/blobs/{digest}", content=data).status_code in (200, 201)
@@ -126,6 +130,20 @@ def test_the_form_of_2023_makes_the_same_model(client: httpx.Client, made: Calla
     assert [m["content"] for m in facts["messages"]] == ["hi", "hello"]
     assert facts["license"] == "mine"
     assert facts["details"]["parent_model"] == "demo:latest"
+
+
+def test_both_forms_give_the_same_digest(client: httpx.Client, made: Callable) -> None:
+    made(
+        **{"from": "demo"},
+        system='\nYou are "short".\nSo be it.',
+        parameters={"temperature": 0.25, "stop": ["<a>", "b"]},
+        messages=[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}],
+        license="mine",
+    )
+    of_fields = listed(client)["digest"]
+    made(modelfile=OLD)
+
+    assert listed(client)["digest"] == of_fields
 
 
 def test_its_own_modelfile_makes_a_model_again(client: httpx.Client, made: Callable) -> None:

@@ -136,3 +136,9 @@ def test_a_conversation_survives_as_json():
     messages = parse('FROM a\nMESSAGE user "two\nlines"').messages
 
     assert json.loads(gojson.encode(messages)) == [{"role": "user", "content": "two\nlines"}]
+
+
+def test_a_text_of_very_many_lines_is_read_once() -> None:
+    text = "x\n" * 400_000
+
+    assert parse(f'FROM a\nLICENSE """{text}"""').licenses == [text]

@@ -6,6 +6,7 @@ A state a function: outside, in a command word, in a name (of a parameter, a rol
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_letters, digits
@@ -18,6 +19,7 @@ COMMANDS = (
 )  # fmt: skip
 ROLES = ("system", "user", "assistant")
 BLANKS, NEWLINES, QUOTES = " \t", "\r\n", '"""'
+LINE = re.compile(r"[^\r\n]*")
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -115,17 +117,35 @@ class Scanner:
 
     def _value(self) -> str:
         """Up to the end of the line, or of the quotes that it begins with."""
-        collected: list[str] = []
+        lines: list[str] = []
         while True:
-            letter = self._next()
-            if letter is None or letter in NEWLINES:
-                value = unquoted("".join(collected).strip())
-                if value is not None:
-                    return value
-                if letter is None:
-                    raise BadModelfile("unexpected EOF", self._line)
-            if letter in BLANKS + NEWLINES or letter.isprintable():
-                collected.append(letter)
+            lines.append(self._rest_of_the_line())
+            if is_closed(lines):
+                self._next()
+                return unquoted("".join(lines).strip()) or ""
+            newline = self._next()
+            if newline is None:
+                raise BadModelfile("unexpected EOF", self._line)
+            lines.append(newline)
+
+    def _rest_of_the_line(self) -> str:
+        """Without what cannot be printed; the newline stays where it is."""
+        found = LINE.match(self._text, self._at)
+        assert found is not None, "the expression matches nothing at all, too"
+        self._at = found.end()
+        text = found[0]
+        if text.isprintable():
+            return text
+        return "".join(letter for letter in text if letter in BLANKS or letter.isprintable())
+
+
+def is_closed(lines: list[str]) -> bool:
+    """Whether a value ends with the last of these lines; no line is looked at twice."""
+    first = lines[0].lstrip()
+    quote = next((quote for quote in (QUOTES, '"') if first.startswith(quote)), "")
+    if len(lines) == 1:
+        return unquoted(first.rstrip()) is not None
+    return lines[-1].rstrip().endswith(quote)
 
 
 def unquoted(text: str) -> str | None:
