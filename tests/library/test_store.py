@@ -212,6 +212,34 @@ def test_a_killed_writer_leaves_the_store_whole(store: Store) -> None:
     assert len(left) == 1, "one temporary file, in the form that Ollama prunes"
 
 
+COPYING = """
+import sys
+from pathlib import Path
+from ollama_nb_server.library.names import ModelName
+from ollama_nb_server.library.store import Store
+store, made, copy = Store(Path(sys.argv[1])), ModelName.parse("made"), ModelName.parse("copy")
+while True:
+    store.copy(made, copy, "made"); print("copied", flush=True); store.delete(copy, "copy")
+"""
+
+
+def test_a_killed_copy_or_delete_leaves_the_store_whole(store: Store) -> None:
+    made(store, system="Hi.")
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", COPYING, str(store.root)], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+        assert store.model(NAME).system == "Hi."
+        assert all(manifest.digests for manifest in store.manifests.all() or [])
+        store.copy(NAME, ModelName.parse("next"), "made")  # the lock went with the process
+
+
 MANY = """
 import sys
 from pathlib import Path

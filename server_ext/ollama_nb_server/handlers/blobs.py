@@ -10,6 +10,7 @@ from ollama_nb_server.handlers.base import Answering
 from ollama_nb_server.library.blobs import BlobWriter
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import InvalidDigest
+from ollama_nb_server.wire.errors import describe
 
 MAX_BYTES = 1 << 44
 DRAINED_BYTES = 1 << 18  # of a refused body; who sends more finds the connection closed
@@ -20,7 +21,7 @@ class Uploading(Answering):
     """Takes a blob's bytes as they come."""
 
     _writer: BlobWriter | None = None
-    _refusal: InvalidDigest | None = None
+    _refusal: InvalidDigest | OSError | None = None
     _drained = 0
 
     async def prepare(self) -> None:
@@ -35,17 +36,28 @@ class Uploading(Answering):
             self._refusal = error  # said after the body: a client that still sends reads nothing
             return
         blobs = (await self.rooms()).store.blobs
-        if not blobs.has(digest):
-            self._writer = blobs.writer()
+        try:
+            self._writer = None if blobs.has(digest) else blobs.writer()
+        except OSError as error:
+            self._refusal = error
 
     def data_received(self, chunk: bytes) -> None:
         """Hash and write a piece; pieces of a blob that is there already are dropped."""
         if self._writer is not None:
-            self._writer.write(chunk)
+            self._write(self._writer, chunk)
         elif self._refusal is not None and not self._finished:
             self._drained += len(chunk)
             if self._drained > DRAINED_BYTES:
-                self.refuse(400, str(self._refusal))
+                status, sentence = describe(self._refusal) or (500, str(self._refusal))
+                self.refuse(status, sentence)
+
+    def _write(self, writer: BlobWriter, chunk: bytes) -> None:
+        """A disk that takes no more is said as soon as the client can hear it."""
+        try:
+            writer.write(chunk)
+        except OSError as error:
+            writer.abort()
+            self._writer, self._refusal = None, error
 
     def on_finish(self) -> None:
         """Forget a blob that was not committed; give the connection its old limit back."""
@@ -66,6 +78,8 @@ class Uploading(Answering):
         ------
         InvalidDigest, DigestMismatch
             If the path names no digest, or another one than the bytes have.
+        OSError
+            If the bytes could not be stored.
         """
         if self._refusal is not None:
             raise self._refusal

@@ -64,7 +64,8 @@ class BlobWriter:
     def abort(self) -> None:
         """Forget what was written."""
         if not self._file.closed:
-            self._file.close()
+            with suppress(OSError):  # a full disk refuses what is left to write: nobody wants it
+                self._file.close()
             self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> BlobWriter:
