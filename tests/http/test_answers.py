@@ -114,11 +114,12 @@ def test_a_client_that_goes_away_stops_the_engine(start_server, leave) -> None:
 def test_a_killed_worker_is_an_error_line_and_the_next_request_works(start_server) -> None:
     server = start_server()
     with server.client() as client:
+        generate(client)
+        (worker,) = server.workers()  # looked for before: the answer may end while we look
         body = {"model": "demo", "prompt": PROMPT, "options": LONG}
         with client.stream("POST", "/api/generate", json=body) as response:
             stream = response.iter_lines()
             next(stream)
-            (worker,) = server.workers()
             worker.kill()
             last = json.loads(list(stream)[-1])
         assert "SIGKILL" in last["error"]
