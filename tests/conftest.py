@@ -278,3 +278,54 @@ def _until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
         answer = client.get(f"http://{address}/v2/")
     assert answer.is_success, answer.text
     assert process.poll() is None
+
+
+def in_a_namespace(command: str) -> list[str]:
+    """The command as one that may mount: root does it at once, others in a user namespace."""
+    own = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *own, "--mount", "sh", "-c", command]
+
+
+def can_mount(folder: Path) -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    command = in_a_namespace(f"mount -t tmpfs none '{folder}'")
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture
+def start_on_a_disk(
+    tmp_path: Path, eventually: Callable[..., object]
+) -> Iterator[Callable[[str], tuple[httpx.Client, Path]]]:
+    """Start a server whose store is a file system of its own: `start_on_a_disk("size=5M")`.
+
+    Returns a client, and the store's folder as the server sees it. The argument is what tmpfs is
+    mounted with; `ro` makes it read-only.
+    """
+    started: list[tuple[subprocess.Popen[bytes], httpx.Client]] = []
+    models, facts = tmp_path / "models", tmp_path / "facts.json"
+    models.mkdir()
+    if not can_mount(models):
+        assert os.environ.get("CI") != "true", "unshare cannot mount a file system"
+        pytest.skip("this machine lets nobody mount a file system of their own")
+
+    def start(options: str) -> tuple[httpx.Client, Path]:
+        mount = f"mount -t tmpfs -o {options} none '{models}'"
+        serve = f"'{sys.executable}' -m ollama_nb_server serve --port 0 --runtime-file '{facts}'"
+        places = {"OLLAMA_MODELS": str(models), "OLLAMA_NB_CACHE": str(tmp_path / "cache")}
+        process = subprocess.Popen(
+            in_a_namespace(f"{mount} && exec {serve}"),
+            env={**os.environ, **places},
+            stderr=subprocess.DEVNULL,
+        )
+        eventually(facts.exists, "the server")
+        url = json.loads(facts.read_text())["url"]
+        client = httpx.Client(base_url=url, timeout=60, trust_env=False)
+        started.append((process, client))
+        return client, Path(f"/proc/{process.pid}/root{models}")
+
+    yield start
+    for process, client in started:
+        client.close()
+        process.terminate()
+        process.wait(STOP_S)

@@ -180,15 +180,46 @@ def test_two_pulls_and_a_delete_at_once_leave_a_whole_store(
     assert all(store.blobs.has(digest) for digest in manifest.digests)
 
 
-def test_a_read_only_store_is_said_and_left_alone(
-    start_server: Callable, far: Far, tmp_path: Path
+def test_a_disk_without_room_is_said_before_the_download(
+    start_on_a_disk: Callable, far: Far
 ) -> None:
-    models = tmp_path / "models"
-    models.mkdir()
-    (models / "blobs").write_text("no folder")
-    with start_server(OLLAMA_MODELS=str(models), HOME=str(tmp_path)).client() as client:
-        answer = pull(client, far.publish(b"w"), stream=False)
+    client, models = start_on_a_disk("size=5M")
+
+    answer = pull(client, far.publish(random.Random(2).randbytes(10 * MB)), stream=False)
 
     assert answer.status_code == 500
-    assert answer.json()["error"]
-    assert (models / "blobs").read_text() == "no folder"
+    assert "no space left in the model store" in answer.json()["error"]
+    assert far.ranges() == []
+    assert list((models / "blobs").glob("*")) == []
+
+
+def test_a_disk_that_becomes_full_ends_a_download_that_goes_on_later(
+    start_on_a_disk: Callable, far: Far
+) -> None:
+    client, models = start_on_a_disk("size=8M")
+    weights, filler = random.Random(3).randbytes(6 * MB), bytes(5 * MB)
+    name = far.publish(weights)
+    far.misbehave("GET", digest_of(weights), slow(0.003))
+
+    with client.stream("POST", "/api/pull", json={"model": name, "insecure": True}) as answer:
+        told = answer.iter_lines()
+        next(line for line in told if '"completed"' in line)
+        sent = client.post(f"/api/blobs/{digest_of(filler)}", content=filler)
+        *_, end = told
+    left = [path.name for path in (models / "blobs").iterdir()]
+    (models / "blobs" / f"sha256-{digest_of(filler)[7:]}").unlink()
+
+    assert sent.status_code == 201
+    assert "No space left on device; free some disk space" in json.loads(end)["error"]
+    assert [name for name in left if len(name) < 30] == [], "no temporary file takes up room"
+    assert pull(client, name, stream=False).json() == {"status": "success"}
+
+
+def test_a_pull_into_a_read_only_store_says_what_to_do(start_on_a_disk: Callable, far: Far) -> None:
+    client, _ = start_on_a_disk("ro")
+
+    answer = pull(client, far.publish(b"w"), stream=False)
+
+    assert answer.status_code == 500
+    assert "Read-only file system" in answer.json()["error"]
+    assert "let OLLAMA_MODELS name another folder" in answer.json()["error"]

@@ -128,7 +128,8 @@ class Download:
             parts = plan(self._total, self._limits)
             await finished(self._files.begin, parts)
         self._parts = parts
-        await finished(self._require_room, sum(part.missing for part in parts))
+        holes = self._total - await finished(self._files.allocated)
+        await finished(self._require_room, min(holes, sum(part.missing for part in parts)))
         log.info("pulling %s in %d part(s)", self.digest.hex[:12], len(parts))
 
     async def _size(self) -> int:

@@ -8,6 +8,7 @@ Either side can go on with what the other has begun.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ollama_nb_server.library import blobs
 from ollama_nb_server.registry.limits import Limits
 
 MAX_STATE_BYTES = 1024
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(slots=True)
@@ -119,13 +121,30 @@ class PartFiles:
             file.truncate(parts[-1].end if parts else 0)
 
     def save(self, part: Part) -> None:
-        """Write a part's state, whole or not at all."""
-        temporary = blobs.temporary(self.data.parent)
-        completed = part.completed
-        temporary.write_bytes(part.encode())
-        temporary.chmod(blobs.MODE)
-        temporary.replace(self._state(part.number))
+        """Write a part's state, whole or not at all; on a full disk, over the old one."""
+        completed, data = part.completed, part.encode()
+        try:
+            self._replace(self._state(part.number), data)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _overwrite(self._state(part.number), data)
         part.saved = completed
+
+    def _replace(self, state: Path, data: bytes) -> None:
+        temporary = blobs.temporary(self.data.parent)
+        try:
+            temporary.write_bytes(data)
+            temporary.chmod(blobs.MODE)
+            temporary.replace(state)
+        finally:
+            temporary.unlink(missing_ok=True)  # a full disk may not take it
+
+    def allocated(self) -> int:
+        """Bytes of the disk that the data has already, its holes left out."""
+        found = self.data.stat()
+        blocks: int | None = getattr(found, "st_blocks", None)  # Windows does not tell
+        return 0 if blocks is None else blocks * 512
 
     def finish(self, blob: Path) -> None:
         """Make a blob of it. The states go last: without them a killed server would begin anew."""
@@ -155,6 +174,13 @@ class PartFiles:
         form = re.compile(rf"{re.escape(self.data.name)}-\d{{1,6}}")
         found = self.data.parent.glob(f"{self.data.name}-*")
         return [path for path in found if form.fullmatch(path.name)]
+
+
+def _overwrite(state: Path, data: bytes) -> None:
+    """Write into the room that a file has."""
+    with state.open("r+b") as file:
+        file.write(data)
+        file.truncate()
 
 
 def _read(path: Path) -> Part:
