@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import pandas as pd
+
+    from ollama_nb.schemas import Schema
+
 NS_PER_S = 1e9
 
 
@@ -85,6 +89,8 @@ class Generation(str):
         Counts and seconds.
     warnings : tuple of str
         What the server wants you to know, such as an option without effect.
+    schema : Schema or None
+        The form that was asked for with `schema=` or `format=`.
 
     Examples
     --------
@@ -102,6 +108,7 @@ class Generation(str):
     context: tuple[int, ...] | None
     stats: CallStats
     warnings: tuple[str, ...]
+    schema: Schema | None
     shown: bool  # the running cell has displayed it already (see display.mark_shown)
 
     def __new__(
@@ -116,6 +123,7 @@ class Generation(str):
         context: Sequence[int] | None = None,
         stats: CallStats | None = None,
         warnings: Sequence[str] = (),
+        schema: Schema | None = None,
     ) -> Generation:
         """Make the string and put the facts beside it."""
         self = super().__new__(cls, text)
@@ -127,6 +135,7 @@ class Generation(str):
         self.context = None if context is None else tuple(context)
         self.stats = stats or CallStats(datetime.now().astimezone(), 0.0)
         self.warnings = tuple(warnings)
+        self.schema = schema
         self.shown = False
         return self
 
@@ -135,16 +144,78 @@ class Generation(str):
         """The answer as a plain `str`."""
         return str.__str__(self)
 
+    @property
+    def json(self) -> Any:
+        """The answer parsed as JSON, anew each time.
+
+        Raises
+        ------
+        AnswerCut
+            If the answer ended before its JSON did.
+        NotJson
+            If it is no JSON.
+        """
+        from ollama_nb.schemas.reading import as_json
+
+        return as_json(self)
+
+    @property
+    def data(self) -> Any:
+        """The answer as what it was asked for, anew each time.
+
+        An object of the class that `schema=` named. For a short form a dataclass with the fields
+        as attributes, dates and times as `datetime` has them, and None for what may be absent.
+        For a JSON Schema, for `format="json"` and for text that happens to be JSON the same as
+        `.json`.
+
+        Raises
+        ------
+        AnswerCut, NotJson
+            As for `.json`.
+        NotFitting
+            If the JSON is not of that class.
+        """
+        from ollama_nb.schemas.reading import as_data
+
+        return as_data(self)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The answer's JSON as a DataFrame, its columns of the schema's types.
+
+        A list of objects gives a row each; so does an object whose only field is a list. Any
+        other object is one row. Values that are no objects make one column, named after the
+        field or `value`. The index counts from 0. Where there is a schema, int is Int64, bool
+        boolean, str string, dates and times (in UTC) are datetime64; missing values are NA.
+
+        Raises
+        ------
+        AnswerCut, NotJson
+            As for `.json`.
+        NotATable
+            If the JSON is neither a list nor an object.
+        NotFitting
+            If a value is not of its column's type.
+        """
+        from ollama_nb.schemas.frames import as_frame
+
+        return as_frame(self)
+
     def bundle(self) -> dict[str, str]:
-        """Return the answer as Jupyter shows and saves it."""
-        return {"text/markdown": self.text, "text/plain": self.text}
+        """Return the answer as Jupyter shows and saves it; JSON is code, indented."""
+        if self.schema is None:
+            return {"text/markdown": self.text, "text/plain": self.text}
+        from ollama_nb.schemas.reading import in_block, pretty
+
+        indented = pretty(self.text)
+        return {"text/markdown": in_block(indented), "text/plain": indented}
 
     def provenance(self) -> dict[str, Any]:
         """Return the facts that a saved notebook keeps beside the answer (no times: they vary)."""
         return {"ollama_nb": {"model": self.model, "done_reason": self.done_reason}}
 
     def _repr_markdown_(self) -> str:
-        return self.text
+        return self.bundle()["text/markdown"]
 
     def _ipython_display_(self) -> None:
         """Show nothing in the cell that has streamed the answer; anywhere else, show it."""

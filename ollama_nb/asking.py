@@ -29,15 +29,20 @@ if TYPE_CHECKING:
 
     from ollama_nb.connection import Connection
     from ollama_nb.display import Screen
+    from ollama_nb.schemas import Schema
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question: the verb, the model, and the fields of Ollama's request that are set."""
+    """One question: the verb, the model, and the fields of Ollama's request that are set.
+
+    `schema` is the form of the answer, which is sent as `format`.
+    """
 
     verb: Literal["generate", "chat"]
     model: str
     fields: Mapping[str, Any]
+    schema: Schema | None = None
 
     @property
     def prompt(self) -> str:
@@ -48,7 +53,8 @@ class Request:
 
     def send(self, client: Any) -> Any:
         """Start the call on an `ollama` client, streaming."""
-        return getattr(client, self.verb)(self.model, stream=True, **self.fields)
+        form = {} if self.schema is None else {"format": self.schema.format}
+        return getattr(client, self.verb)(self.model, stream=True, **self.fields, **form)
 
 
 @dataclass(slots=True)
@@ -96,6 +102,7 @@ class Arriving:
             context=self.last.get("context"),
             stats=stats,
             warnings=self.warnings,
+            schema=request.schema,
         )
 
     def _messages(self) -> list[dict[str, Any]]:

@@ -13,11 +13,13 @@ from ollama_nb.catalogue import default_model
 from ollama_nb.display import screen
 from ollama_nb.errors import Interrupted, NotText
 from ollama_nb.generating import merged
+from ollama_nb.schemas import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ollama_nb.answers import Generation
+    from ollama_nb.schemas import Schema
 
     Message = Mapping[str, Any]
 
@@ -30,6 +32,8 @@ def chat(
     temperature: float | None = None,
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
+    schema: Any = None,
+    format: Mapping[str, Any] | str | None = None,
     keep_alive: float | str | None = None,
     show: bool = False,
 ) -> Generation:
@@ -40,7 +44,7 @@ def chat(
     messages
         One text, or a list of messages `{"role": ..., "content": ...}`; a text in the list is a
         message of the user.
-    model, system, temperature, seed, options, keep_alive, show
+    model, system, temperature, seed, options, schema, format, keep_alive, show
         As for `generate()`; `system` goes in front of the messages.
 
     Returns
@@ -52,6 +56,8 @@ def chat(
     ------
     Interrupted
         On Ctrl-C; its `answer` holds what had come.
+    BadSchema
+        If no schema can be made of `schema` or `format`.
     OllamaNbError
         When there is no server, no such model, or no answer.
 
@@ -65,9 +71,11 @@ def chat(
         model=model,
         system=system,
         options=merged(options, temperature=temperature, seed=seed),
+        schema=wanted(schema, format),
         keep_alive=keep_alive,
     )
-    return ask(request, screen(request.model, visible=show))
+    is_json = request.schema is not None
+    return ask(request, screen(request.model, visible=show, is_json=is_json))
 
 
 def chat_request(
@@ -76,6 +84,7 @@ def chat_request(
     model: str | None = None,
     system: str | None = None,
     options: Mapping[str, Any] | None = None,
+    schema: Schema | None = None,
     keep_alive: float | str | None = None,
 ) -> Request:
     """Return the request that `chat()` sends."""
@@ -86,7 +95,7 @@ def chat_request(
         "options": dict(options or {}),
         "keep_alive": keep_alive,
     }
-    return Request("chat", default_model(model), fields)
+    return Request("chat", default_model(model), fields, schema)
 
 
 def _message(turn: str | Message) -> dict[str, Any]:

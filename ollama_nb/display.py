@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_nb.live import Live, Place, place, running_shell
+from ollama_nb.schemas.reading import in_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +90,8 @@ class LiveCell(Live):
         Name of the model, for the line that is shown until its first word.
     publish, clock
         As for `Live`.
+    is_json
+        Whether the answer is JSON, which markdown would mangle: it is shown as code.
     """
 
     def __init__(
@@ -96,9 +99,12 @@ class LiveCell(Live):
         waiting_for: str,
         publish: Callable[[dict[str, str], dict[str, Any]], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        is_json: bool = False,
     ) -> None:
         super().__init__(publish, clock)
         self._model = waiting_for
+        self._is_json = is_json
         self._text = ""
 
     def close(self) -> None:
@@ -120,6 +126,8 @@ class LiveCell(Live):
         mark_shown(answer)
 
     def _bundle(self) -> dict[str, str]:
+        if self._text and self._is_json:
+            return {"text/markdown": in_block(self._text), "text/plain": self._text}
         return _both(self._text or self._waiting())
 
     def _waiting(self) -> str:
@@ -132,14 +140,14 @@ def _both(text: str) -> dict[str, str]:
     return {"text/markdown": text, "text/plain": text}
 
 
-def screen(model: str, *, visible: bool = True) -> Screen:
+def screen(model: str, *, visible: bool = True, is_json: bool = False) -> Screen:
     """Return the screen that fits where this code runs."""
     if not visible:
         return Nowhere()
     screens: dict[Place, Callable[[], Screen]] = {
         Place.TERMINAL: Terminal,
         Place.EXECUTED: OneCell,
-        Place.WATCHED: lambda: LiveCell(model),
+        Place.WATCHED: lambda: LiveCell(model, is_json=is_json),
     }
     return screens[place()]()
 

@@ -14,6 +14,11 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- UnfitModelFile      a file or folder that no model can be made of, and why
     |-- UnknownOption       an option that looks like a misspelt one
     |-- NotText             something else than text where a text was expected
+    |-- BadSchema           something that no schema can be made of, and where it goes wrong
+    |-- AnswerCut           an answer that ended before its JSON did, and what to raise
+    |-- NotJson             an answer that is no JSON
+    |-- NotFitting          an answer whose JSON is not of the type that was asked for
+    |-- NotATable           an answer whose JSON has no rows
     `-- MagicUsage          a magic was written in a way it does not understand
     ServerWarning           an answer came, but not all that was asked for took effect
     Stopped                 Ctrl-C while a call was running (a KeyboardInterrupt)
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
     from ollama_nb.answers import Generation
     from ollama_nb.progress import Progress
+
+SHOWN_LETTERS = 40  # of an answer, in an error's sentence
 
 
 class _OneLine:
@@ -144,6 +151,82 @@ class NotText(OllamaNbError, TypeError):
     def __init__(self, where: str, value: object) -> None:
         kind = type(value).__name__
         super().__init__(f"{where} is {kind}, not text; leave it out or turn it into a str")
+
+
+class BadSchema(OllamaNbError, ValueError):
+    """Something that no schema can be made of; `text` and `place` say where a short form fails."""
+
+    def __init__(self, sentence: str, text: str | None = None, place: int = 0) -> None:
+        self.text = text
+        self.place = place
+        super().__init__(sentence if text is None else f"schema, {_where(text, place)}: {sentence}")
+
+
+def _where(text: str, place: int) -> str:
+    line = text.count("\n", 0, place) + 1
+    column = place - (text.rfind("\n", 0, place) + 1) + 1
+    found = text[place:].split("\n", 1)[0].strip()
+    at = f" ({found[:20]})" if found else " (the end)"
+    return f"line {line}, column {column}{at}" if "\n" in text.strip() else f"column {column}{at}"
+
+
+class AnswerCut(OllamaNbError, ValueError):
+    """An answer that ended before its JSON did; `answer` is what there is of it."""
+
+    def __init__(self, answer: Generation) -> None:
+        self.answer = answer
+        tokens = answer.stats.answer_tokens
+        after = f" after {tokens} tokens" if tokens else ""
+        super().__init__(
+            f"the answer was cut{after}, before its JSON ended ({answer.done_reason}). "
+            + (
+                "Let it be longer: raise num_predict, or num_ctx where that is the limit, "
+                "as in -o num_predict=1000"
+                if answer.done_reason == "length"
+                else "Ask again"
+            )
+        )
+
+
+class NotJson(OllamaNbError, ValueError):
+    """An answer that is no JSON."""
+
+    def __init__(self, answer: Generation, cause: str) -> None:
+        self.answer = answer
+        begin = (
+            answer.text
+            if len(answer.text) <= SHOWN_LETTERS
+            else answer.text[:SHOWN_LETTERS] + "..."
+        )
+        super().__init__(
+            f"the answer is no JSON ({cause}); it begins with {begin!r}. "
+            + (
+                'Ask for JSON with format="json" or schema=..., %%generate --schema in a cell'
+                if answer.schema is None
+                else "The server did not hold the model to the schema"
+            )
+        )
+
+
+class NotFitting(OllamaNbError, ValueError):
+    """An answer whose JSON is not of the type that was asked for; `.json` has it as it came."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(
+            f"the answer does not fit its schema: {problems[0]}{more}; "
+            "its .json holds it as it came"
+        )
+
+
+class NotATable(OllamaNbError, ValueError):
+    """An answer whose JSON has no rows."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"the answer's JSON is {kind}, not a list or an object: it has no rows; see its .json"
+        )
 
 
 class MagicUsage(OllamaNbError):

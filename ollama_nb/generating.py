@@ -12,6 +12,7 @@ from ollama_nb.catalogue import default_model
 from ollama_nb.display import screen
 from ollama_nb.errors import NotText
 from ollama_nb.options import checked
+from ollama_nb.schemas import wanted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ def generate(
     temperature: float | None = None,
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
+    schema: Any = None,
+    format: Mapping[str, Any] | str | None = None,
+    suffix: str | None = None,
     context: Sequence[int] | None = None,
     raw: bool = False,
     keep_alive: float | str | None = None,
@@ -46,6 +50,14 @@ def generate(
         The two options used most; 0 and a seed make an answer repeatable.
     options
         Any of Ollama's options by name, such as `num_predict` (most tokens to write) or `stop`.
+    schema
+        The answer is JSON of this form: a short form such as `"name, age int, tags [str]"`, a
+        pydantic model, a dataclass, a TypedDict, an Enum, a type such as `list[Person]`, or a JSON
+        Schema (a dict or its text). `.data` is then an object of it, `.frame` a table.
+    format
+        As in Ollama's API: "json" for any JSON object, or a JSON Schema.
+    suffix
+        The text after the gap: the answer is what belongs between the prompt and it.
     context
         `answer.context` of an earlier call, to continue from it.
     raw
@@ -58,12 +70,14 @@ def generate(
     Returns
     -------
     Generation
-        A `str` with `.stats`, `.model`, `.done_reason` and more.
+        A `str` with `.stats`, `.model`, `.done_reason`, `.json`, `.data`, `.frame` and more.
 
     Raises
     ------
     Interrupted
         On Ctrl-C; its `answer` holds what had come.
+    BadSchema
+        If no schema can be made of `schema` or `format`.
     OllamaNbError
         When there is no server, no such model, or no answer.
 
@@ -71,9 +85,11 @@ def generate(
     --------
     >>> generate("Name a colour.", temperature=0, seed=1)  # doctest: +SKIP
     'Blue.'
+    >>> generate("A fox of 3 years.", schema="animal, age int").data.age  # doctest: +SKIP
+    3
     """
-    if not isinstance(prompt, str):
-        raise NotText("the prompt", prompt)
+    _refuse_what_is_no_text(prompt, suffix)
+    form = wanted(schema, format)
     chosen = default_model(model)
     fields: dict[str, Any] = {
         "prompt": prompt,
@@ -82,8 +98,17 @@ def generate(
         "keep_alive": keep_alive,
     }
     fields |= {} if system is None else {"system": system}
+    fields |= {} if suffix is None else {"suffix": suffix}
     fields |= {} if context is None else {"context": list(context)}
-    return ask(Request("generate", chosen, fields), screen(chosen, visible=show))
+    request = Request("generate", chosen, fields, form)
+    return ask(request, screen(chosen, visible=show, is_json=form is not None))
+
+
+def _refuse_what_is_no_text(prompt: object, suffix: object) -> None:
+    if not isinstance(prompt, str):
+        raise NotText("the prompt", prompt)
+    if not isinstance(suffix, str | None):
+        raise NotText("the suffix", suffix)
 
 
 def merged(options: Mapping[str, Any] | None, **named: float | int | None) -> dict[str, Any]:

@@ -44,6 +44,7 @@ KNOWN = (
     "numa",
     "low_vram",
     "draft_num_predict",
+    "grammar",  # of the servers that take a GBNF grammar, as ours does; Ollama has none
 )
 
 

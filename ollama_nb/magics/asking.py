@@ -12,8 +12,10 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from ollama_nb.errors import MagicUsage
 from ollama_nb.magics.line import read
+from ollama_nb.magics.schemas import filled, suffix, wish
 from ollama_nb.magics.session import Session, in_one_line
 from ollama_nb.options import parse_pairs
+from ollama_nb.schemas import schema_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from ollama_nb.answers import Generation
     from ollama_nb.chatting import Conversation
+    from ollama_nb.schemas import Schema
 
 
 def _asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,6 +37,19 @@ def _asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
             default=[],
             help="Any of Ollama's options, such as seed=7, num_predict=200, stop=END or "
             'stop="two words". May be repeated.',
+        ),
+        argument(
+            "--schema",
+            metavar="FORM",
+            help='Answer with JSON of this form, as in "name, age int, tags [str], mood happy|sad, '
+            'score float?: 0 to 1". Or a variable: a pydantic model, a dataclass, a TypedDict, '
+            "an Enum, a JSON Schema, a text; or a type such as list[Person]. The answer's .data "
+            "is an object of it, .frame a table, .json plain.",
+        ),
+        argument(
+            "--format",
+            choices=("json",),
+            help="json: answer with any JSON object; ask for it in the prompt as well.",
         ),
         argument("--system", metavar="TEXT", help="Replace the model's system text."),
         argument(
@@ -62,6 +78,16 @@ class AskingMagics(Magics):
         self._conversation: Conversation | None = None
 
     @magic_arguments()
+    @argument(
+        "--fill",
+        metavar="MARK",
+        help="The model fills the gap in the text, which is where MARK stands, as in --fill [GAP].",
+    )
+    @argument(
+        "--suffix",
+        metavar="TEXT",
+        help="The text after the gap that the model fills; {name} takes it from a variable.",
+    )
     @_asking_options
     @no_var_expand
     @line_cell_magic
@@ -78,8 +104,10 @@ class AskingMagics(Magics):
         from ollama_nb.generating import generate
 
         asked = read(line, self.generate.parser)
+        settings = self._settings(asked.options)
         prompt = _prompt(asked.text, cell, "%%generate")
-        settings = _settings(asked.options)
+        prompt, gap = self._gap(prompt, asked.options)
+        settings |= gap
         return self._session.answered(lambda: generate(prompt, show=True, **settings), asked.bind)
 
     @magic_arguments()
@@ -102,10 +130,35 @@ class AskingMagics(Magics):
             return None
         text = _prompt(asked.text, cell, "%%chat")
         place, run = self._session.cell()
-        settings = _settings(asked.options)
+        settings = self._settings(asked.options)
         return self._session.answered(
             lambda: conversation.say(text, cell=place, run=run, show=True, **settings), asked.bind
         )
+
+    def _settings(self, options: Namespace) -> dict[str, Any]:
+        """Return the arguments of the plain functions that the options stand for."""
+        given = {
+            "model": options.model,
+            "system": options.system,
+            "temperature": options.temperature,
+            "options": parse_pairs(options.option),
+            "format": options.format,
+            "schema": self._schema(options.schema),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _schema(self, text: str | None) -> Schema | None:
+        return None if text is None else schema_of(wish(text, self._session.variables))
+
+    def _gap(self, text: str, options: Namespace) -> tuple[str, dict[str, str]]:
+        """Return the prompt, and the suffix if there is a gap to fill."""
+        if options.fill is not None and options.suffix is not None:
+            raise MagicUsage("--fill and --suffix both say where the gap is; give one")
+        if options.fill is not None:
+            before, after = filled(text, options.fill)
+            return before, {"suffix": after}
+        given = suffix(options, self._session.variables)
+        return text, {} if given is None else {"suffix": given}
 
     def _talk(self, *, reset: bool) -> Conversation:
         from ollama_nb.chatting import Conversation
@@ -124,14 +177,3 @@ def _prompt(text: str, cell: str | None, magic: str) -> str:
     if text:
         raise MagicUsage(f"{text!r} on the line of {magic} is no option; the prompt goes below it")
     return cell.strip("\n")
-
-
-def _settings(options: Namespace) -> dict[str, Any]:
-    """Return the arguments of the plain functions that the options stand for."""
-    given = {
-        "model": options.model,
-        "system": options.system,
-        "temperature": options.temperature,
-        "options": parse_pairs(options.option),
-    }
-    return {name: value for name, value in given.items() if value is not None}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ollama_nb.known_names import KnownNames
+from ollama_nb.magics.schemas import schemas_among
 from ollama_nb.magics.subcommands import SUBCOMMANDS
 from ollama_nb.modelfile.parameters import NAMES as PARAMETERS
 from ollama_nb.modelfile.scanner import COMMANDS, ROLES
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext
     from IPython.core.interactiveshell import InteractiveShell
 
+FORMATS = ("json",)
 QUANTIZATIONS = ("q8_0", "q4_K_M", "q4_K_S", "f16", "bf16", "f32")
 # A line of ours up to the cursor: maybe `name =`, the magic, the words before, the begun one.
 _LINE = re.compile(
@@ -67,6 +69,10 @@ def _on_a_line(
     last = before[-1] if before else ""
     if last in ("-m", "--model", "--from"):
         return names()
+    if last == "--schema":
+        return schemas_among(shell.user_ns)
+    if last == "--format":
+        return FORMATS
     if last in ("-q", "--quantize"):
         return QUANTIZATIONS
     if last in ("-o", "--option"):

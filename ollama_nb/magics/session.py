@@ -43,6 +43,12 @@ class Session:
     def __init__(self, shell: Any) -> None:
         self._shell = shell
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The notebook's variables."""
+        names: dict[str, Any] = self._shell.user_ns
+        return names
+
     def answered(self, ask: Callable[[], Generation], bind: str | None) -> Generation:
         """Ask, and keep the answer in the variable `bind`, after Ctrl-C too.
 

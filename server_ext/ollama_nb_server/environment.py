@@ -29,7 +29,11 @@ UNITS_S = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an administrator has set. Times in seconds, `inf` is without end, 0 is automatic."""
+    """What an administrator has set. Times in seconds, `inf` is without end, 0 is automatic.
+
+    `go_template` True: a model's Go template is always used; False: never; None: whichever of its
+    templates supports more.
+    """
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -43,6 +47,7 @@ class Settings:
     max_queue: int = 512
     no_cloud: bool = False
     no_prune: bool = False
+    go_template: bool | None = None
     token: str = ""
     cache: Path = field(default_factory=lambda: Path(user_cache_dir("ollama-nb", appauthor=False)))
 
@@ -65,6 +70,7 @@ class Settings:
             max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
             no_prune=read.flag("OLLAMA_NOPRUNE"),
+            go_template=read.choice("OLLAMA_GO_TEMPLATE"),
             token=read.text("OLLAMA_NB_TOKEN"),
             cache=read.cache(),
         )
@@ -89,6 +95,10 @@ class _Reader:
         """Go's ParseBool words; any other text counts as true."""
         text = self.text(name)
         return bool(text) and text not in FALSE
+
+    def choice(self, name: str) -> bool | None:
+        """A flag that may also be left to the server: None."""
+        return self.flag(name) if self.text(name) else None
 
     def count(self, name: str, default: int) -> int:
         text = self.text(name)

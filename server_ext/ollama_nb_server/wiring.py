@@ -41,7 +41,12 @@ class House:
         if self._rooms is None:
             settings = self.settings
             removes = not settings.no_prune
-            store = Store(settings.models, removes=removes, cache=settings.cache)
+            store = Store(
+                settings.models,
+                removes=removes,
+                cache=settings.cache,
+                go_template=settings.go_template,
+            )
             self._rooms = Rooms(store, self._scheduler(), self._transfers(store), settings)
             self._tidying = asyncio.create_task(self._tidy(store))
         return self._rooms

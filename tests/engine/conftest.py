@@ -59,6 +59,18 @@ def ask() -> Ask:
     return told
 
 
+@pytest.fixture
+def events() -> Callable[..., Awaitable[list[object]]]:
+    """`told = await events(worker, prompt, num_predict=...)`: every message of a generation."""
+
+    async def told(worker: Worker, prompt: object, **wishes: object) -> list[object]:
+        wishes = {"sampling": Sampling(seed=1, temperature=0), "num_predict": 60, **wishes}
+        request = Generate(worker.new_id(), prompt, **wishes)
+        return [event async for event in worker.generate(request)]
+
+    return told
+
+
 def write_bert(path: Path, num_embd: int = 32, num_ctx: int = 64) -> None:
     """Write the smallest BERT that llama.cpp loads, mean-pooled."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2581hello", "\u2581world", "\u2581a"]

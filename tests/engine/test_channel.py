@@ -12,7 +12,9 @@ from ollama_nb_server.engine.messages import (
     Failed,
     Finished,
     Generate,
+    Grammar,
     Loaded,
+    Logprob,
     Sampling,
     Text,
     Tokenize,
@@ -22,12 +24,16 @@ from ollama_nb_server.engine.messages import (
 MESSAGES = [
     Generate(1, "Hallo 🦙", Sampling(seed=2**32 - 1, top_k=0), stop=("a", "b")),
     Generate(1, (1, 2, 3), Sampling(seed=0)),
+    Generate(
+        1, "a", Sampling(seed=0), grammar=Grammar("gbnf", "root ::= .", "</think>"), logprobs=3
+    ),
     Embed(2, ("a", "b"), truncate=False),
     Tokenize(3, "a", add_special=True),
     Detokenize(4, (1, 2)),
     Cancel(5),
     Loaded(1, 2, 3, 4, 5, True, "<s>", "</s>", 6, 7, 8, ("careful",)),
     Delta(6, "text\n\u0000"),
+    Delta(6, "é", (Logprob("é", -0.5, (195, 169), (Logprob("\ufffd", -9.25, (195,)),)),)),
     Finished(7, "stop", 1, 2, 3, 4),
     Embedded(8, (b"\x00" * 8, b"\xff" * 8), 9),
     Tokens(9, (1,)),

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from ollama_nb_server.engine.errors import WorkerDied
 from ollama_nb_server.engine.inbox import Inbox
-from ollama_nb_server.engine.messages import Delta, Finished
+from ollama_nb_server.engine.messages import Delta, Finished, Logprob
 
 END = Finished(1, "stop", 1, 1, 1, 1)
 
@@ -15,6 +15,15 @@ async def test_texts_that_pile_up_become_one():
     inbox.put(END)
 
     assert [await inbox.get(), await inbox.get()] == [Delta(1, "abc"), END]
+
+
+async def test_the_probabilities_of_texts_that_pile_up_are_joined_too():
+    pieces = [Logprob(text, -1.0, tuple(text.encode())) for text in "ab"]
+    inbox = Inbox()
+    for piece in pieces:
+        inbox.put(Delta(1, piece.text, (piece,)))
+
+    assert await inbox.get() == Delta(1, "ab", tuple(pieces))
 
 
 async def test_a_waiting_reader_gets_a_text_as_it_comes():

@@ -48,6 +48,35 @@ def test_no_batch_is_larger_than_the_context_allows():
     assert sum(count for _, count, _ in planned(sequences, 32)) <= 32
 
 
+def test_what_a_grammar_forced_is_decoded_with_everybodys_tokens():
+    forced = sequence(1, 62, 49)
+    forced.num_prompt = 40
+
+    items = planned([sequence(0, 50, 49), forced, sequence(2, 1000, 0)])
+
+    assert items == [(0, 1, True), (1, 13, True), (2, PREFILL_BESIDE_DECODE, False)]
+
+
+def test_forced_tokens_wait_where_a_batch_has_no_room_for_them():
+    live = [sequence(slot, 60, 50) for slot in range(4)]
+    for one in live:
+        one.num_prompt = 40
+
+    items = planned(live, 16)
+
+    assert [count for _, count, _ in items] == [10, 4, 1, 1]
+
+
+def test_very_much_that_was_forced_is_computed_like_a_prompt():
+    forced = sequence(0, 200, 49)
+    forced.num_prompt = 40
+
+    assert planned([forced, sequence(1, 50, 49)]) == [
+        (0, PREFILL_BESIDE_DECODE, False),
+        (1, 1, True),
+    ]
+
+
 def test_nothing_to_do_is_an_empty_plan():
     assert planned([]) == []
 

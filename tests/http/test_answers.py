@@ -183,21 +183,6 @@ def test_what_is_wrong_has_its_status_and_sentence(
 
 
 @pytest.mark.parametrize(
-    ("what", "path", "fields"),
-    [
-        ("format", "generate", {"format": "json"}),
-        ("logprobs", "generate", {"logprobs": True}),
-    ],
-)
-def test_parts_to_come_say_so(client, what: str, path: str, fields: dict) -> None:
-    body = {"model": "demo", "prompt": "x"} | fields
-    answer = client.post(f"/api/{path}", json=body)
-
-    assert answer.status_code == 501
-    assert what in answer.json()["error"]
-
-
-@pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
         ("GET", "/nope", 404, None),

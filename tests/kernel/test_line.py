@@ -45,6 +45,13 @@ def test_the_text_and_the_name(line, text, bind):
         ("--system 'Be brief.' hi", {"system": "Be brief."}),
         ('--system="Be brief." hi', {"system": "Be brief."}),
         ('-o stop="a b" -o seed=1 hi', {"option": ["stop=a b", "seed=1"]}),
+        ('--schema "name, age int" hi', {"schema": "name, age int"}),
+        ("--schema='note \"a, b\"' hi", {"schema": 'note "a, b"'}),
+        ("--schema list[Person] hi", {"schema": "list[Person]"}),
+        ("--format json hi", {"format": "json"}),
+        ("--suffix 'return x' hi", {"suffix": "return x"}),
+        ("--fill [GAP] hi", {"fill": "[GAP]"}),
+        ("-o grammar='root ::= \"a\"' hi", {"option": ['grammar=root ::= "a"']}),
         ("-o seed=1 -m demo", {"option": ["seed=1"], "model": "demo"}),
     ],
 )
@@ -54,7 +61,10 @@ def test_the_options(line, options):
     assert {name: asked[name] for name in options} == options
 
 
-@pytest.mark.parametrize("line", ["-x hi", "-m", "-t warm hi", "--modl demo hi", "hi ->", "->"])
+@pytest.mark.parametrize(
+    "line",
+    ["-x hi", "-m", "--format xml hi", "--schema", "-t warm hi", "--modl demo hi", "hi ->", "->"],
+)
 def test_what_is_not_understood_is_said(line):
     with pytest.raises(MagicUsage):
         read(line, PARSER)

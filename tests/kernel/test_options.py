@@ -15,6 +15,7 @@ from ollama_nb.options import checked, parse_pairs
         ("note=two words", "two words"),
         ("note=a=b", "a=b"),
         ("note=", ""),
+        ('grammar=root ::= "yes" | "no"', 'root ::= "yes" | "no"'),
     ],
 )
 def test_values_are_typed(pair, value):
@@ -39,7 +40,7 @@ def test_a_piece_without_name_or_value_is_refused(pair):
         parse_pairs([pair])
 
 
-@pytest.mark.parametrize("name", ["tempratur", "num_predcit", "topk", "Temperature"])
+@pytest.mark.parametrize("name", ["tempratur", "num_predcit", "topk", "Temperature", "gramar"])
 def test_a_misspelt_name_is_refused(name):
     with pytest.raises(UnknownOption, match="did you mean"):
         checked({name: 1})

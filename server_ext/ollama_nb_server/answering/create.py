@@ -158,7 +158,7 @@ async def _told(
 ) -> AsyncIterator[ProgressResponse]:
     """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
     cancellation = Cancellation()
-    work = _Work(steps(rooms.store, recipe, cancellation))
+    work = _Work(await asyncio.to_thread(steps, rooms.store, recipe, cancellation))
     for warning in warnings:
         yield ProgressResponse(warning)
     if recipe.source is not None and not await asyncio.to_thread(rooms.store.has, recipe.source):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.answering.preparation import context_limit, sampling
-from ollama_nb_server.engine.messages import Delta, Finished, Generate
+from ollama_nb_server.engine.messages import Delta, Finished, Generate, Grammar
+from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.prompts.truncation import cut_middle
 from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +55,31 @@ class Stopwatch:
         )
 
 
-def warnings_for(leased: Lease, options: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """What the client should know and Ollama has no field for."""
-    return (*leased.info.warnings, *without_effect(options))
+def warnings_for(leased: Lease, label: str, options: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """What the client should know and Ollama has no field for; the log gets one line of it."""
+    ignored = without_effect(options)
+    if ignored:
+        log.warning("%s: %s", label, ", ".join(ignored))
+    return (*leased.info.warnings, *ignored)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a generation is to run, beside its options."""
+
+    shift: bool = True
+    grammar: Grammar | None = None
+    logprobs: int = -1
+
+
+def num_logprobs(logprobs: bool | None, top: int | None) -> int:
+    """How many alternatives are told with a token's probability; -1: not even that."""
+    return (top or 0) if logprobs else -1
+
+
+def told(tokens: Sequence[TokenLogprob]) -> tuple[Logprob, ...]:
+    """Probabilities as a response tells them."""
+    return tuple(Logprob(t.text, t.logprob, t.bytes, told(t.alternatives)) for t in tokens)
 
 
 async def fitted(
@@ -62,19 +89,20 @@ async def fitted(
     num_ctx = context_limit(options, lease.info)
     if not truncate or len(prompt.encode()) < num_ctx:  # no token is shorter than a byte
         return prompt
-    tokens = await lease.worker.tokenize(prompt, add_special=True)
+    count, tokens = await lease.worker.ends(prompt, num_ctx)
     cut = cut_middle(
+        count,
         tokens,
         num_ctx=num_ctx,
         num_keep=options.num_keep,
         add_bos=lease.info.add_bos,
         shift=shift,
     )
-    return prompt if cut is tokens else cut
+    return prompt if cut is None else cut
 
 
 async def run(
-    lease: Lease, prompt: str | tuple[int, ...], options: Options
+    lease: Lease, prompt: str | tuple[int, ...], options: Options, wish: Wish
 ) -> AsyncGenerator[Delta | Finished, None]:
     """What the worker says, step by step. Closing this generator stops the worker's work."""
     worker: Worker = lease.worker
@@ -85,6 +113,10 @@ async def run(
         num_predict=options.num_predict,
         num_ctx=context_limit(options, lease.info),
         stop=tuple(options.stop),
+        shift=wish.shift,
+        num_keep=options.num_keep,
+        grammar=wish.grammar,
+        logprobs=wish.logprobs,
     )
     async with aclosing(worker.generate(request)) as events:
         async for event in events:

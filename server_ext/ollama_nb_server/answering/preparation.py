@@ -6,7 +6,6 @@ Shared by generate, chat and embed; the order of checks is each verb's own.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -17,18 +16,13 @@ from ollama_nb_server.engine.messages import Loaded, LoadSpec, Sampling
 from ollama_nb_server.library.errors import ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
-from ollama_nb_server.prompts.errors import UnknownRenderer
-from ollama_nb_server.prompts.templates import ChatTemplate
+from ollama_nb_server.scheduling.decisions import LOAD_OPTIONS
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.durations import KeepAlive
-from ollama_nb_server.wire.errors import CloudDisabled, DoesNotSupport, MissingModel, NotThereYet
+from ollama_nb_server.wire.errors import CloudDisabled, DoesNotSupport, MissingModel
 from ollama_nb_server.wire.options import Options
 
-log = logging.getLogger(__name__)
-
-LOAD_OPTIONS = frozenset({"num_ctx", "num_batch", "num_thread", "num_gpu", "main_gpu", "use_mmap"})
 MIN_CTX = 4
-TRIVIAL_TEMPLATE = "{{ .Prompt }}"
 
 
 async def find(
@@ -100,6 +94,10 @@ def lease(
         num_gpu=options.num_gpu,
         main_gpu=options.main_gpu,
         use_mmap=options.use_mmap,
+        use_mlock=bool(options.use_mlock),
+        numa=bool(options.numa),
+        rope_frequency_base=max(options.rope_frequency_base, 0.0),
+        rope_frequency_scale=max(options.rope_frequency_scale, 0.0),
     )
     return rooms.scheduler.lease(
         spec,
@@ -133,24 +131,3 @@ def sampling(options: Options) -> Sampling:
         mirostat_tau=options.mirostat_tau,
         mirostat_eta=options.mirostat_eta,
     )
-
-
-def chat_template(model: Model, info: Loaded) -> ChatTemplate:
-    """How this model writes a conversation down.
-
-    Raises
-    ------
-    NotThereYet, UnknownRenderer
-        If all it has is a Go template; if it wants one of Ollama's built-in renderers.
-    """
-    if model.config.renderer:
-        raise UnknownRenderer(model.config.renderer)
-    source = model.metadata.chat_template
-    if model.template is not None and model.template.strip() != TRIVIAL_TEMPLATE:
-        if not source:
-            raise NotThereYet(f"the Go template of {model.name.display}")
-        log.warning(
-            "%s has a Go template, which is not executed yet: its GGUF's Jinja template is used",
-            model.name.display,
-        )
-    return ChatTemplate(source or None, info.bos_text, info.eos_text)

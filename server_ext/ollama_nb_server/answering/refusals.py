@@ -6,12 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.wire.errors import (
-    ImagesUnsupported,
-    InvalidFormat,
-    NotThereYet,
-    ThinkUnsupported,
-)
+from ollama_nb_server.wire.errors import ImagesUnsupported, NotThereYet, ThinkUnsupported
 
 
 def refuse_thinking(
@@ -33,21 +28,6 @@ def refuse_images(model: Model, images: Sequence[bytes] | None) -> None:
     if "vision" not in model.capabilities:
         raise ImagesUnsupported(model.name.display)
     raise NotThereYet("pictures in a request (`images`)")
-
-
-def refuse_bad_format(form: Any) -> None:
-    """`format` is "json" or a JSON Schema; constraining the answer to it is still to come."""
-    if form is None or form == "":
-        return
-    if form != "json" and not isinstance(form, dict):
-        raise InvalidFormat(form)
-    raise NotThereYet("structured output (`format`)")
-
-
-def refuse_logprobs(logprobs: bool | None) -> None:
-    """Log probabilities are still to come."""
-    if logprobs:
-        raise NotThereYet("log probabilities (`logprobs`)")
 
 
 def refuse_tools(tools: Sequence[Any] | None, *, debug: bool | None) -> None:

@@ -60,7 +60,16 @@ def _message(head: list[Any], blobs: Any) -> Any:
         values["vectors"] = tuple(next(blobs) for _ in range(head[2]))
     if kind is messages.Generate:
         values["sampling"] = messages.Sampling(**values["sampling"])
+        grammar = values.get("grammar")
+        values["grammar"] = grammar and messages.Grammar(**grammar)
+    if kind is messages.Delta:
+        values["logprobs"] = [_logprob(piece) for piece in values["logprobs"]]
     return kind(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _logprob(values: Any) -> messages.Logprob:
+    alternatives = tuple(_logprob(other) for other in values["alternatives"])
+    return messages.Logprob(values["text"], values["logprob"], tuple(values["bytes"]), alternatives)
 
 
 def _tuples(value: Any) -> Any:

@@ -9,6 +9,8 @@ EngineError
 ├── EmbeddingNotFinite    a vector holds NaN or infinity
 ├── CannotGenerate        the model only embeds
 ├── UnknownToken          a prompt of token ids holds one that the vocabulary does not have
+├── GrammarRefused        a grammar or a schema that cannot be compiled, and where it is wrong
+├── GrammarDeadEnd        no token may follow what a constrained request has written
 ├── UnknownMessage        the two ends of a channel do not speak the same protocol
 └── DecodeFailed          a native call returned an error while a request ran
 """
@@ -83,6 +85,24 @@ class UnknownToken(EngineError):
     def __init__(self, token: int, num_vocab: int) -> None:
         super().__init__(f"token {token} is not in the vocabulary (0 to {num_vocab - 1})")
         self.token, self.num_vocab = token, num_vocab
+
+
+class GrammarRefused(EngineError):
+    """A grammar that cannot be compiled; `place` is a JSON pointer into a schema, "" the whole."""
+
+    def __init__(self, reason: str, place: str) -> None:
+        super().__init__(
+            f"invalid format: {reason} (at {place})" if place else f"invalid format: {reason}"
+        )
+        self.reason, self.place = reason, place
+
+
+class GrammarDeadEnd(EngineError):
+    """No token may follow what a constrained request has written so far."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the format allows no token here: {reason}")
+        self.reason = reason
 
 
 class UnknownMessage(EngineError):

@@ -38,9 +38,7 @@ class Inbox:
             await self._news()
         if self._texts:
             texts, self._texts = self._texts, []
-            return (
-                texts[0] if len(texts) == 1 else Delta(texts[0].id, "".join(t.text for t in texts))
-            )
+            return texts[0] if len(texts) == 1 else _joined(texts)
         if self._error is not None:
             raise self._error
         return self._last
@@ -56,3 +54,8 @@ class Inbox:
     def _notify(self) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
+
+
+def _joined(texts: list[Delta]) -> Delta:
+    pieces = tuple(piece for delta in texts for piece in delta.logprobs)
+    return Delta(texts[0].id, "".join(delta.text for delta in texts), pieces)

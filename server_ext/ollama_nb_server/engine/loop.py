@@ -10,10 +10,16 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.embedding import Job
 from ollama_nb_server.engine.errors import CannotGenerate, EngineError, PromptTooLong, UnknownToken
+from ollama_nb_server.engine.gbnf import gbnf
+from ollama_nb_server.engine.grammar import Compiled
+from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.memory import Slots
 from ollama_nb_server.engine.messages import (
     Cancel,
@@ -22,18 +28,28 @@ from ollama_nb_server.engine.messages import (
     Embed,
     Failed,
     Generate,
+    Grammar,
     Text,
     Tokenize,
     Tokens,
 )
-from ollama_nb_server.engine.native import AbortSwitch, Sampler
+from ollama_nb_server.engine.native import AbortSwitch, Model, Sampler
 from ollama_nb_server.engine.policy import plan
+from ollama_nb_server.engine.reading import LONG, Read, Reader, Reading
 from ollama_nb_server.engine.running import MIN_CTX, Engine
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.step import Event
 from ollama_nb_server.engine.text import TextStream
 
 MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """From the thread of grammars: what became of the one that request `id` waits for."""
+
+    id: int
+    outcome: Compiled | EngineError
 
 
 class Busy:
@@ -66,7 +82,9 @@ class Loop:
         self._engine, self._inbox, self._busy, self._send = engine, inbox, busy, send
         self._slots = Slots(engine.num_parallel)
         self._waiting: deque[Sequence] = deque()
+        self._unbound: dict[int, tuple[Sequence, Grammar]] = {}  # their grammars are being compiled
         self._embeds: deque[Job] = deque()
+        self._reader = Reader(inbox.put)
 
     def run(self) -> None:
         """Work for ever."""
@@ -97,41 +115,88 @@ class Loop:
 
     def _dispatch(self, message: Any) -> None:
         model = self._engine.model
+        work: Callable[[], Any]
         match message:
-            case Generate():
-                self._start(message)
-            case Embed():
-                self._embeds.append(self._engine.embedder.begin(message))
-            case Tokenize(id, text, add_special):
-                tokens = model.tokenize(text, add_special=add_special)
-                self._send(Tokens(id, tuple(tokens)))
+            case Generate(id, prompt):
+                work = partial(self._prompt_tokens, prompt)
+                self._read(Reading(id, work, partial(self._start, message)), len(prompt))
+            case Embed(id, texts):
+                work = partial(self._engine.embedder.begin, message)
+                self._read(Reading(id, work, self._embeds.append), sum(map(len, texts)))
+            case Tokenize(id, text):
+                work = partial(tokens_of, model, message)
+                self._read(Reading(id, work, self._send), len(text))
             case Detokenize(id, tokens):
-                self._send(Text(id, model.detokenize(tokens)))
+                work = partial(text_of, model, message)
+                self._read(Reading(id, work, self._send), len(tokens))
+            case Read(id, outcome, then):
+                if self._reader.take(id):
+                    taken(outcome, then)
+            case Bound(id, outcome):
+                self._bound(id, outcome)
             case Cancel(id):
                 self._cancel(id)
 
-    def _start(self, request: Generate) -> None:
+    def _read(self, reading: Reading, length: int) -> None:
+        """Make something of a text: at once, or aside if it is long."""
+        if length < LONG:
+            reading.then(reading.work())
+        else:
+            self._reader.read(reading)
+
+    def _start(self, request: Generate, tokens: list[int]) -> None:
         if self._engine.context is None:
             raise CannotGenerate
         most_ctx = self._engine.num_ctx
         num_ctx = min(max(request.num_ctx, MIN_CTX) if request.num_ctx else most_ctx, most_ctx)
-        tokens = self._prompt_tokens(request.prompt)
         if len(tokens) >= num_ctx:
             raise PromptTooLong(len(tokens), num_ctx)
         most, wanted = MAX_PREDICT_CONTEXTS * num_ctx, request.num_predict
         sampler = Sampler(self._engine.model, request.sampling, num_ctx)
         sampler.accept(tokens)
-        self._waiting.append(
-            Sequence(
-                id=request.id,
-                tokens=tokens,
-                num_prompt=len(tokens),
-                num_ctx=num_ctx,
-                num_predict=wanted if 0 <= wanted <= most else most,
-                text=TextStream(request.stop),
-                sampler=sampler,
-            )
+        keep = len(tokens) if request.num_keep < 0 else request.num_keep
+        sequence = Sequence(
+            id=request.id,
+            tokens=tokens,
+            num_prompt=len(tokens),
+            num_ctx=num_ctx,
+            num_predict=wanted if 0 <= wanted <= most else most,
+            text=TextStream(request.stop),
+            sampler=sampler,
+            num_keep=keep + self._engine.model.add_bos,
+            shift=request.shift and self._engine.context.can_shift,
         )
+        if request.logprobs >= 0:
+            sequence.pieces = Pieces(request.logprobs, self._engine.model.name)
+        if request.grammar is None:
+            self._waiting.append(sequence)
+        else:
+            self._bind(sequence, request.grammar)
+
+    def _bind(self, sequence: Sequence, grammar: Grammar) -> None:
+        """Have its grammar read; one that is compiled is waited for, others go on meanwhile."""
+        if grammar.kind == "gbnf":
+            try:
+                sequence.constraint = gbnf(self._engine.model, grammar)
+            except EngineError:
+                sequence.close()
+                raise
+            self._waiting.append(sequence)
+            return
+        self._unbound[sequence.id] = sequence, grammar
+        told = partial(Bound, sequence.id)
+        self._engine.grammars.compile(grammar, lambda outcome: self._inbox.put(told(outcome)))
+
+    def _bound(self, request: int, outcome: Compiled | EngineError) -> None:
+        if request not in self._unbound:
+            return  # cancelled meanwhile
+        sequence, grammar = self._unbound.pop(request)
+        if isinstance(outcome, EngineError):
+            sequence.close()
+            raise outcome
+        model = self._engine.model
+        sequence.constraint = Constraint(model, grammar, outcome.answer(), outcome.head())
+        self._waiting.append(sequence)
 
     def _prompt_tokens(self, prompt: str | tuple[int, ...]) -> list[int]:
         model = self._engine.model
@@ -139,15 +204,19 @@ class Loop:
             tokens = model.tokenize(prompt, add_special=True)
         else:
             tokens = list(prompt)
-            for token in (t for t in tokens if not 0 <= t < model.num_vocab):
-                raise UnknownToken(token, model.num_vocab)
+            for token in (min(tokens, default=0), max(tokens, default=0)):
+                if not 0 <= token < model.num_vocab:
+                    raise UnknownToken(token, model.num_vocab)
         return tokens or [max(model.bos, 0)]  # something must be decoded
 
     def _cancel(self, request: int) -> None:
         self._embeds = deque(e for e in self._embeds if e.id != request)
+        self._reader.take(request)
+        if request in self._unbound:
+            self._unbound.pop(request)[0].close()
         for sequence in [s for s in self._waiting if s.id == request]:
             self._waiting.remove(sequence)
-            sequence.sampler.close()
+            sequence.close()
         for sequence in [s for s in self._slots.sequences if s.id == request]:
             self._end(sequence)
 
@@ -162,7 +231,25 @@ class Loop:
             assert self._engine.context is not None
             self._engine.context.move(move.source, move.target)
 
+    def _make_room(self) -> None:
+        """Shift the contexts that are full."""
+        for sequence in (s for s in self._slots.sequences if s.full):
+            assert self._engine.context is not None
+            begin, end = sequence.outdated
+            self._engine.context.drop(sequence.slot, begin, end)
+            sequence.drop(begin, end)
+
+    def _settle(self, *, computed: bool) -> None:
+        """What was to be moved has been, or (aborted half-way) is computed from the beginning."""
+        for sequence in (s for s in self._slots.sequences if s.unsettled):
+            sequence.unsettled = False
+            if not computed:
+                assert self._engine.context is not None
+                self._engine.context.forget(sequence.slot)
+                sequence.computed = 0
+
     def _step(self) -> None:
+        self._make_room()
         batches = plan(self._slots.sequences, self._engine.num_batch, self._engine.tile)
         if not batches:
             return
@@ -170,8 +257,11 @@ class Loop:
         self._busy.serve(frozenset(by_id))
         told: list[Event] = []
         for items in batches:
-            events = self._engine.stepper.run(items) if self._inbox.empty() else None
-            if events is None:  # aborted, or somebody's message is more urgent
+            if not self._inbox.empty():  # somebody's message is more urgent
+                break
+            events = self._engine.stepper.run(items)
+            self._settle(computed=events is not None)
+            if events is None:  # aborted
                 break
             told += events
         self._busy.ids = frozenset()
@@ -199,7 +289,28 @@ class Loop:
         assert self._engine.context is not None
         self._engine.context.forget(sequence.slot)
         self._slots.release(sequence)
-        sequence.sampler.close()
+        sequence.close()
+
+
+def taken(outcome: Any, then: Callable[[Any], None]) -> None:
+    """Hand on what a thread has made, or raise the error that it met."""
+    if isinstance(outcome, EngineError):
+        raise outcome
+    then(outcome)
+
+
+def text_of(model: Model, request: Detokenize) -> Text:
+    """The answer to a request for a text."""
+    return Text(request.id, model.detokenize(request.tokens))
+
+
+def tokens_of(model: Model, request: Tokenize) -> Tokens:
+    """The answer to a request for tokens."""
+    tokens = model.tokenize(request.text, add_special=request.add_special)
+    count, ends = len(tokens), request.ends
+    if 0 < 2 * ends < count:
+        tokens = tokens[:ends] + tokens[-ends:]
+    return Tokens(request.id, tuple(tokens), count)
 
 
 def failure(request: int, error: EngineError) -> Failed:

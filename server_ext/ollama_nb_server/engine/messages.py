@@ -18,6 +18,7 @@ class LoadSpec:
 
     `num_ctx` is per slot. `num_parallel` 0 means: as many slots as fit a quarter of free memory, at
     most 16. `num_thread` 0 means: chosen for the model's size. `num_gpu` -1: llama.cpp decides.
+    RoPE settings of 0 are the model's own; `numa` spreads the threads over a machine's nodes.
     `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
     GGUF's metadata with other values.
     """
@@ -31,6 +32,10 @@ class LoadSpec:
     num_gpu: int = -1
     main_gpu: int | None = None
     use_mmap: bool | None = None
+    use_mlock: bool = False
+    numa: bool = False
+    rope_frequency_base: float = 0.0
+    rope_frequency_scale: float = 0.0
     use_extra_bufts: bool = True
     translation: str = ""
     overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
@@ -62,11 +67,30 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a generation's text must look like.
+
+    `kind` is "json_object" (any JSON object, `text` is empty), "json_schema" (`text` is a JSON
+    Schema) or "gbnf" (`text` is a grammar of llama.cpp's). With `after`, it holds behind the first
+    occurrence of that text only: what a model thinks before is free. With `opens` as well, that is
+    so only if the text begins with `opens`, and it holds from the beginning if not.
+    """
+
+    kind: str
+    text: str = ""
+    after: str = ""
+    opens: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     """Continue a prompt. A `str` is tokenised with special tokens parsed and BOS added once.
 
-    Token ids are taken as they are. `num_predict` < 0: until a stop or the end of the context.
-    `num_ctx` is the request's own limit (0: the slot's).
+    Token ids are taken as they are. `num_predict` < 0: until a stop, 10 contexts at most.
+    `num_ctx` is the request's own limit (0: the slot's). With `shift`, a full context drops older
+    tokens behind the first `num_keep` (negative: behind the prompt; BOS comes on top) and goes on;
+    without, or where the model's memory cannot do that, it ends the generation. `logprobs` is the
+    number of alternatives that are told with every token's probability (negative: nothing is).
     """
 
     id: int
@@ -75,6 +99,10 @@ class Generate:
     num_predict: int = -1
     num_ctx: int = 0
     stop: tuple[str, ...] = ()
+    shift: bool = False
+    num_keep: int = 0
+    grammar: Grammar | None = None
+    logprobs: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +117,15 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Tokenize:
-    """Token ids of a text; special texts are parsed, BOS/EOS only if `add_special`."""
+    """Token ids of a text; special texts are parsed, BOS/EOS only if `add_special`.
+
+    With `ends` > 0, no more than so many of the first and so many of the last ones are told.
+    """
 
     id: int
     text: str
     add_special: bool = False
+    ends: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +162,35 @@ class Loaded:
     vram_bytes: int
     load_ns: int
     warnings: tuple[str, ...] = ()
+    fim_texts: tuple[str, ...] = ()  # of the tokens before a prefix, a suffix and the middle
+
+
+@dataclass(frozen=True, slots=True)
+class Logprob:
+    """A piece of text and the natural logarithm of its probability, before any sampling.
+
+    A piece is a token; tokens that make up one character are one piece, with the sum of theirs.
+    `bytes` are those of the text, or of a character that never became whole (U+FFFD in `text`).
+    `alternatives` are the likeliest tokens at that place, the likeliest first, without their own.
+    """
+
+    text: str
+    logprob: float
+    bytes: tuple[int, ...]
+    alternatives: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """New text of one sequence in one step; never a cut character, never part of a stop string."""
+    """New text of one sequence in one step; never a cut character, never part of a stop string.
+
+    `logprobs`, where asked for: the pieces that end in this text. Those of a whole answer make up
+    its text; a piece comes when the last of its text does.
+    """
 
     id: int
     text: str
+    logprobs: tuple[Logprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +216,11 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """Answer to `Tokenize`."""
+    """Answer to `Tokenize`; of `count` tokens, those that were asked for."""
 
     id: int
     tokens: tuple[int, ...]
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -18,13 +19,27 @@ import llama_cpp as ll
 import numpy as np
 import numpy.typing as npt
 
-from ollama_nb_server.engine.errors import DecodeFailed, LoadFailed
+from ollama_nb_server.engine.errors import (
+    DecodeFailed,
+    GrammarDeadEnd,
+    GrammarRefused,
+    LoadFailed,
+)
 from ollama_nb_server.engine.messages import LoadSpec, Sampling
 
 TESTED = ("0.3.36",)
-LOG_DEBUG, LOG_ERROR, LOG_CONT = 1, 4, 5  # enum ggml_log_level, ggml.h
+LOG_DEBUG, LOG_WARN, LOG_ERROR, LOG_CONT = 1, 3, 4, 5  # enum ggml_log_level, ggml.h
 ABORTED = 2  # return code of llama_decode, llama.h
+NUMA_DISTRIBUTE = 1  # enum ggml_numa_strategy, ggml-cpu.h
 NO_TOKEN = -1
+LOAD_MODES = {  # by use_mmap and use_mlock; llama.cpp's default if neither is said
+    (None, True): ll.LLAMA_LOAD_MODE_MMAP_MLOCK,
+    (False, False): ll.LLAMA_LOAD_MODE_NONE,
+    (False, True): ll.LLAMA_LOAD_MODE_MLOCK,
+    (True, False): ll.LLAMA_LOAD_MODE_MMAP,
+    (True, True): ll.LLAMA_LOAD_MODE_MMAP_MLOCK,
+}
+TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h
 FLASH_TILE = 64  # rows; from here on llama.cpp's CPU kernel multiplies matrices
 
 if version("llama-cpp-python") not in TESTED:
@@ -45,6 +60,7 @@ class NativeLog:
 
     def __init__(self) -> None:
         self.errors: list[str] = []
+        self.unlocked = False  # whether memory could not be locked
         self._level = 0
         callback = ll.llama_log_callback(self._line)
         self._kept.append(callback)
@@ -57,6 +73,7 @@ class NativeLog:
         line = text.decode("utf-8", "replace")
         if self._level == LOG_ERROR:
             self.errors = [*self.errors[-9:], line.strip()]
+        self.unlocked = self.unlocked or (self._level == LOG_WARN and "failed to mlock" in line)
         sys.stderr.write(line)
 
     def reason(self) -> str:
@@ -104,10 +121,13 @@ class Model:
 
     def __init__(self, spec: LoadSpec, log: NativeLog) -> None:
         ll.llama_backend_init()
+        if spec.numa:
+            ll.llama_numa_init(NUMA_DISTRIBUTE)
         params, overrides = self._params(spec), _overrides(spec.overrides)
         if overrides is not None:
             params.kv_overrides = overrides
         path = os.fsencode(spec.translation or spec.model_path)
+        self.rope = spec.rope_frequency_base, spec.rope_frequency_scale
         self.pointer = ll.llama_model_load_from_file(path, params)
         if not self.pointer:
             raise LoadFailed(spec.model_path, log.reason())
@@ -123,8 +143,7 @@ class Model:
         params.use_extra_bufts = spec.use_extra_bufts
         if spec.main_gpu is not None:
             params.main_gpu, params.split_mode = spec.main_gpu, ll.LLAMA_SPLIT_MODE_NONE
-        if spec.use_mmap is not None:
-            params.load_mode = ll.LLAMA_LOAD_MODE_MMAP if spec.use_mmap else ll.LLAMA_LOAD_MODE_NONE
+        params.load_mode = LOAD_MODES.get((spec.use_mmap, spec.use_mlock), params.load_mode)
         return params
 
     def _adapter(self, path: str, log: NativeLog) -> object:
@@ -216,6 +235,13 @@ class Model:
         """Id of EOS (NO_TOKEN: there is none)."""
         return int(ll.llama_vocab_eos(self.vocab))
 
+    @cached_property
+    def fim(self) -> tuple[int, ...]:
+        """Tokens that stand before the prefix, the suffix and the middle to be filled in, or ()."""
+        reads = ll.llama_vocab_fim_pre, ll.llama_vocab_fim_suf, ll.llama_vocab_fim_mid
+        tokens = tuple(int(read(self.vocab)) for read in reads)
+        return () if NO_TOKEN in tokens else tokens
+
     def is_end(self, token: int) -> bool:
         """Whether a token ends a generation."""
         return bool(ll.llama_vocab_is_eog(self.vocab, token))
@@ -253,6 +279,25 @@ class Model:
                 return buffer.raw[:count]
             room = -count
         raise DecodeFailed("llama_token_to_piece", count)
+
+    def name(self, token: int) -> bytes:
+        """The bytes of a token, those of a control token too."""
+        return self.piece(token, special=True)
+
+    def vocabulary(self) -> list[bytes]:
+        """What each token shows; one that shows nothing, or ends, is 0xFF and its name.
+
+        That is llguidance's notation: no text has a byte 0xFF, so none is made of such tokens.
+        """
+        shown = [b"" if self.is_end(t) else self.piece(t) for t in range(self.num_vocab)]
+        return [
+            text or b"\xff" + self.piece(token, special=True) for token, text in enumerate(shown)
+        ]
+
+    def tokenizer_addresses(self) -> tuple[int, int]:
+        """Addresses of the vocabulary and of llama_tokenize, for native code of others."""
+        function = ctypes.cast(ll.llama_cpp._lib.llama_tokenize, ctypes.c_void_p)
+        return int(self.vocab), int(function.value or 0)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids, special tokens included; unknown ids are left out."""
@@ -330,6 +375,7 @@ class Context:
 
     def __init__(self, model: Model, params: ll.llama_context_params, abort: AbortSwitch) -> None:
         params.abort_callback, params.abort_callback_data = abort.function, abort.data
+        params.rope_freq_base, params.rope_freq_scale = model.rope  # 0: as the model says
         self.model, self._abort = model, abort  # kept: llama.cpp holds pointers into them
         self.pointer = ll.llama_init_from_model(model.pointer, params)
         if not self.pointer:
@@ -368,9 +414,40 @@ class Context:
             raise DecodeFailed("llama_decode", code)
         return True
 
+    def logits(self, output: int) -> Floats:
+        """The raw logits after the batch's token `output`; a view that the next batch changes."""
+        pointer = ll.llama_get_logits_ith(self.pointer, output)
+        if not pointer:
+            raise DecodeFailed("llama_get_logits_ith", output)
+        row = (ctypes.c_float * self.model.num_vocab).from_address(
+            ctypes.addressof(pointer.contents)
+        )
+        logits: Floats = np.frombuffer(memoryview(row), np.float32)
+        return logits
+
+    @contextmanager
+    def without(self, tokens: npt.NDArray[np.intp], output: int) -> Iterator[None]:
+        """Logits in which these tokens are impossible, for a while."""
+        logits = self.logits(output)
+        kept = logits[tokens]
+        logits[tokens] = -np.inf
+        yield
+        logits[tokens] = kept
+
     def forget(self, seq: int, from_pos: int = 0) -> bool:
         """Drop a sequence's tokens from a position on; False if this memory can only drop all."""
         return bool(ll.llama_memory_seq_rm(self.memory, seq, from_pos, -1))
+
+    @cached_property
+    def can_shift(self) -> bool:
+        """Whether tokens can be dropped from the middle (recurrent memory cannot)."""
+        return bool(self.memory) and bool(ll.llama_memory_can_shift(self.memory))
+
+    def drop(self, seq: int, begin: int, end: int) -> None:
+        """Drop a sequence's tokens from `begin` to before `end`; the later ones move down."""
+        if not ll.llama_memory_seq_rm(self.memory, seq, begin, end):
+            raise DecodeFailed("llama_memory_seq_rm", 0)
+        ll.llama_memory_seq_add(self.memory, seq, end, -1, begin - end)
 
     def move(self, source: int, target: int) -> None:
         """Move a whole sequence into an empty slot."""
@@ -396,6 +473,11 @@ def max_sequences() -> int:
     return int(ll.llama_max_parallel_sequences())
 
 
+def offloads() -> bool:
+    """Whether this llama.cpp can compute on a GPU."""
+    return bool(ll.llama_supports_gpu_offload())
+
+
 def generation_context(
     model: Model,
     *,
@@ -416,7 +498,7 @@ def generation_context(
     params.n_batch = params.n_ubatch = num_batch
     params.n_threads = params.n_threads_batch = threads
     params.kv_unified, params.no_perf = False, True
-    if not ll.llama_supports_gpu_offload():
+    if not offloads():
         kinds = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED, ll.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.flash_attn_type = kinds[flash]
     return Context(model, params, abort)
@@ -456,8 +538,86 @@ class Sampler:
         """Draw from the logits of the batch's token `output`, and accept what was drawn."""
         return int(ll.llama_sampler_sample(self.pointer, context.pointer, output))
 
+    def choose(self, logits: Floats, tokens: Ints) -> int:
+        """Draw from these tokens only, by their logits, and accept what was drawn.
+
+        The chain sees an array of their number, so few of them cost little. One is not drawn at
+        all: mirostat would divide by nothing.
+        """
+        token = int(tokens[0]) if len(tokens) == 1 else self.pick(logits, tokens)
+        ll.llama_sampler_accept(self.pointer, token)
+        return token
+
+    def pick(self, logits: Floats, tokens: Ints) -> int:
+        """Draw from these tokens without accepting."""
+        array = candidates(logits, tokens)
+        ll.llama_sampler_apply(self.pointer, ctypes.byref(array))
+        return int(array.data[array.selected].id)
+
     def close(self) -> None:
         """Free the chain and its links."""
+        if self.pointer:
+            ll.llama_sampler_free(self.pointer)
+            self.pointer = None
+
+
+def candidates(logits: Floats, tokens: Ints) -> ll.llama_token_data_array:
+    """The array that sampler chains work on; it keeps its memory alive."""
+    data = np.zeros(len(tokens), TOKEN_DATA)
+    data["id"], data["logit"] = tokens, logits[tokens]
+    pointer = ctypes.cast(data.ctypes.data, ctypes.POINTER(ll.llama_token_data))
+    array: ll.llama_token_data_array = ll.llama_token_data_array(pointer, len(tokens), -1, False)
+    array.memory = data
+    return array
+
+
+class Gbnf:
+    """A grammar in llama.cpp's own notation, as far as an answer has come in it.
+
+    Raises
+    ------
+    GrammarRefused
+        If llama.cpp cannot read it.
+    """
+
+    def __init__(self, model: Model, text: str, root: str = "root") -> None:
+        self._all: Ints = np.arange(model.num_vocab, dtype=np.int32)
+        self.pointer = ll.llama_sampler_init_grammar(model.vocab, text.encode(), root.encode())
+        if not self.pointer:
+            raise GrammarRefused("llama.cpp cannot read this grammar; it needs a rule `root`", "")
+
+    def draw(self, sampler: Sampler, context: Context, output: int) -> int:
+        """Draw freely, and again from what is allowed if that is not (as llama-server does)."""
+        logits = context.logits(output)
+        token = sampler.pick(logits, self._all)
+        if not len(self._allowed(logits, np.array([token], np.int32))):
+            allowed = self._allowed(logits, self._all)
+            if not len(allowed):
+                raise GrammarDeadEnd("the grammar ends where the model has no token for it")
+            token = sampler.pick(logits, allowed)
+        sampler.accept([token])
+        self.take(token)
+        return token
+
+    def _allowed(self, logits: Floats, tokens: Ints) -> Ints:
+        array = candidates(logits, tokens)
+        ll.llama_sampler_apply(self.pointer, ctypes.byref(array))
+        data = array.memory
+        allowed: Ints = data["id"][np.isfinite(data["logit"])]
+        return allowed
+
+    complete = False  # it ends with the model's own end token
+
+    def forced(self) -> list[int]:
+        """llama.cpp's grammars do not tell."""
+        return []
+
+    def take(self, token: int) -> None:
+        """Go on behind a token that is allowed (llama.cpp aborts at any other)."""
+        ll.llama_sampler_accept(self.pointer, token)
+
+    def close(self) -> None:
+        """Free the grammar."""
         if self.pointer:
             ll.llama_sampler_free(self.pointer)
             self.pointer = None

@@ -1,7 +1,8 @@
 """What the next step computes. A function of lengths: no native calls, no clock.
 
-Decoding sequences always get their token; prompts share what is left, the oldest first. Beside
-others' tokens a step takes only a chunk of prompt, so that nobody waits long for a token.
+Decoding sequences always get their token, and what a grammar forced behind it if it fits; prompts
+share what is left, the oldest first. Beside others' tokens a step takes only a chunk of prompt, so
+that nobody waits long for a token.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ def plan(sequences: Many[Sequence], num_batch: int, tile: int = 0) -> list[list[
     decoding = [s for s in sequences if not s.prefilling]
     prompts = sorted((s for s in sequences if s.prefilling), key=lambda s: s.began_ns)
     room = PREFILL_BESIDE_DECODE if decoding else num_batch
+    together, spare = _tails(decoding, num_batch)
+    tiles = []
     if not tile:
-        room = min(room, num_batch - len(decoding))
-    together, tiles = [Item(s, 1) for s in decoding], []
+        room = min(room, spare)
     for sequence in prompts:
         count = min(sequence.waiting, tile) if tile else min(sequence.waiting, room)
         if room < max(count, 1):
@@ -52,3 +54,13 @@ def plan(sequences: Many[Sequence], num_batch: int, tile: int = 0) -> list[list[
             together.append(Item(sequence, count))
     together.sort(key=lambda item: item.sequence.slot)
     return [batch for batch in (together, *tiles) if batch]
+
+
+def _tails(decoding: Many[Sequence], num_batch: int) -> tuple[list[Item], int]:
+    """A token of each sequence, and more of those for which more waits; and the room left over."""
+    items, spare = [], num_batch - len(decoding)
+    for sequence in decoding:
+        more = min(sequence.waiting - 1, spare)
+        spare -= more
+        items.append(Item(sequence, 1 + more))
+    return items, spare

@@ -141,6 +141,20 @@ class Worker:
         answer = await self._answered(Tokenize(self.new_id(), text, add_special), Tokens)
         return answer.tokens
 
+    async def ends(self, text: str, num: int) -> tuple[int, tuple[int, ...]]:
+        """How many tokens a prompt has, BOS included, and the first and last `num` of them.
+
+        All of them, if there are no more than these.
+        """
+        request = Tokenize(self.new_id(), text, add_special=True, ends=num)
+        answer = await self._answered(request, Tokens)
+        return answer.count, answer.tokens
+
+    async def count(self, text: str) -> int:
+        """How many tokens a text has."""
+        answer = await self._answered(Tokenize(self.new_id(), text, ends=1), Tokens)
+        return answer.count
+
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids."""
         answer = await self._answered(Detokenize(self.new_id(), tuple(tokens)), Text)

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 import psutil
 
 from ollama_nb_server.engine.embedding import Embedder
+from ollama_nb_server.engine.grammar import Grammars
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.native import (
     FLASH_TILE,
@@ -19,6 +20,7 @@ from ollama_nb_server.engine.native import (
     NativeLog,
     generation_context,
     max_sequences,
+    offloads,
 )
 from ollama_nb_server.engine.step import Stepper
 
@@ -60,6 +62,7 @@ class Engine:
 
     def __init__(self, spec: LoadSpec, log: NativeLog, abort: AbortSwitch) -> None:
         began = time.perf_counter_ns()
+        self._spec, self._log = spec, log
         self._owned = ExitStack()
         self.model = Model(spec, log)
         self._owned.callback(self.model.close)
@@ -101,6 +104,7 @@ class Engine:
         self._owned.callback(self.context.close)
         batch = Batch(self.num_batch)
         self.stepper = Stepper(self.model, self.context, batch)
+        self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
 
     def _prove(self, context: Context, batch: Batch) -> None:
@@ -124,7 +128,20 @@ class Engine:
             add_bos=model.add_bos,
             bos_text=model.token_text(model.bos),
             eos_text=model.token_text(model.eos),
+            fim_texts=tuple(map(model.token_text, model.fim)),
             size_bytes=model.size_bytes + kv + model.compute_bytes(self.num_batch),
             vram_bytes=0,
             load_ns=self.load_ns,
+            warnings=self._warnings(),
         )
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What was asked for in the load and could not be had on this machine."""
+        said = []
+        if self._log.unlocked:
+            said.append(
+                "option 'use_mlock': the system did not let the weights be locked in memory"
+            )
+        if self._spec.num_gpu > 0 and not offloads():
+            said.append("option 'num_gpu': llama.cpp was built without a GPU, the CPU does it all")
+        return tuple(said)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ollama_nb_server.engine.messages import Finished
 from ollama_nb_server.engine.text import TextStream
+
+if TYPE_CHECKING:  # bookkeeping loads nothing native
+    from ollama_nb_server.engine.constraint import Constraint
+    from ollama_nb_server.engine.logprobs import Pieces
+
+MAX_TAIL = 64  # tokens behind an answer that wait and still count as decoding; more are a prompt
+MIN_LOOSE = 4  # tokens of a context that a shift may always drop from, as in llama-server
 
 
 class Chooser(Protocol):
@@ -21,8 +28,11 @@ class Chooser(Protocol):
 class Sequence:
     """A request from its prompt to its last token.
 
-    `computed` tokens lie in the context's memory; while that is less than `tokens` holds, the rest
-    waits to be decoded: the prompt at first, later the newest token.
+    `tokens` is what the context is to hold. `computed` of them lie in its memory; while that is
+    less, the rest waits to be decoded: the prompt at first, later the newest token. With `shift`,
+    a full context makes room by dropping the older half of what stands behind the first `num_keep`
+    tokens, and `discarded` counts what went that way. llama.cpp moves the rest in the next
+    computation, whichever that is; until then the sequence is `unsettled`.
     """
 
     id: int
@@ -34,6 +44,12 @@ class Sequence:
     sampler: Chooser
     slot: int = -1
     computed: int = 0
+    num_keep: int = 0
+    shift: bool = False
+    discarded: int = 0
+    unsettled: bool = False
+    constraint: Constraint | None = None
+    pieces: Pieces | None = None
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
@@ -44,18 +60,42 @@ class Sequence:
 
     @property
     def prefilling(self) -> bool:
-        """Whether more than one token is to be decoded: a prompt, or all after a lost memory."""
-        return self.waiting > 1
+        """Whether a prompt waits, or all after a lost memory; more than what a grammar forced."""
+        return self.waiting > (MAX_TAIL - 1 if self.num_generated else 1)
 
     @property
     def num_generated(self) -> int:
         """Tokens that the model has written."""
-        return len(self.tokens) - self.num_prompt
+        return len(self.tokens) - self.num_prompt + self.discarded
+
+    @property
+    def full(self) -> bool:
+        """Whether the context has no place for another token."""
+        return len(self.tokens) >= self.num_ctx
 
     @property
     def out_of_room(self) -> bool:
-        """Whether the budget or the context is used up."""
-        return self.num_generated >= self.num_predict or len(self.tokens) >= self.num_ctx
+        """Whether the budget is used up, or the context for good."""
+        return self.num_generated >= self.num_predict or (self.full and not self.shift)
+
+    @property
+    def outdated(self) -> tuple[int, int]:
+        """From where to where a full context is dropped (reference/ollama-models.md 6.7)."""
+        keep = min(self.num_keep, self.num_ctx - MIN_LOOSE)
+        return keep, keep + (self.computed - keep) // 2
+
+    def drop(self, begin: int, end: int) -> None:
+        """Take note that the context has dropped these tokens and moved the later ones down."""
+        del self.tokens[begin:end]
+        self.computed -= end - begin
+        self.discarded += end - begin
+        self.unsettled = True
+
+    def close(self) -> None:
+        """Free what is native."""
+        self.sampler.close()
+        if self.constraint is not None:
+            self.constraint.close()
 
     def finished(self, reason: str) -> Finished:
         """The last message of this request."""

@@ -6,9 +6,10 @@ Sequences change only after the batch has been computed: an aborted one leaves t
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from collections.abc import Sequence as Many
 
-from ollama_nb_server.engine.errors import DecodeFailed
+from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd
 from ollama_nb_server.engine.messages import Delta, Failed, Finished
 from ollama_nb_server.engine.native import Batch, Context, Model, Sampler
 from ollama_nb_server.engine.policy import Item
@@ -65,22 +66,55 @@ class Stepper:
         sequence.prompt_done_ns = sequence.prompt_done_ns or now
         if sequence.out_of_room:  # num_predict 0: nothing is to be drawn at all
             return [sequence.finished("length")]
+        text, reason = "", ""
+        try:
+            for token in self._following(sequence, output):
+                sequence.tokens.append(token)
+                text += self._read(sequence, token, output)
+                reason = self._reason(sequence, token)
+                if reason or sequence.full or sequence.pieces:
+                    break
+        except GrammarDeadEnd as error:
+            return [
+                *self._told(sequence, text),
+                Failed(sequence.id, "GrammarDeadEnd", (error.reason,)),
+            ]
+        if not reason:
+            return self._told(sequence, text)
+        text += sequence.text.flush()
+        last = self._told(sequence, text, last=True)
+        return [*last, sequence.finished("stop" if sequence.text.stopped else reason)]
+
+    def _following(self, sequence: Sequence, output: int) -> Iterable[int]:
+        """The next token, and those that a grammar forces behind it.
+
+        Only one at a time where their probabilities are wanted: each has to be computed first.
+        """
         assert isinstance(sequence.sampler, Sampler)
-        token = sequence.sampler.sample(self._context, output)
-        sequence.tokens.append(token)
+        if sequence.constraint is None:
+            return (sequence.sampler.sample(self._context, output),)
+        return sequence.constraint.following(sequence.sampler, self._context, output)
+
+    def _read(self, sequence: Sequence, token: int, output: int) -> str:
+        """What can be shown now that a token has come."""
         if self._model.is_end(token):
-            return self._ended(sequence, "stop")
-        text = sequence.text.feed(self._piece(token))
-        shown: list[Event] = [Delta(sequence.id, text)] if text else []
-        if sequence.text.stopped:
-            return [*shown, sequence.finished("stop")]
-        return [*shown, *self._ended(sequence, "length")] if sequence.out_of_room else shown
+            return ""
+        piece = self._piece(token)
+        if sequence.pieces:
+            sequence.pieces.add(self._context.logits(output), token, piece)
+        return sequence.text.feed(piece)
+
+    def _reason(self, sequence: Sequence, token: int) -> str:
+        """Why the answer ends behind this token, "" if it goes on."""
+        complete = sequence.constraint is not None and sequence.constraint.complete
+        if self._model.is_end(token) or sequence.text.stopped or complete:
+            return "stop"
+        return "length" if sequence.out_of_room else ""
 
     @staticmethod
-    def _ended(sequence: Sequence, reason: str) -> list[Event]:
-        rest = sequence.text.flush()
-        last: list[Event] = [Delta(sequence.id, rest)] if rest else []
-        return [*last, sequence.finished("stop" if sequence.text.stopped else reason)]
+    def _told(sequence: Sequence, text: str, *, last: bool = False) -> list[Event]:
+        pieces = sequence.pieces.told(text, last=last) if sequence.pieces else ()
+        return [Delta(sequence.id, text, pieces)] if text or pieces else []
 
     def _piece(self, token: int) -> bytes:
         piece = self._pieces.get(token)

@@ -81,6 +81,8 @@ def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> Non
         orders = connected(context, zmq.PULL, order, "order_port")
         threading.Thread(target=read_orders, args=(orders, inbox, busy), daemon=True).start()
         answers.send_multipart(encode(engine.loaded()))
+        if engine.context is not None:
+            engine.grammars.begin()  # after the news of the load: nobody waits for it yet
         Loop(engine, inbox, busy, lambda *told: answers.send_multipart(encode(*told))).run()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from ollama_nb_server.library.capabilities import capabilities
+from ollama_nb_server.library.capabilities import capabilities, uses_jinja
 from ollama_nb_server.library.details import details
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import LibraryError, ModelNotFound, RemoteModel
@@ -47,6 +47,7 @@ def whole(parts: Parts, written: Written, asked: str) -> Model:
     metadata = parts.metadata(weights.digest)
     template = _last_text(parts, manifest, "template", "prompt")
     projectors = [parts.metadata(digest) for digest in _digests(manifest, "projector")]
+    chosen = parts.go_template
     return Model(
         name=written.name,
         digest=digest_of(written.data),
@@ -57,13 +58,16 @@ def whole(parts: Parts, written: Written, asked: str) -> Model:
         weights_digest=weights.digest,
         metadata=metadata,
         details=details(manifest, config, metadata),
-        capabilities=capabilities(config, metadata, template=template, projectors=projectors),
+        capabilities=capabilities(
+            config, metadata, template=template, projectors=projectors, go_template=chosen
+        ),
         parent=weights.source,
         adapters=parts.paths(manifest, "adapter"),
         drafts=parts.paths(manifest, "draft"),
         projectors=parts.paths(manifest, "projector"),
         projector=projectors[0] if projectors else None,
         template=template,
+        uses_jinja=uses_jinja(config, template, metadata.chat_template, go_template=chosen),
         system=_last_text(parts, manifest, "system") or "",
         parameters=parts.parameters(manifest.layers),
         messages=parts.messages(manifest),
@@ -98,7 +102,13 @@ def entry(parts: Parts, written: Written) -> tuple[Entry, list[str]]:
         size=manifest.size,
         config=config,
         details=details(manifest, config, header),
-        capabilities=capabilities(config, header, template=template, projectors=projectors),
+        capabilities=capabilities(
+            config,
+            header,
+            template=template,
+            projectors=projectors,
+            go_template=parts.go_template,
+        ),
     )
     return made, wrong
 

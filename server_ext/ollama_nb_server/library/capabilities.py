@@ -1,21 +1,26 @@
 """What a model can do, read from its parts (reference/ollama-models.md 5.7 and 8).
 
-One routine for show, the list, chat and the others. Go templates are read by their words here.
+One routine for show, the list, chat and the others. Jinja templates are read by their words, Go
+templates by their trees, which `gotemplate.reading` reads.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from ollama_nb_server.gotemplate.reading import read
 from ollama_nb_server.library.gguf import GGUFMetadata
 from ollama_nb_server.library.manifest import Config
 
 HARMONY = ("gptoss", "gpt-oss")
-ANSWERS_TOOLS = re.compile(
-    r"""tool_response|tool_results|ipython|role['"]?\]?\s*==\s*['"]tool['"]|['"]tool['"]\s*==""",
-    re.X,
-)
+# What shows that a template writes answers of tools; a Jinja template has calls by these names.
+JINJA_CALLS = ("tool_calls", "assistant_tool_call")
+JINJA_ANSWERS = (
+    "tool_response", "tool_results", "ipython",
+    "role'] == 'tool'", "role'] == \"tool\"", "role\"] == 'tool'", 'role"] == "tool"',
+    "message.role == 'tool'", 'message.role == "tool"',
+)  # fmt: skip
+GO_ANSWERS = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
 # Ollama's built-in parsers: what they take out of an answer (reference 7.5)
 PARSERS_OF_BOTH = frozenset(
     {
@@ -38,7 +43,7 @@ def of_jinja(text: str) -> list[str]:
     found = []
     if "tools" in text or "tool_call" in text:
         found.append("tools")
-    splits = "split('</think>')" in text or 'split("</think>")' in text
+    splits = "content.split('</think>')" in text or 'content.split("</think>")' in text
     known = "reasoning_content" in text or "<SPECIAL_12>" in text
     if ("<think>" in text and "</think>" in text) or (splits and not known):
         found.append("thinking")
@@ -46,9 +51,16 @@ def of_jinja(text: str) -> list[str]:
 
 
 def of_go(text: str) -> list[str]:
-    """Abilities that a Go template shows."""
-    words = {"tools": r"\.Tools\b", "insert": r"\.Suffix\b", "thinking": r"\.Thinking\b"}
-    return [name for name, word in words.items() if re.search(word, text)]
+    """Abilities that a Go template shows; one that does not parse shows none."""
+    reading = read(text)
+    if reading is None:
+        return []
+    shown = {
+        "tools": "tools" in reading.variables,
+        "insert": "suffix" in reading.variables,
+        "thinking": reading.think_tags is not None,
+    }
+    return [name for name, is_shown in shown.items() if is_shown]
 
 
 def of_parser(name: str) -> list[str]:
@@ -78,24 +90,53 @@ def prefers_jinja(go: str, jinja: str) -> bool:
     if not jinja:
         return False
     of_j, of_g = set(of_jinja(jinja)), set(of_go(go))
-    trip_j = "tools" in of_j and "tool_call" in jinja and bool(ANSWERS_TOOLS.search(jinja))
-    trip_g = ".ToolCalls" in go and any(
-        mark in go for mark in ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
-    )
+    trip_j, trip_g = _jinja_answers_tools(jinja), _go_answers_tools(go)
     if len(of_j) > len(of_g):
         return not (trip_g and not trip_j)
     return of_j == of_g and "tools" in of_j and trip_j and not trip_g
 
 
-def uses_jinja(config: Config, template: str | None, jinja: str) -> bool:
-    """Whether Ollama would run the GGUF's own template rather than the Go one (None: no layer)."""
-    if config.renderer or config.parser:
+def _jinja_answers_tools(text: str) -> bool:
+    """Whether it writes down calls and what tools have answered: the round trip."""
+    return _has_any(text, JINJA_CALLS) and _has_any(text, JINJA_ANSWERS)
+
+
+def _go_answers_tools(text: str) -> bool:
+    reading = read(text)
+    if reading is None or not {"tools", "toolcalls"} <= reading.variables:
         return False
-    if template is None:
-        return True
-    if config.model_family in HARMONY and "<|start|>" in template and "<|end|>" in template:
+    return _has_any(text, GO_ANSWERS)
+
+
+def _has_any(text: str, marks: Sequence[str]) -> bool:
+    return any(mark in text for mark in marks)
+
+
+def uses_jinja(
+    config: Config, template: str | None, jinja: str, *, go_template: bool | None = None
+) -> bool:
+    """Whether Ollama would run the GGUF's own template rather than the Go one.
+
+    Parameters
+    ----------
+    template
+        The Go template, None if the model has no such layer.
+    jinja
+        The GGUF's own template, empty if it has none.
+    go_template
+        What OLLAMA_GO_TEMPLATE says: always the Go one where there is one (True), never (False);
+        None where it is not set.
+    """
+    if config.renderer or config.parser or _is_harmony(config, template):
         return False
+    if template is None or go_template is not None:
+        return template is None or not go_template
     return prefers_jinja(template, jinja)
+
+
+def _is_harmony(config: Config, template: str | None) -> bool:
+    marked = template is not None and "<|start|>" in template and "<|end|>" in template
+    return marked and config.model_family in HARMONY
 
 
 def capabilities(
@@ -104,6 +145,7 @@ def capabilities(
     *,
     template: str | None,
     projectors: Sequence[GGUFMetadata | None] = (),
+    go_template: bool | None = None,
 ) -> tuple[str, ...]:
     """All abilities, in the order in which `show` lists them, each once.
 
@@ -115,14 +157,18 @@ def capabilities(
         The Go template, None if the model has no such layer.
     projectors
         Their headers, None for one that cannot be read.
+    go_template
+        What OLLAMA_GO_TEMPLATE says, as for `uses_jinja`.
     """
-    jinja = uses_jinja(config, template, header.chat_template if header is not None else "")
+    own = header.chat_template if header is not None else ""
+    jinja = uses_jinja(config, template, own, go_template=go_template)
     found = [*config.capabilities]
     if header is not None:
         found += of_jinja(header.chat_template) if jinja else []
         found += of_header(header)
     found += of_projector(projectors[0]) if projectors else []
-    found += of_go(template) if template is not None and not jinja else []
+    if template is not None and not jinja and go_template is not False:
+        found += of_go(template)
     found += of_parser(config.parser)
     found += ["thinking"] if config.model_family in HARMONY else []
     deaf = header is not None and header.architecture == "nemotron_h_omni"

@@ -11,7 +11,7 @@ LibraryError
 └── BadRequestFact     what was sent cannot be right
     ├── InvalidName, ConflictingSource
     ├── InvalidDigest, DigestMismatch
-    ├── BadModelfile
+    ├── BadModelfile, BadTemplate
     ├── UnknownFileType, NotRelative, NamedTwice, NothingToCreateFrom, OneAdapterOnly
     └── BadInfo, ServerPath, CannotRewrite, SplitIncomplete
 """
@@ -111,6 +111,15 @@ class BadModelfile(BadRequestFact):
     def __init__(self, reason: str, line: int | None = None) -> None:
         super().__init__(reason if line is None else f"(line {line}): {reason}")
         self.reason, self.line = reason, line
+
+
+class BadTemplate(BadRequestFact):
+    """The text is no Go template; `line` and `column` count from 1 (None: no place is to blame)."""
+
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
+        place = "" if line is None else f" (line {line}, column {column})"
+        super().__init__(f"template error: {reason}{place}")
+        self.reason, self.line, self.column = reason, line, column
 
 
 class UnknownFileType(BadRequestFact):

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ollama_nb_server.library.capabilities import uses_jinja
 from ollama_nb_server.library.details import Details
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.gguf import GGUFMetadata
@@ -16,7 +15,10 @@ from ollama_nb_server.library.names import ModelName
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. `digest` is the manifest's, `template` the Go template (None: no such layer)."""
+    """One model. `digest` is the manifest's, `template` the Go template (None: no such layer).
+
+    `uses_jinja`: the GGUF's own template writes its prompts (reference/ollama-models.md 5.7).
+    """
 
     name: ModelName
     digest: str
@@ -34,15 +36,11 @@ class Model:
     projectors: tuple[Path, ...] = ()
     projector: GGUFMetadata | None = field(default=None, repr=False)
     template: str | None = field(default=None, repr=False)
+    uses_jinja: bool = False
     system: str = field(default="", repr=False)
     parameters: dict[str, Any] = field(default_factory=dict, repr=False)
     messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     licenses: tuple[str, ...] = field(default=(), repr=False)
-
-    @property
-    def uses_jinja(self) -> bool:
-        """Whether Ollama would run the GGUF's own template (reference/ollama-models.md 5.7)."""
-        return uses_jinja(self.config, self.template, self.metadata.chat_template)
 
 
 @dataclass(frozen=True, slots=True)

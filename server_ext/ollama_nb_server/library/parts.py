@@ -31,10 +31,13 @@ Json = TypeVar("Json", dict[str, Any], list[Any])
 
 
 class Parts:
-    """Reads the blobs of one store. Threads may share it."""
+    """Reads the blobs of one store. Threads may share it.
 
-    def __init__(self, blobs: Blobs, headers: Headers) -> None:
-        self.blobs, self.headers = blobs, headers
+    `go_template` is the administrator's choice between two templates (None: the stronger one).
+    """
+
+    def __init__(self, blobs: Blobs, headers: Headers, go_template: bool | None = None) -> None:
+        self.blobs, self.headers, self.go_template = blobs, headers, go_template
         self._known: OrderedDict[Digest, bytes] = OrderedDict()
         self._kept = 0
         self._lock = Lock()

@@ -34,12 +34,19 @@ class Store:
     `cache` is a folder for what was read of models (None: only memory is used).
     """
 
-    def __init__(self, root: Path, *, removes: bool = True, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        removes: bool = True,
+        cache: Path | None = None,
+        go_template: bool | None = None,
+    ) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
         self.manifests = Manifests(root)
         headers = Headers(MetadataCache(cache) if cache is not None else None)
-        self.parts = Parts(self.blobs, headers)
+        self.parts = Parts(self.blobs, headers, go_template)
         self._listing = Listing(self.manifests, self.parts)
         self._removes = removes
         self._lock = FileLock(root / LOCK, mode=0o664)

@@ -6,25 +6,34 @@ Sources: reference/ollama-models.md 6.2 (order of messages), 5.3 (collation).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message. `tool_calls` are in OpenAI's shape, their arguments as objects."""
+    """One message. `tool_calls` are in OpenAI's shape, their arguments as objects.
+
+    `thinking` is what an assistant thought before it said `content`, `num_images` how many images
+    come with the message: Go templates ask for both, Jinja templates never see them here.
+    """
 
     role: str
     content: str = ""
     tool_calls: tuple[dict[str, Any], ...] = ()
     tool_name: str = ""
     tool_call_id: str = ""
+    thinking: str = ""
+    num_images: int = 0
 
     def variables(self) -> dict[str, Any]:
         """The keys a Jinja chat template may look at; absent ones are not defined."""
         keys: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
-            keys["tool_calls"] = list(self.tool_calls)
+            keys["tool_calls"] = [
+                {key: value for key, value in call.items() if key != "index"}  # Ollama's own
+                for call in self.tool_calls
+            ]
         if self.tool_name:
             keys["name"] = self.tool_name
         if self.tool_call_id:
@@ -40,6 +49,33 @@ def with_model_turns(system: str, history: Sequence[Turn], turns: Sequence[Turn]
     own = turns and turns[0].role == "system"
     lead = [Turn("system", system)] if system and not own else []
     return [*lead, *history, *turns]
+
+
+def without_old_thoughts(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns, but what an assistant thought before the last question is gone.
+
+    Examples
+    --------
+    >>> turns = [Turn("assistant", "<think>Hm.</think> Hi."), Turn("user", "Well?")]
+    >>> [turn.content for turn in without_old_thoughts(turns)]
+    ['Hi.', 'Well?']
+    """
+    asked = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=0)
+    return [
+        replace(turn, content=_thoughtless(turn.content))
+        if turn.role == "assistant" and i < asked
+        else turn
+        for i, turn in enumerate(turns)
+    ]
+
+
+def _thoughtless(content: str) -> str:
+    """What follows the thoughts that a text begins with."""
+    begun = content.lstrip()
+    if not begun.startswith("<think>"):
+        return content
+    _, ended, rest = begun.partition("</think>")
+    return rest.lstrip() if ended else ""
 
 
 def starting_points(turns: Sequence[Turn]) -> list[int]:

@@ -2,6 +2,8 @@
 
 PromptError
 ├── TemplateFailed    the template does not compile, or fails on these messages
+├── GoTemplateBroken  the text is no Go template
+├── GoTemplateFailed  the Go template fails on these messages
 ├── PromptCannotBeCut   too long, and cutting it is not allowed
 └── UnknownRenderer     the model wants a renderer that does not exist here
 """
@@ -20,6 +22,26 @@ class TemplateFailed(PromptError):
         place = "" if line is None else f" (line {line})"
         super().__init__(f"the model's chat template failed{place}: {reason}")
         self.reason, self.line = reason, line
+
+
+class GoTemplateBroken(PromptError):
+    """The text is no Go template; `reason` is in Go's words, as clients of Ollama know it."""
+
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.line, self.column = reason, line, column
+
+
+class GoTemplateFailed(PromptError):
+    """A Go template asks for what these messages do not have, or for more than it may.
+
+    `reason` is in Go's words; `line` counts from 1, `column` is the bytes before it on that line,
+    as Go counts. None where no single place is to blame.
+    """
+
+    def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.line, self.column = reason, line, column
 
 
 class PromptCannotBeCut(PromptError):

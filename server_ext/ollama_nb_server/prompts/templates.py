@@ -5,12 +5,14 @@ Chat without any template gets ChatML, as llama.cpp does; generate gets the bare
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from ollama_nb_server.prompts import jinja
+from ollama_nb_server.prompts import jinja, native
 from ollama_nb_server.prompts.conversation import Turn, plain
+from ollama_nb_server.prompts.traits import traits
 
 CHATML = (
     "{%- for message in messages -%}"
@@ -18,19 +20,24 @@ CHATML = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
 )
+THINK, THOUGHT = "<think>", "</think>"
 
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
     """A model's way to write a conversation down.
 
-    `source` None means that the GGUF has no template. `bos` and `eos` are the texts of these
-    tokens, which templates print; the engine sees to it that BOS is not doubled.
+    `source` None means that the GGUF has no template; `tool_source` is the other one that some
+    GGUFs have for requests with tools. `bos` and `eos` are the texts of these tokens, which
+    templates print; the engine sees to it that BOS is not doubled. Templates may print the day,
+    which is `clock`'s.
     """
 
     source: str | None
     bos: str = ""
     eos: str = ""
+    tool_source: str | None = None
+    clock: Callable[[], datetime] = field(default=datetime.now, compare=False)
 
     def render(
         self,
@@ -42,22 +49,34 @@ class ChatTemplate:
         """The prompt for a chat, ready for the assistant's words.
 
         A last turn of the assistant is gone on with: it ends the prompt as it stands.
+
+        Raises
+        ------
+        TemplateFailed
+            If the template refuses the conversation, fails on it, or costs too much.
         """
         turns, begun = _split_begun(turns)
-        variables: dict[str, Any] = {
-            "messages": [turn.variables() for turn in turns],
-            "tools": list(tools) or None,
-            "documents": None,
-            "add_generation_prompt": True,
-            "bos_token": self.bos,
-            "eos_token": self.eos,
-            **_thinking(think),
-        }
-        return jinja.render(self.source or CHATML, variables) + begun
+        text = self._rendered(turns, tools, think)
+        if begun and THINK in (self.source or ""):
+            text = _past_thinking(text, lambda: self._rendered(turns, tools, False))
+        return text + begun
 
     def render_generate(self, turns: Sequence[Turn], *, think: bool | str | None = None) -> str:
         """The prompt of a generate request: as for a chat, bare where there is no template."""
         return plain(turns) if self.source is None else self.render(turns, think=think)
+
+    def _rendered(
+        self, turns: Sequence[Turn], tools: Sequence[dict[str, Any]], think: bool | str | None
+    ) -> str:
+        source = (self.tool_source if tools else None) or self.source or CHATML
+        variables = {
+            "messages": native.messages(turns, source, traits(source)),
+            "bos_token": self.bos,
+            "eos_token": self.eos,
+            **({"tools": native.tools(tools)} if tools else {}),
+            **native.variables(self.clock(), think),
+        }
+        return jinja.render(source, variables, self.clock)
 
 
 def _split_begun(turns: Sequence[Turn]) -> tuple[Sequence[Turn], str]:
@@ -66,10 +85,16 @@ def _split_begun(turns: Sequence[Turn]) -> tuple[Sequence[Turn], str]:
     return turns, ""
 
 
-def _thinking(think: bool | str | None) -> dict[str, Any]:
-    """`enable_thinking` and `reasoning_effort` (reference/ollama-http-api.md 4.5)."""
-    if think is None:
-        return {}
-    if isinstance(think, str):
-        return {"enable_thinking": True, "reasoning_effort": think}
-    return {"enable_thinking": think}
+def _past_thinking(text: str, thoughtless: Callable[[], str]) -> str:
+    """The prompt of an answer that has begun: what is thought before it is over.
+
+    llama.cpp writes empty thoughts, as a template does that is told not to think; so its own way to
+    write them is taken if it has one.
+    """
+    opened = text.rstrip()
+    opens = opened.endswith(THINK)
+    start = opened if opens else text
+    without = thoughtless()
+    if without.startswith(start) and THOUGHT in without[len(start) :]:
+        return without
+    return f"{opened}\n\n{THOUGHT}\n\n" if opens else text

@@ -6,14 +6,24 @@ from ollama_nb_server.prompts.errors import PromptCannotBeCut
 
 
 def cut_middle(
-    tokens: tuple[int, ...], *, num_ctx: int, num_keep: int, add_bos: bool, shift: bool
-) -> tuple[int, ...]:
+    count: int,
+    tokens: tuple[int, ...],
+    *,
+    num_ctx: int,
+    num_keep: int,
+    add_bos: bool,
+    shift: bool,
+) -> tuple[int, ...] | None:
     """Keep the first `num_keep` tokens and as much of the tail as leaves half the rest free.
+
+    None if the prompt may stay as it is.
 
     Parameters
     ----------
+    count
+        Number of tokens of the whole prompt.
     tokens
-        The whole prompt.
+        All of them, or at least its first and its last `num_ctx`.
     num_ctx
         Size of the context in tokens; a prompt of up to `num_ctx - 1` stays as it is.
     num_keep
@@ -26,11 +36,11 @@ def cut_middle(
     PromptCannotBeCut
         If it is too long and `shift` is off.
     """
-    if len(tokens) <= num_ctx - 1:
-        return tokens
+    if count <= num_ctx - 1:
+        return None
     if not shift:
-        raise PromptCannotBeCut(len(tokens), num_ctx)
-    keep = len(tokens) if num_keep < 0 else num_keep + add_bos
+        raise PromptCannotBeCut(count, num_ctx)
+    keep = count if num_keep < 0 else num_keep + add_bos
     keep = min(keep, num_ctx - 1)
     limit = num_ctx - max((num_ctx - keep) // 2, 1)
     tail = limit - keep

@@ -30,7 +30,12 @@ from ollama_nb_server.scheduling.events import (
     Wanted,
 )
 
-LOAD_OPTIONS = ("num_batch", "num_thread", "num_gpu", "main_gpu", "use_mmap")
+# What a worker is made of; only where a request sets one of these it can want another worker.
+LOAD_OPTIONS = frozenset(
+    {"num_batch", "num_thread", "num_gpu", "main_gpu", "use_mmap", "use_mlock", "numa"}
+)
+# What changes the answers: no request is served by a worker that has them otherwise.
+IDENTITY = ("adapters", "rope_frequency_base", "rope_frequency_scale")
 
 
 class Phase(Enum):
@@ -69,15 +74,14 @@ class Runner:
         info = self.info
         if wanted.spec == self.wanted.spec:
             return True  # also where the engine gave less than was asked: a reload gives no more
-        if info is None or wanted.spec.adapters != self.wanted.spec.adapters:
+        if info is None or any(self._differs(wanted, name) for name in IDENTITY):
             return False
         if min(wanted.spec.num_ctx, info.num_ctx_train) > info.num_ctx:
             return False
-        return all(
-            getattr(wanted.spec, name) == getattr(self.wanted.spec, name)
-            for name in LOAD_OPTIONS
-            if name in wanted.explicit
-        )
+        return not any(self._differs(wanted, name) for name in LOAD_OPTIONS & wanted.explicit)
+
+    def _differs(self, wanted: Wanted, name: str) -> bool:
+        return bool(getattr(wanted.spec, name) != getattr(self.wanted.spec, name))
 
     def serves(self, wanted: Wanted) -> bool:
         """Whether the request may be granted now."""

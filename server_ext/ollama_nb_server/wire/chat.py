@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
 import orjson
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.generate import DebugInfo, metrics
 from ollama_nb_server.wire.golike import GoModel
+from ollama_nb_server.wire.logprobs import Logprob, logprobs_field
 from ollama_nb_server.wire.times import utc
 
 
@@ -32,13 +33,14 @@ class ToolCall(GoModel):
     def for_template(self) -> dict[str, Any]:
         """In OpenAI's shape, arguments as an object, as chat templates expect it."""
         function = {"name": self.function.name, "arguments": self.function.arguments or {}}
-        return {"id": self.id or "", "type": "function", "function": function}
+        call = {"id": self.id or "", "type": "function", "function": function}
+        return call | ({"index": self.function.index} if self.function.index else {})
 
 
 class Message(GoModel):
     """One turn of a conversation, in and out."""
 
-    role: str = ""
+    role: Annotated[str, AfterValidator(str.lower)] = ""
     content: str = ""
     thinking: str | None = None
     images: Images = None
@@ -119,7 +121,8 @@ class Tool(GoModel):
         said = {"description": self.function.description} if self.function.description else {}
         parameters = self.function.parameters.document()
         function = {"name": self.function.name, **said, "parameters": parameters}
-        return {"type": self.type, "function": function}
+        items = {} if self.items is None else {"items": self.items}
+        return {"type": self.type, **items, "function": function}
 
 
 class ChatRequest(GoModel):
@@ -160,6 +163,7 @@ class ChatResponse:
     done: bool = False
     done_reason: str | None = None
     debug_info: DebugInfo | None = None
+    logprobs: tuple[Logprob, ...] = ()
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0
@@ -180,4 +184,4 @@ class ChatResponse:
             document["done_reason"] = self.done_reason
         if self.debug_info is not None:
             document["_debug_info"] = self.debug_info.document()
-        return orjson.dumps(document | metrics(self))
+        return orjson.dumps(document | logprobs_field(self.logprobs) | metrics(self))

@@ -2,7 +2,7 @@
 
 RequestError
 ├── MissingModel, MissingBody, BadBody, BadField      the body
-├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, BadInput
+├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── CloudDisabled
 └── NotThereYet                                       a part that a later version brings
@@ -69,6 +69,13 @@ class InvalidFormat(RequestError):
     def __init__(self, value: Any) -> None:
         text = json.dumps(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
         super().__init__(f'invalid format: {text}; expected "json" or a valid JSON Schema object')
+
+
+class GrammarConflict(RequestError):
+    """Two constraints on one answer."""
+
+    def __str__(self) -> str:
+        return 'give either "format" or the option "grammar", not both'
 
 
 class RawConflict(RequestError):
@@ -221,6 +228,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         lambda _, __: (400, "input after truncation exceeds maximum context length"),
     ),
     (engine.EmbeddingNotFinite, _says(400)),
+    (engine.GrammarRefused, _says(400)),
     (engine.WorkerDied, _died),
     (engine.EngineError, _says(500)),
     (

@@ -11,6 +11,7 @@ from pydantic import Field
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.golike import GoModel
+from ollama_nb_server.wire.logprobs import Logprob, logprobs_field
 from ollama_nb_server.wire.times import utc
 
 
@@ -84,6 +85,7 @@ class GenerateResponse:
     eval_count: int = 0
     eval_duration: int = 0
     debug_info: DebugInfo | None = None
+    logprobs: tuple[Logprob, ...] = ()
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def encode(self) -> bytes:
@@ -101,4 +103,4 @@ class GenerateResponse:
             document |= metrics(self)
         if self.debug_info is not None:
             document["_debug_info"] = self.debug_info.document()
-        return orjson.dumps(document)
+        return orjson.dumps(document | logprobs_field(self.logprobs))

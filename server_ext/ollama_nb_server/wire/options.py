@@ -1,13 +1,15 @@
 """`options`: defaults, the model's parameters, the request's; types as Ollama coerces them.
 
-Reference/ollama-http-api.md 4.3 and ollama-models.md 9.1. Mirostat works here (a deviation on
-purpose); options that llama.cpp has dropped are taken and have no effect.
+Reference/ollama-http-api.md 4.3 and ollama-models.md 9.1. Mirostat, memory locking, NUMA and RoPE
+settings work here, and `grammar` is our own (deviations on purpose); options that llama.cpp has
+dropped are taken and have no effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 from ollama_nb_server.wire.errors import BadOption
@@ -15,13 +17,20 @@ from ollama_nb_server.wire.errors import BadOption
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything a request may set. `given` names what the model or the request has set."""
+    """Everything a request may set. `given` names what the model or the request has set.
+
+    RoPE settings of 0 are the model's own. `grammar` is GBNF text.
+    """
 
     num_ctx: int = 4096
     num_batch: int = 512
     num_gpu: int = -1
     main_gpu: int | None = None
     use_mmap: bool | None = None
+    use_mlock: bool | None = None
+    numa: bool | None = None
+    rope_frequency_base: float = 0.0
+    rope_frequency_scale: float = 0.0
     num_thread: int = 0
     num_keep: int = 4
     seed: int = -1
@@ -39,6 +48,7 @@ class Options:
     mirostat_tau: float = 5.0
     mirostat_eta: float = 0.1
     stop: tuple[str, ...] = ()
+    grammar: str = ""
     given: frozenset[str] = field(default=frozenset())
 
     @classmethod
@@ -65,7 +75,14 @@ def without_effect(request: Mapping[str, Any] | None) -> tuple[str, ...]:
     """A sentence for each of a request's options that changes nothing here."""
     names = sorted(name for name in request or () if name not in READERS)
     # A header carries them: plain letters, and not too many.
-    return tuple(f"option {name[:40]!a} has no effect" for name in names[:20])
+    return tuple(f"option {name[:40]!a} has no effect ({_why(name)})" for name in names[:20])
+
+
+def _why(name: str) -> str:
+    if name in DROPPED:
+        return "llama.cpp has dropped it"
+    near = get_close_matches(name[:40], READERS, n=1)
+    return f"there is none of this name, is {near[0]!r} meant?" if near else "there is none"
 
 
 def _integer(name: str, value: Any) -> int:
@@ -83,6 +100,12 @@ def _float(name: str, value: Any) -> float:
 def _bool(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise BadOption(name, "type boolean")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadOption(name, "type string")
     return value
 
 
@@ -104,13 +127,32 @@ def _lenient(default: float) -> Callable[[str, Any], float]:
     return read
 
 
+def _lenient_bool(_: str, value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
     "int": _integer,
     "int | None": _integer,
     "float": _float,
     "bool | None": _bool,
+    "str": _text,
     "tuple[str, ...]": _texts,
 }
 READERS: dict[str, Callable[[str, Any], Any]] = {
     f.name: _BY_TYPE[str(f.type)] for f in fields(Options) if f.name != "given"
-} | {"mirostat": _lenient(0), "mirostat_tau": _lenient(5.0), "mirostat_eta": _lenient(0.1)}
+} | {
+    "mirostat": _lenient(0),
+    "mirostat_tau": _lenient(5.0),
+    "mirostat_eta": _lenient(0.1),
+    "rope_frequency_base": _lenient(0.0),
+    "rope_frequency_scale": _lenient(0.0),
+    "use_mlock": _lenient_bool,
+    "numa": _lenient_bool,
+}
+DROPPED = frozenset(
+    {
+        "tfs_z", "penalize_newline", "num_gqa", "low_vram", "f16_kv", "logits_all", "vocab_only",
+        "embedding_only",
+    }
+)  # fmt: skip

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from ollama_nb_server.gotemplate.errors import LimitExceeded, SyntaxFault
+from ollama_nb_server.gotemplate.limits import DEFAULT_LIMITS
+from ollama_nb_server.gotemplate.parser import parse_trees
+from ollama_nb_server.gotemplate.reading import KNOWN_FUNCTIONS
 from ollama_nb_server.library.errors import (
     BadInfo,
     BadLicense,
+    BadTemplate,
     InvalidDigest,
     NothingToCreateFrom,
     NotRelative,
@@ -49,7 +54,7 @@ class Recipe:
         Raises
         ------
         NothingToCreateFrom, NotRelative, InvalidDigest, UnknownFileType, OneAdapterOnly
-        BadLicense, BadInfo
+        BadLicense, BadInfo, BadTemplate
         """
         for files in (self.files, self.adapters):
             for path, digest in (files or {}).items():
@@ -62,6 +67,7 @@ class Recipe:
             raise UnknownFileType
         if sum(path.endswith(".gguf") for path in self.adapters or ()) > 1:
             raise OneAdapterOnly
+        check_template(self.template)
         licenses(self.license)
         facts(self.info)
 
@@ -71,6 +77,16 @@ def check_path(path: str) -> None:
     pure = PurePosixPath(path.replace("\\", "/"))
     if pure.is_absolute() or ".." in pure.parts or not path or path[1:2] == ":":
         raise NotRelative(path)
+
+
+def check_template(text: str) -> None:
+    """Refuse a Go template that cannot be parsed."""
+    try:
+        parse_trees(text, KNOWN_FUNCTIONS, DEFAULT_LIMITS)
+    except SyntaxFault as error:
+        raise BadTemplate(str(error), error.line, error.column + 1) from error
+    except LimitExceeded as error:
+        raise BadTemplate(str(error)) from error
 
 
 def licenses(value: Any) -> list[str]:

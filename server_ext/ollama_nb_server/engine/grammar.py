@@ -1,0 +1,166 @@
+"""Grammars of one model: compiled on a thread of their own, kept, and matched against answers.
+
+What is compiled to what is said in `compiling`; when an answer is bound by it, in `constraint`.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from llguidance import LLMatcher
+
+from ollama_nb_server.engine.compiling import Bases, Compiler, first_line
+from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd
+from ollama_nb_server.engine.messages import Grammar
+from ollama_nb_server.engine.native import Context, Ints, Model, Sampler
+
+STACK_BYTES = 512 << 20  # reserved, hardly used: chains of definitions are followed recursively
+FEW_WORDS = 512  # of a mask, with 32 tokens each
+KEPT_BYTES = 4 << 20  # of the texts of compiled grammars
+
+
+class Matcher:
+    """What may follow in one answer, as far as it has come."""
+
+    def __init__(self, base: LLMatcher, bases: Bases) -> None:
+        self._matcher = base.deep_copy()
+        self._mask: Ints = np.zeros(bases.mask_words, np.int32)
+        self._num_vocab = bases.num_vocab
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing may follow."""
+        return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
+
+    def draw(self, sampler: Sampler, context: Context, output: int) -> int:
+        """Draw a token that may follow; chain and grammar know of it afterwards.
+
+        Few tokens are an array of their own for the chain. Where almost all may follow, the others'
+        logits are put out for the time of the draw: to find these few costs less than to copy all.
+
+        Raises
+        ------
+        GrammarDeadEnd
+            If no token may follow.
+        """
+        self.compute_mask()
+        words = np.flatnonzero(self._mask)
+        if len(words) <= FEW_WORDS:
+            token = sampler.choose(context.logits(output), self._tokens(words))
+        else:
+            with context.without(self._forbidden(), output):
+                token = sampler.sample(context, output)
+        self.take(token)
+        return token
+
+    def allowed(self) -> Ints:
+        """Ids of the tokens that may follow, in order; never none."""
+        self.compute_mask()
+        return self._tokens(np.flatnonzero(self._mask))
+
+    def compute_mask(self) -> None:
+        """Find out what may follow; the rest of a draw needs it."""
+        if not self._matcher.is_error():
+            self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        if self._matcher.is_error():
+            raise GrammarDeadEnd(first_line(self._matcher.get_error()))
+
+    def _tokens(self, words: npt.NDArray[np.intp]) -> Ints:
+        """The tokens whose bits are set in these words of the mask."""
+        bits = np.flatnonzero(np.unpackbits(self._mask[words].view(np.uint8), bitorder="little"))
+        tokens: Ints = (words[bits >> 5] * 32 + (bits & 31)).astype(np.int32)
+        tokens = tokens[: np.searchsorted(tokens, self._num_vocab)]
+        if not len(tokens):
+            raise GrammarDeadEnd("an answer may end here, and the model has no token for that")
+        return tokens
+
+    def _forbidden(self) -> npt.NDArray[np.intp]:
+        bits = np.unpackbits(self._mask.view(np.uint8), count=self._num_vocab, bitorder="little")
+        return np.flatnonzero(bits == 0)
+
+    def forced(self) -> list[int]:
+        """Tokens that must follow, cut as the model itself would cut their text."""
+        return list(self._matcher.compute_ff_tokens())
+
+    def take(self, token: int) -> None:
+        """Go on behind a token."""
+        if not self._matcher.consume_token(token):
+            raise GrammarDeadEnd(first_line(self._matcher.get_error()))
+
+    def close(self) -> None:
+        """Nothing to free: llguidance counts its references."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A grammar that is ready."""
+
+    bases: Bases
+
+    def answer(self) -> Matcher:
+        """For an answer, at its beginning."""
+        return Matcher(self.bases.answer, self.bases)
+
+    def head(self) -> Matcher | None:
+        """For what may be a thought or the answer, where that is open."""
+        return Matcher(self.bases.head, self.bases) if self.bases.head else None
+
+
+class Grammars:
+    """Compiles for one model and keeps the latest.
+
+    `done` is called on the thread that compiles, or at once for what is kept.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._lock = threading.Lock()  # around `_kept`
+        self._kept: OrderedDict[Grammar, Compiled] = OrderedDict()
+        self._jobs: queue.SimpleQueue[tuple[Grammar, Callable[..., None]]] = queue.SimpleQueue()
+
+    def begin(self) -> None:
+        """Start the thread; the first thing it does is the table of the model's tokens."""
+        before = threading.stack_size(STACK_BYTES)
+        threading.Thread(target=self._work, daemon=True, name="grammars").start()
+        threading.stack_size(before)
+
+    def compile(self, grammar: Grammar, done: Callable[[Compiled | EngineError], None]) -> None:
+        """Have a grammar compiled or refused."""
+        with self._lock:
+            compiled = self._kept.get(grammar)
+            if compiled:
+                self._kept.move_to_end(grammar)
+        if compiled:
+            done(compiled)
+        else:
+            self._jobs.put((grammar, done))
+
+    def _work(self) -> None:
+        compiler = Compiler(self._model)
+        while True:
+            grammar, done = self._jobs.get()
+            try:
+                done(self._compiled(grammar, compiler))
+            except EngineError as error:
+                done(error)
+
+    def _compiled(self, grammar: Grammar, compiler: Compiler) -> Compiled:
+        with self._lock:
+            compiled = self._kept.get(grammar)
+        if compiled is None:
+            compiled = Compiled(compiler.compile(grammar))
+            with self._lock:
+                self._kept[grammar] = compiled
+                while len(self._kept) > 1 and self._kept_bytes > KEPT_BYTES:
+                    self._kept.popitem(last=False)
+        return compiled
+
+    @property
+    def _kept_bytes(self) -> int:
+        return sum(len(grammar.text) + 4096 for grammar in self._kept)

@@ -1,0 +1,53 @@
+import pytest
+from ollama_nb_server.engine.apart import exclusive
+
+CARD = {"properties": {"kind": {"const": "card"}}, "required": ["kind"]}
+CASH = {"properties": {"kind": {"const": "cash"}}, "required": ["kind"]}
+A = {"type": "object", "properties": {"a": {}}, "required": ["a"]}
+B = {"type": "object", "properties": {"b": {}}, "required": ["b"]}
+MAYBE_B = {"type": "object", "properties": {"b": {}}}
+
+
+def told_apart(*branches: object, closed: bool = True) -> bool:
+    return exclusive(list(branches), lambda node: node, closed=closed)
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        ({"type": "string"}, {"type": "integer"}, {"type": "null"}),
+        ({"type": "string"}, {"type": ["integer", "null"]}),
+        ({"const": 1}, {"enum": [2, "x"]}, {"type": "boolean"}),
+        ({"type": "object", **CARD}, {"type": "object", **CASH}),
+        (A, B),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, {"type": "number"}),
+        (False, {"type": "string"}),
+        ({"allOf": [A]}, {"type": "string"}),
+    ],
+    ids=str,
+)
+def test_schemas_of_which_no_two_fit(branches):
+    assert told_apart(*branches)
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        ({"type": "integer"}, {"type": "number"}),
+        ({"const": 1}, {"const": 1.0}),
+        ({"const": 1}, {"type": "number"}),
+        (CARD, CASH),  # anything that is no object fits both
+        (A, MAYBE_B),  # what fits the first fits the second as it was sent
+        ({"type": "string"}, {"minLength": 3}),
+        ({}, {"type": "string"}),
+        (True, {"type": "string"}),
+        ({"type": "object"}, {"type": "object", **CARD}),
+    ],
+    ids=str,
+)
+def test_schemas_that_cannot_be_told_apart(branches):
+    assert not told_apart(*branches)
+
+
+def test_open_objects_may_have_each_others_properties():
+    assert not told_apart(A, B, closed=False)

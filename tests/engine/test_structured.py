@@ -1,0 +1,383 @@
+import asyncio
+import json
+
+import pytest
+from jsonschema import Draft202012Validator
+from ollama_nb_server.engine.errors import GrammarRefused
+from ollama_nb_server.engine.messages import Grammar, Sampling
+
+PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
+HOT = Sampling(seed=3, temperature=1.5)
+REVIEW = {
+    "type": "object",
+    "properties": {
+        "mood": {"enum": ["happy", "sad"]},
+        "stars": {"type": "integer", "minimum": 1, "maximum": 5},
+        "name": {"type": "string", "maxLength": 12},
+    },
+    "required": ["mood", "stars", "name"],
+}
+# What pydantic writes for a class with lists, options, other classes, dates and a choice of two.
+ORDER = {
+    "$defs": {
+        "Item": {
+            "properties": {
+                "name": {"maxLength": 8, "title": "Name", "type": "string"},
+                "count": {"default": 1, "minimum": 0, "maximum": 99, "type": "integer"},
+            },
+            "required": ["name"],
+            "title": "Item",
+            "type": "object",
+        },
+        "Card": {
+            "properties": {"kind": {"const": "card"}, "number": {"pattern": "^[0-9]{4}$"}},
+            "required": ["kind", "number"],
+            "type": "object",
+        },
+        "Cash": {"properties": {"kind": {"const": "cash"}}, "required": ["kind"], "type": "object"},
+    },
+    "title": "Order",
+    "description": "An order.",
+    "type": "object",
+    "properties": {
+        "items": {"items": {"$ref": "#/$defs/Item"}, "minItems": 1, "maxItems": 2, "type": "array"},
+        "on": {"format": "date-time", "type": "string"},
+        "note": {"anyOf": [{"type": "string", "maxLength": 5}, {"type": "null"}], "default": None},
+        "payment": {
+            "discriminator": {"propertyName": "kind"},
+            "oneOf": [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Cash"}],
+        },
+    },
+    "required": ["items", "on", "note", "payment"],
+}
+
+
+def schema(document: dict, **more: str) -> Grammar:
+    return Grammar("json_schema", json.dumps(document), **more)
+
+
+@pytest.mark.parametrize("sampling", [HOT, Sampling(seed=1, temperature=0)], ids=["hot", "greedy"])
+@pytest.mark.parametrize("document", [REVIEW, ORDER], ids=["review", "order"])
+async def test_an_answer_fits_its_schema(worker, ask, document, sampling):
+    text, finished = await ask(
+        worker, PROMPT, grammar=schema(document), sampling=sampling, num_predict=300
+    )
+
+    Draft202012Validator(document).validate(json.loads(text))
+    assert finished.reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("document", "answer"),
+    [
+        ({"type": "object", "properties": {"v": {"const": 7}}, "required": ["v"]}, '{"v": 7}'),
+        ({"const": [1, {"a": None}]}, '[1, {"a": null}]'),
+        ({"enum": ["only"]}, '"only"'),
+        ({"type": "null"}, "null"),
+        ({"const": "ü 日 😀 \n"}, '"ü 日 😀 \\n"'),
+    ],
+    ids=str,
+)
+async def test_what_is_not_a_choice_is_not_drawn(worker, ask, document, answer):
+    text, finished = await ask(worker, PROMPT, grammar=schema(document), sampling=HOT)
+
+    assert json.loads(text) == json.loads(answer)
+    assert finished.reason == "stop"
+
+
+async def test_forced_text_comes_in_few_pieces(worker, ask, events):
+    told = await events(worker, PROMPT, grammar=schema(REVIEW))
+
+    assert told[0].text == '{"mood": "'
+
+
+async def test_any_json_object_is_an_object(worker, ask):
+    answers = [
+        await ask(worker, PROMPT, grammar=Grammar("json_object"), sampling=Sampling(seed=seed))
+        for seed in range(6)
+    ]
+
+    assert all(text.startswith("{") for text, _ in answers)
+    assert all(isinstance(json.loads(t), dict) for t, end in answers if end.reason == "stop")
+
+
+@pytest.mark.parametrize("limit", range(1, 20))
+async def test_the_budget_cuts_an_answer_anywhere(worker, ask, limit):
+    whole, ended = await ask(worker, PROMPT, grammar=schema(REVIEW), num_predict=200)
+
+    text, finished = await ask(worker, PROMPT, grammar=schema(REVIEW), num_predict=limit)
+
+    assert limit < ended.eval_count
+    assert (finished.reason, finished.eval_count) == ("length", limit)
+    assert whole.startswith(text)
+
+
+async def test_an_answer_that_is_complete_at_its_last_token_has_stopped(worker, ask):
+    whole, ended = await ask(worker, PROMPT, grammar=schema(REVIEW), num_predict=200)
+
+    text, finished = await ask(worker, PROMPT, grammar=schema(REVIEW), num_predict=ended.eval_count)
+
+    assert (text, finished.reason) == (whole, "stop")
+
+
+async def test_a_full_context_cuts_forced_text(worker, ask):
+    _, finished = await ask(worker, "Once", grammar=schema(REVIEW), num_ctx=8)
+
+    assert (finished.reason, finished.prompt_count + finished.eval_count) == ("length", 8)
+
+
+async def test_a_full_context_that_shifts_goes_on_with_the_answer(worker, ask):
+    long = {"type": "array", "items": REVIEW, "minItems": 4, "maxItems": 4}
+
+    text, finished = await ask(
+        worker, PROMPT, grammar=schema(long), num_ctx=48, shift=True, num_predict=400
+    )
+
+    Draft202012Validator(long).validate(json.loads(text))
+    assert finished.prompt_count + finished.eval_count > 48
+
+
+async def test_a_stop_string_is_found_in_forced_text(worker, ask):
+    text, finished = await ask(worker, PROMPT, grammar=schema(REVIEW), stop=('d": ',))
+
+    assert (text, finished.reason) == ('{"moo', "stop")
+
+
+async def test_constrained_answers_together_equal_the_same_alone(worker, ask):
+    kinds = [REVIEW, ORDER, {"type": "array", "items": {"type": "boolean"}, "minItems": 9}, {}]
+    wishes = [
+        {"grammar": schema(kinds[n % 4]), "sampling": Sampling(seed=n), "num_predict": 60}
+        for n in range(8)
+    ]
+    alone = [(await ask(worker, PROMPT, **wish))[0] for wish in wishes]
+
+    together = await asyncio.gather(*(ask(worker, PROMPT, **wish) for wish in wishes))
+
+    assert [text for text, _ in together] == alone
+
+
+async def test_penalties_count_what_was_forced(worker, ask):
+    document = {
+        "type": "object",
+        "properties": {"sad": {"const": "sad"}, "mood": {"enum": ["sad", "happy"]}},
+        "required": ["sad", "mood"],
+    }
+    penalised = Sampling(seed=1, temperature=0, presence_penalty=90.0)
+
+    plain, _ = await ask(worker, PROMPT, grammar=schema(document))
+    other, _ = await ask(worker, PROMPT, grammar=schema(document), sampling=penalised)
+
+    assert json.loads(plain)["mood"] == "sad"
+    assert json.loads(other)["mood"] == "happy"
+
+
+async def test_every_end_token_is_kept_out_of_a_string(worker, ask):
+    document = {"type": "string", "minLength": 60, "maxLength": 70}
+
+    text, _ = await ask(worker, PROMPT, grammar=schema(document), sampling=HOT, num_predict=200)
+
+    assert 60 <= len(json.loads(text)) <= 70
+
+
+# --- thoughts -------------------------------------------------------------------------------------
+
+
+async def test_a_thought_is_free_and_the_answer_behind_it_is_not(worker, ask):
+    free, _ = await ask(worker, PROMPT, num_predict=200)
+    tag = free[40:46]
+
+    text, finished = await ask(worker, PROMPT, grammar=schema(REVIEW, after=tag), num_predict=200)
+
+    thought, _, answer = text.partition(tag)
+    assert free.startswith(thought + tag)
+    Draft202012Validator(REVIEW).validate(json.loads(answer))
+    assert finished.reason == "stop"
+
+
+async def test_a_thought_that_the_model_ends_without_its_tag_gets_it(worker, ask):
+    free, _ = await ask(worker, PROMPT, num_predict=300)
+
+    text, _ = await ask(worker, PROMPT, grammar=schema(REVIEW, after="</think>"), num_predict=400)
+
+    thought, _, answer = text.partition("</think>")
+    assert thought == free
+    Draft202012Validator(REVIEW).validate(json.loads(answer))
+
+
+async def test_a_token_that_reaches_beyond_the_tag_is_cut_there(worker, ask):
+    free, _ = await ask(worker, PROMPT, num_predict=200)
+    word = max(free.split()[:20], key=len)
+
+    text, _ = await ask(worker, PROMPT, grammar=schema(REVIEW, after=word[:-1]), num_predict=200)
+
+    thought, _, answer = text.partition(word[:-1])
+    assert free.startswith(thought)
+    Draft202012Validator(REVIEW).validate(json.loads(answer))
+
+
+async def test_a_model_that_does_not_think_is_bound_from_its_first_token(worker, ask):
+    bound = schema(REVIEW, after="</think>", opens="<think>")
+
+    answers = [
+        (await ask(worker, PROMPT, grammar=bound, sampling=Sampling(seed=s), num_predict=300))[0]
+        for s in range(6)
+    ]
+
+    for text in answers:
+        if text.startswith("<think>"):
+            text = text.partition("</think>")[2]
+        Draft202012Validator(REVIEW).validate(json.loads(text))
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "reason"),
+    [
+        ({"$ref": "https://example.com/schema.json"}, "/$ref", "nothing is fetched"),
+        (
+            {"properties": {"a": {"$ref": "#/$defs/gone"}}},
+            "/properties/a/$ref",
+            "points to nothing",
+        ),
+        ({"items": {"properties": {"a/b": {"not": {}}}}}, "/items/properties/a~1b/not", "'not'"),
+        (
+            {"properties": {"a": {"items": {"type": "string", "pattern": "(?=a)b"}}}},
+            "/properties/a/items/pattern",
+            "look-around",
+        ),
+        ({"$defs": {"A": {"type": "text"}}, "$ref": "#/$defs/A"}, "/$defs/A", "text"),
+        ({"properties": [1]}, "/properties", "object"),
+        ({"anyOf": 3}, "/anyOf", "list"),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/oneOf", "write anyOf"),
+        ({"$ref": "#"}, "", "nothing fits"),
+        ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "", "unsatisfiable"),
+        ({"type": "object", "minProperties": 2}, "/minProperties", "minProperties"),
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "", "mum"),
+    ],
+    ids=str,
+)
+async def test_a_schema_that_cannot_be_kept_is_refused_with_its_place(
+    worker, ask, document, place, reason
+):
+    with pytest.raises(GrammarRefused) as refusal:
+        await ask(worker, PROMPT, grammar=schema(document))
+
+    assert refusal.value.place == place
+    assert reason in refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1]", "null", '{"a":' * 500 + "1" + "}" * 500, '{"enum": ["' + "x" * 2**20 + '"]}'],
+    ids=["nothing", "half", "a list", "null", "deep", "large"],
+)
+async def test_what_is_no_schema_is_refused(worker, ask, text):
+    with pytest.raises(GrammarRefused):
+        await ask(worker, PROMPT, grammar=Grammar("json_schema", text))
+
+    assert (await ask(worker, PROMPT))[0]
+
+
+async def test_an_unknown_kind_of_grammar_is_refused(worker, ask):
+    with pytest.raises(GrammarRefused, match="'xml'"):
+        await ask(worker, PROMPT, grammar=Grammar("xml", "<a/>"))
+
+
+async def test_an_enumeration_of_ten_thousand_words_works(worker, ask):
+    words = [f"word {n} of {n * 7}" for n in range(10_000)]
+
+    text, _ = await ask(worker, PROMPT, grammar=schema({"enum": words}), sampling=HOT)
+
+    assert json.loads(text) in words
+
+
+async def test_a_long_chain_of_definitions_harms_nobody(worker, ask):
+    chain = {f"d{n}": {"items": {"$ref": f"#/$defs/d{n + 1}"}} for n in range(3000)}
+    chain["d3000"] = {"type": "string"}
+
+    with pytest.raises(GrammarRefused, match="definitions"):
+        await ask(worker, PROMPT, grammar=schema({"$ref": "#/$defs/d0", "$defs": chain}))
+
+    chain["d1500"] = {"type": "null"}
+    assert (await ask(worker, PROMPT, grammar=schema({"$ref": "#/$defs/d0", "$defs": chain})))[0]
+
+
+async def test_a_recursive_schema_is_followed(worker, ask):
+    tree = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "maxLength": 3},
+            "children": {"type": "array", "items": {"$ref": "#"}, "maxItems": 1},
+        },
+        "required": ["name", "children"],
+    }
+
+    text, finished = await ask(worker, PROMPT, grammar=schema(tree), sampling=HOT, num_predict=400)
+
+    assert finished.reason == "stop"
+    Draft202012Validator(tree).validate(json.loads(text))
+
+
+async def test_a_request_that_waits_for_its_grammar_can_be_cancelled(worker, ask):
+    words = schema({"enum": [f"word {n} of {n * 7}" for n in range(20_000)]})
+    waiting = asyncio.create_task(ask(worker, PROMPT, grammar=words))
+    await asyncio.sleep(0)
+    waiting.cancel()
+
+    answered = await ask(worker, PROMPT, grammar=schema(REVIEW), num_predict=200)
+    assert answered[1].reason == "stop"
+
+
+# --- llama.cpp's grammars -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_gbnf_grammar_binds_an_answer(worker, ask, seed):
+    grammar = Grammar("gbnf", 'root ::= "yes" | "no" [0-9]{2} "."')
+
+    text, finished = await ask(
+        worker, PROMPT, grammar=grammar, sampling=Sampling(seed=seed, temperature=1.5)
+    )
+
+    assert text == "yes" or (text[:2], text[4:]) == ("no", ".")
+    assert finished.reason == "stop"
+
+
+async def test_a_free_answer_that_fits_a_grammar_stays_as_it_is(worker, ask):
+    free, _ = await ask(worker, PROMPT, num_predict=300)
+
+    bound, _ = await ask(worker, PROMPT, grammar=Grammar("gbnf", "root ::= .*"), num_predict=300)
+
+    assert bound == free
+
+
+@pytest.mark.parametrize("opens", ["", "<think>"], ids=["thinks", "may think"])
+async def test_a_gbnf_grammar_can_begin_behind_a_thought(worker, ask, opens):
+    grammar = Grammar("gbnf", 'root ::= "yes"', "</think>", opens)
+
+    text, _ = await ask(worker, PROMPT, grammar=grammar, num_predict=300)
+
+    assert text.strip().endswith("yes")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "answer ::= [a-z]",
+        "root ::= unknown",
+        'root ::= root "a" | "a"',
+        'root ::= ("a"',
+        "root ::= " + "(" * 300 + '"a"' + ")" * 300,
+        "\n".join(["root ::= r0", *(f"r{n} ::= r{n + 1}" for n in range(3000))]),
+        'root ::= "' + "a" * 70_000 + '"',
+    ],
+    ids=["empty", "no root", "unknown rule", "left recursion", "open", "deep", "rules", "long"],
+)
+async def test_a_gbnf_grammar_that_cannot_be_read_is_refused(worker, ask, text):
+    with pytest.raises(GrammarRefused):
+        await ask(worker, PROMPT, grammar=Grammar("gbnf", text))
+
+    assert (await ask(worker, PROMPT))[0]

@@ -1,0 +1,178 @@
+# ruff: noqa: E501 - a table that is read by rows
+"""The templates that `record_gotemplate` has Go run: small ones, grouped by what they try.
+
+What Go made of them is in tests/gotemplate/golden.json; the data is described in the recorder.
+"""
+
+CASES = {
+    "text": [
+        "", "plain", "a{{ .One }}b", "{{.One}}{{.One}}", "{ {{ .One }} }", "ü{{ .Umlaut }}€",
+        "}}", "{{ \"{{\" }}", "a\r\nb", "\n\n{{ .One }}\n",
+    ],
+    "trimming": [
+        "a  {{- .One -}}  b", "a\n\t{{- .One }} b", "a {{ .One -}}\n\n b", "a {{- /* c */ -}} b",
+        "a {{/* c */}} b", "a {{- /* c\nd */}} b", "{{-3}}", "{{- 3 -}}", "{{ 3 -}} x",
+        "{{- -3 -}}", "a {{-\t.One\t-}} b", "a{{-\n.One\n-}}b", " {{- \"\" -}} ", "{{ .One-}}",
+        "{{-.One}}", "{{ /* c */ }}", "{{/* c */ .One}}", "{{/* c }}", "{{- /* c */}}x",
+        "a {{/* c */ -}} b", "{{ 1 - }}", "{{ \"x\" -}}  {{- \"y\" }}", "{{/**/}}", "{{/* */ -}}\n",
+    ],
+    "printing values": [
+        "{{ .Text }}", "{{ .Empty }}", "{{ .Zero }}", "{{ .Minus }}", "{{ .Half }}", "{{ .Million }}",
+        "{{ .Tiny }}", "{{ .Yes }}{{ .No }}", "{{ .Null }}", "{{ .Nope }}", "{{ .List }}",
+        "{{ .NoList }}", "{{ .Names }}", "{{ .Map }}", "{{ .NoMap }}", "{{ .Message }}",
+        "{{ .Tools }}", "{{ .Holder }}", "{{ .Message.Calls }}", "{{ .Message.Next }}",
+        "{{ .Message.Any }}", "{{ (index .Messages 1).Calls }}", "{{ .Lines }}", "{{ .Map.m.x }}",
+        "{{ .Map.n }}", "{{ index .List 3 }}", "{{ nil }}", "{{ . | len }}", "{{ $.Text }}", "{{ $ | len }}",
+    ],
+    "numbers": [
+        "{{ 0 }} {{ 12 }} {{ -7 }} {{ +7 }}", "{{ 0x1F }} {{ 0X1f }}", "{{ 017 }} {{ 0o17 }} {{ 0O17 }}",
+        "{{ 0b101 }} {{ 0B1 }}", "{{ 1_000 }}", "{{ 0x_FF }}", "{{ 1_000.5 }}", "{{ 1.5 }} {{ -1.5 }}",
+        "{{ .5 }} {{ 5. }}", "{{ 1e3 }} {{ 1E3 }}", "{{ 1e-7 }}", "{{ 1e21 }}", "{{ 1e400 }}",
+        "{{ 0x1p4 }}", "{{ 0x1.8p1 }}", "{{ 0x1e }}", "{{ 089 }}", "{{ 0b12 }}", "{{ 0x }}", "{{ 1__0 }}",
+        "{{ 1_ }}", "{{ _1 }}", "{{ 9223372036854775807 }}", "{{ 9223372036854775808 }}",
+        "{{ -9223372036854775808 }}", "{{ 18446744073709551616 }}", "{{ 1a }}", "{{ 1.2.3 }}", "{{ + }}",
+        "{{ - }}", "{{ . .5 }}", "{{ 0.1 }} {{ 100.0 }} {{ 123456.0 }} {{ 1234567.0 }}",
+        "{{ 3.0 }} {{ 0.00012 }} {{ 0.000012 }}", "{{ 1e5 }} {{ 1e6 }} {{ 123456789.125 }}", "{{ 00 }}",
+        "{{ 0_1 }}", "{{ 1e }}", "{{ 0x1p }}", "{{ 1+1 }}", "{{ 1 +1 }}", "{{ 0x0.2 }}", "{{ -0 }} {{ -0.0 }}",
+    ],
+    "characters": [
+        "{{ 'a' }}", "{{ 'é' }}", "{{ '\\n' }}", "{{ '\\'' }}", "{{ '\\\\' }}", "{{ '\\x41' }}",
+        "{{ '\\101' }}", "{{ '\\u00e9' }}", "{{ '\\U0001F600' }}", "{{ 'ab' }}", "{{ '' }}", "{{ 'a }}",
+        "{{ '\\q' }}", "{{ '\"' }}", "{{ '\\\"' }}", "{{ eq 'a' 97 }}",
+    ],
+    "strings": [
+        r'{{ "a\tb\nc" }}', r'{{ "\a\b\f\v\r\\\"" }}', r'{{ "\x41\101\u00e9\U0001F600" }}', r'{{ "\q" }}',
+        r'{{ "\'" }}', '{{ "a', '{{ "a\n" }}', "{{ `a\\n\"b` }}", "{{ `a\nb` }}", "{{ `a }}", r'{{ "\400" }}',
+        r'{{ "\xzz" }}', r'{{ "\ud800" }}', r'{{ "\U00110000" }}', '{{ "" }}', '{{ "é€😀" }}',
+        r'{{ "\303\251" }}', r'{{ len "\xc3\xa9" }}', "{{ `a\r\nb` | len }}", r'{{ "a\"b" }}',
+    ],
+    "truth": [
+        "{{ if 0 }}t{{ else }}f{{ end }}", "{{ if 1 }}t{{ else }}f{{ end }}", '{{ if "" }}t{{ else }}f{{ end }}',
+        '{{ if "0" }}t{{ else }}f{{ end }}', "{{ if 0.0 }}t{{ else }}f{{ end }}",
+        "{{ if .NoList }}t{{ else }}f{{ end }}", "{{ if .NoMap }}t{{ else }}f{{ end }}",
+        "{{ if .Message }}t{{ else }}f{{ end }}", "{{ if .Message.Next }}t{{ else }}f{{ end }}",
+        "{{ if .Null }}t{{ else }}f{{ end }}", "{{ if .Nope }}t{{ else }}f{{ end }}",
+        "{{ if .List }}t{{ end }}", "{{ if .Tools }}t{{ end }}", "{{ if .Zero }}t{{ else if .One }}u{{ end }}",
+        "{{ if .Zero }}t{{ else if .No }}u{{ else if .Text }}v{{ else }}w{{ end }}", "{{ if nil }}t{{ end }}",
+        "{{ if not .Zero }}t{{ end }}", "{{ if (index .List 3) }}t{{ else }}f{{ end }}", "{{ if .Yes }}{{ end }}x",
+        "{{ if $x := .Text }}{{ $x }}{{ else }}{{ $x }}!{{ end }}", "{{ if -0.0 }}t{{ else }}f{{ end }}",
+    ],
+    "and, or, not": [
+        "{{ and 1 2 }}", "{{ and 0 2 }}", "{{ and 1 0 3 }}", "{{ or 0 2 }}", "{{ or 1 2 }}", '{{ or 0 "" }}',
+        "{{ and }}", "{{ or }}", "{{ not }}", "{{ not 1 2 }}", "{{ not 0 }}", "{{ not .Null }}",
+        "{{ and 0 (index .List 99) }}", "{{ or 1 (index .List 99) }}", "{{ and 1 (index .List 99) }}",
+        "{{ 1 | and 2 }}", "{{ 0 | or 0 }}", "{{ or .Nope .Text }}", "{{ and .Nope .Text }}", "{{ 0 | and 0 }}",
+        '{{ or "" 0 .NoList nil "x" }}', "{{ and .Yes (or .No .One) }}", "{{ not not }}", "{{ not (not 1) }}",
+    ],
+    "eq and ne": [
+        "{{ eq 1 1 }}{{ eq 1 2 }}", "{{ eq 1 2 1 }}", '{{ eq "a" "a" }}', "{{ eq 1.5 1.5 }}", "{{ eq true true }}",
+        "{{ eq .Null nil }}", "{{ eq nil nil }}", "{{ eq .Null 1 }}", "{{ eq 1 .Null }}", "{{ eq nil .Text }}",
+        "{{ eq 1 }}", "{{ eq }}", "{{ ne 1 2 }}", "{{ ne 1 1 }}", "{{ ne 1 }}", "{{ ne 1 2 3 }}",
+        "{{ eq .Nope .Nope }}", "{{ eq .List .List }}", "{{ eq .Map .Map }}", "{{ eq .Map .List }}",
+        "{{ eq .Message .Message }}", "{{ eq .Message.Next nil }}", "{{ 1 | eq 1 }}", "{{ eq .Text \"text\" }}",
+        "{{ eq (len .List) 5 }}", "{{ eq .List nil }}", "{{ eq nil .List }}", "{{ eq .NoList nil }}",
+        "{{ eq .Umlaut \"äöü€\" }}", "{{ eq 1 .One .Zero }}", "{{ eq .Message nil }}", "{{ ne .Null nil }}",
+    ],
+    "order": [
+        "{{ lt 1 2 }}{{ lt 2 1 }}{{ lt 1 1 }}", "{{ le 1 1 }}{{ gt 2 1 }}{{ ge 1 1 }}{{ ge 0 1 }}",
+        '{{ lt "a" "b" }}{{ gt "b" "a" }}', "{{ lt 1.5 2.5 }}", "{{ lt true false }}", "{{ le true true }}",
+        "{{ lt .List .List }}", "{{ lt .Null 1 }}", "{{ lt 1 }}", "{{ lt 1 2 3 }}", "{{ ge .Message 1 }}",
+        '{{ lt "a" "ä" }}{{ lt "Z" "a" }}', "{{ 2 | lt 1 }}", "{{ lt 1 nil }}", "{{ gt .Half 0.25 }}",
+    ],
+    "len": [
+        "{{ len .Text }}", "{{ len .Umlaut }}", "{{ len .List }}", "{{ len .Map }}", "{{ len .NoList }}", "{{ len 3 }}",
+        "{{ len .Message }}", "{{ len .Messages }}", "{{ len .Null }}", "{{ len nil }}", "{{ len }}",
+        "{{ len .Text .Text }}", "{{ .Text | len }}", '{{ len (printf "a%*s" 3 "") }}', "{{ len .Message.Next }}",
+        "{{ len true }}", "{{ len .Half }}", "{{ len .Tools }}", "{{ len (print .Text) }}", "{{ len $ }}",
+    ],
+    "index": [
+        "{{ index .List 0 }}", "{{ index .List 1 }}", "{{ index .List 9 }}", "{{ index .List 5 }}",
+        "{{ index .List -1 }}", '{{ index .List "a" }}', "{{ index .List 1.0 }}", "{{ index .List nil }}",
+        '{{ index .Map "a" }}', '{{ index .Map "zz" }}', "{{ index .Map 1 }}", "{{ index .Map nil }}",
+        '{{ index .Map "m" "x" }}', '{{ index .Map "m" "y" }}', '{{ index .Map "zz" "y" }}', '{{ index "abc" 1 }}',
+        '{{ index "abc" 3 }}', "{{ index .Null 1 }}", "{{ index nil }}", "{{ index .Null }}", "{{ index .List }}",
+        "{{ index 3 1 }}", "{{ index }}", "{{ (index .Messages 0).Role }}", "{{ index .Messages 0 1 }}",
+        "{{ (index .Messages 7).Role }}", "{{ index .Message.Next 1 }}", "{{ 1 | index .List }}",
+        "{{ index .Umlaut 1 }}", "{{ index .List true }}", "{{ index (index .List 1) 0 }}", "{{ index .Tools 1 }}",
+    ],
+    "slice": [
+        "{{ slice .List 1 }}", "{{ slice .List 1 3 }}", "{{ slice .List }}", "{{ slice .List 5 }}",
+        "{{ slice .List 6 }}", "{{ slice .List 3 1 }}", "{{ slice .List 0 2 4 }}", "{{ slice .List 0 4 2 }}",
+        "{{ slice .List 0 1 2 3 }}", '{{ slice "hello" 1 3 }}', '{{ slice "hello" 9 }}', '{{ slice "abc" 0 1 2 }}',
+        "{{ slice .Umlaut 2 }}", "{{ slice .Umlaut 0 4 }}", "{{ slice .Map 1 }}", "{{ slice .Null }}", "{{ slice 3 }}",
+        "{{ slice }}", '{{ slice .List "a" }}', "{{ slice .List nil }}", "{{ slice .List -1 }}", "{{ slice .List 2.0 }}",
+        "{{ len (slice .Messages 1) }}", "{{ (slice .Text 1) | len }}", "{{ slice .Names 1 }}", "{{ slice nil }}",
+    ],
+    "print": [
+        "{{ print }}", "{{ print 1 2 }}", '{{ print "a" 1 "b" }}', '{{ print 1 "a" 2 3 }}', "{{ print nil nil }}",
+        "{{ print .Null .List }}", "{{ print 1.5 true }}", "{{ println }}", "{{ println 1 2 }}", '{{ println "a" "b" 1 }}',
+        '{{ "x" | print "y" }}', "{{ print .Nope }}", "{{ print .Message }}", "{{ print .Tools }}", "{{ println nil }}",
+        '{{ print "a" "b" }}', '{{ 1 | println "a" }}', "{{ print .Map.n 1 }}", "{{ print .Million .Tiny }}",
+    ],
+    "printf verbs": [
+        '{{ printf "%v %v %v" 1 "a" true }}', '{{ printf "%d" 42 }}', '{{ printf "%s" "x" }}', '{{ printf "%q" "a\\"b\\n" }}',
+        '{{ printf "%t" true }}', '{{ printf "%x %X" 255 255 }}', '{{ printf "%o %O %b" 8 8 5 }}', '{{ printf "%c" 0x20AC }}',
+        '{{ printf "%U %#U" 0x20AC 0x20AC }}', '{{ printf "%f" 1.5 }}', '{{ printf "%e %E" 1234.5 1234.5 }}',
+        '{{ printf "%g %G" 1e21 1e-7 }}', '{{ printf "%T %T %T %T %T" 1 "a" 1.5 true nil }}', '{{ printf "%%" }}', '{{ printf "%5%|" }}',
+        '{{ printf "%x" "hé" }}', '{{ printf "%X" "hé" }}', '{{ printf "% x|%#x|%# x" "hé" "hé" "hé" }}', '{{ printf "%q" 65 }}',
+        '{{ printf "%x %X" 1.5 -1.5 }}', '{{ printf "%b" 1.5 }}', '{{ printf "%v" nil }}', '{{ printf "%s" nil }}', '{{ printf "%d" nil }}',
+        '{{ printf "%v %+v %#v" .Message .Message.Calls .Map }}', '{{ printf "%#v %#v %#v %#v" 1 "a" 1.5 true }}',
+        '{{ printf "%v" .List }}', '{{ printf "%d" .List }}', '{{ printf "%s" .List }}', '{{ printf "%q" .List }}', '{{ printf "%#v" .List }}',
+        '{{ printf "%x" .List }}', '{{ printf "%v" .Map }}', '{{ printf "%d" .Map }}', '{{ printf "%s" .Names }}', '{{ printf "%q" .Names }}',
+        '{{ printf "%T %T %T" .List .Map .Names }}', '{{ printf "%v" .Tools }}', '{{ printf "%s|%q|%x|%d" .Tools .Tools .Tools .Tools }}',
+        '{{ printf "%v" .Holder }}', '{{ printf "%+v" .Holder }}', '{{ printf "%p" 1 }}', '{{ printf "%F" 1.5 }}', '{{ printf "%#q" "a" }}',
+        '{{ printf "%+q" "é" }}', '{{ printf "%#q" "a`b" }}', '{{ printf "%q" "\\x00\\x7f\\u200b" }}', '{{ printf "%q" .Umlaut }}',
+        '{{ printf "%c" -1 }}', '{{ printf "%c%c" 104 105 }}', '{{ printf "%U" -1 }}', '{{ printf "%v" .Message.Next }}',
+        '{{ printf "%s" .Message.Next }}', '{{ printf "%+v" 1 }}', '{{ printf "%+d % d" 1 1 }}', '{{ printf "%#v" nil }}', '{{ printf "%w" 1 }}',
+        '{{ printf "%v" 1e6 }}', '{{ printf "%v" .Tiny }}', '{{ printf "%s" .Message }}', '{{ printf "%#x %#o %#b %#X" 255 8 5 255 }}',
+    ],
+    "printf widths": [
+        '{{ printf "%5d|%-5d|%05d|%+d|% d" 42 42 42 42 42 }}', '{{ printf "%5s|%-5s|%05s" "a" "a" "a" }}', '{{ printf "%.2s|%5.1s|" "abc" "abc" }}',
+        '{{ printf "%.2f|%8.3f|%-8.1f|%08.3f" 3.14159 2.5 2.5 -2.5 }}', '{{ printf "%*d|%-*d|" 5 1 5 2 }}', '{{ printf "%*s|" -5 "a" }}', '{{ printf "%.*f" 2 3.14159 }}',
+        '{{ printf "%.*f" -2 3.14159 }}', '{{ printf "%*d" "x" 1 }}', '{{ printf "%.*d" "x" 1 }}', '{{ printf "%*d" 1 }}', '{{ printf "%[2]d %[1]d" 1 2 }}',
+        '{{ printf "%[3]d" 1 }}', '{{ printf "%[x]d" 1 }}', '{{ printf "%[2]*[1]d|" 1 5 }}', '{{ printf "%[1]d %d" 1 2 }}', '{{ printf "%[3]2d" 1 2 3 }}',
+        '{{ printf "%6.2v|%t|%10v|%-10v|" "abc" true nil nil }}', '{{ printf "%5t|%-7t|" true false }}', '{{ printf "%.5d|%8.3d|%.0d|" 42 42 0 }}',
+        '{{ printf "%+05d|%+5d|%-+5d|" 7 7 7 }}', '{{ printf "%+.2e|%10.2e|" 1234.5 1234.5 }}', '{{ printf "%5q|%-8q|" "a" "b" }}', '{{ printf "%5c|" 65 }}',
+        '{{ printf "%.3g %.10g %g" 1234.5678 100000.0 100000.0 }}', '{{ printf "%4v" .List }}', '{{ printf "%04d" .List }}', '{{ printf "%5v|" .Umlaut }}', '{{ printf "%.2s" .Umlaut }}',
+        '{{ printf "%.1q" "abc" }}', '{{ printf "%010d|%-010d|" -42 -42 }}', '{{ printf "%x|%10x|%010x" -255 255 255 }}', '{{ printf "%.0f %.1f" 2.5 0.25 }}', '{{ printf "%6.3v|" 3.14159 }}',
+        '{{ printf "%.2x" "hello" }}', '{{ printf "%#.3x" 10 }}', '{{ printf "%99999999d" 1 }}', '{{ printf "%+v|%+5v|" 1 1.5 }}', '{{ printf "%.d|%.s|" 1 "a" }}', '{{ printf "%1.d" 5 }}',
+        '{{ printf "%#g %#.3g" 1.5 1.0 }}', '{{ printf "% v|%+s|%-v|" 1 "a" 1.5 }}',
+    ],
+    "printf mistakes": [
+        '{{ printf "%d" "hi" }}', '{{ printf "%s" 3 }}', '{{ printf "%t" 1 }}', '{{ printf "%f" 1 }}', '{{ printf "%d" 1.5 }}', '{{ printf "%z" 1 }}', '{{ printf "%d" true }}',
+        '{{ printf "%s" true }}', '{{ printf "%s" 1.5 }}', '{{ printf "%d" }}', '{{ printf "%d %d" 1 }}', '{{ printf "%d" 1 2 }}', '{{ printf "x" 1 "a" nil }}', '{{ printf "%" }}', '{{ printf "%!" 1 }}',
+        '{{ printf "100%" 1 }}', '{{ printf 3 }}', '{{ printf nil }}', '{{ printf .One }}', '{{ printf .Null }}', '{{ printf }}', '{{ printf true "x" }}', '{{ printf (print "%d") 1 }}', '{{ printf (len "a") 1 }}',
+        '{{ .Text | printf }}', '{{ 3 | printf }}', '{{ 3 | printf "%d" }}', '{{ .Null | printf }}', '{{ printf $.Half }}', '{{ printf "%d" .Message }}', '{{ printf "%s" .Map }}', '{{ printf .Text 1 }}', '{{ printf "%é" 1 }}',
+        '{{ printf "%5" }}', '{{ printf "%." }}', '{{ printf "%-" 1 }}', '{{ printf "%[" 1 }}', '{{ printf "%[1" 1 }}', '{{ printf "%[1]" 1 }}', '{{ printf "%[0]d" 1 }}', '{{ printf "%[]d" 1 }}', "{{ printf .Nope }}", '{{ $x := 1 }}{{ printf $x }}', '{{ printf (index .List 3) }}',
+        '{{ printf "%.", 1 }}',
+    ],
+    "escaping": [
+        "{{ html \"<a href='x'>&\" }}", '{{ html "a" 1 "b" }}', "{{ html .Null }}", "{{ html .List }}", "{{ html }}", '{{ html "a\\x00b" }}', '{{ js "it\'s <b> & \\"c\\" = \\n\\t" }}', '{{ js "é\\u200b" }}',
+        "{{ js .Map }}", '{{ urlquery "a b&c/é?~-_." }}', "{{ urlquery 1 2 }}", "{{ .Message.Content | html }}", "{{ urlquery .Umlaut }}", "{{ .Lines | js }}", "{{ js 1 true }}", "{{ html .Tools }}",
+        '{{ "<" | html | html }}', '{{ urlquery "+*()!\'" }}',
+    ],
+    "pipelines": [
+        '{{ "a" | printf "%s-%s" "b" }}', "{{ 1 | 2 }}", "{{ .Text | .One }}", "{{ .Text | .Message.Role }}", "{{ .Text | (len) }}", "{{ | len }}", "{{ .Text | }}", "{{ .Text || len }}", "{{ .Text | len | printf \"%03d\" }}", "{{ (.Text) }}", "{{ ((.Text)) }}", "{{ (.Text) 1 }}", "{{ () }}", "{{ (1 }}", "{{ 1) }}", "{{ .Text .One }}", "{{ 1 2 }}", '{{ "a" 1 }}', "{{ true 1 }}", "{{ . 1 }}", "{{ $ 1 }}", "{{ nil | print }}", "{{ .Text | nil }}", "{{ .Text | \"a\" }}", "{{ .Text | . }}", "{{ .Text | $ }}", "{{ .Text|len }}", "{{ len .Text|print }}", "{{ print (1) (2) }}", "{{ print(1) }}", "{{ .Message.Role 1 }}", "{{ .Message.Nope 1 }}", "{{ .Nope 1 }}", "{{ .Nope | .Nope }}", "{{ print len }}", "{{ print print }}", '{{ "a" | print "b" | print "c" }}', "{{ true | not }}", "{{ 1 | len }}",
+    ],
+    "variables": [
+        "{{ $x := 1 }}{{ $x }}", "{{ $x := 1 }}{{ $x = 2 }}{{ $x }}", "{{ $x := 1 }}{{ if 1 }}{{ $x = 2 }}{{ end }}{{ $x }}", "{{ $x := 1 }}{{ if 1 }}{{ $x := 2 }}{{ $x }}{{ end }}{{ $x }}", "{{ $x = 1 }}", "{{ $x }}", "{{ if 1 }}{{ $x := 1 }}{{ end }}{{ $x }}", "{{ $x := .Null }}{{ $x }}", "{{ $x := .Message }}{{ $x.Role }}", "{{ $x := .Null }}{{ $x.Role }}", "{{ $x, $y := 1 }}", "{{ $x := }}", "{{ $x : 1 }}", "{{ $x:=1 }}{{$x}}", "{{ $ := 1 }}{{ $ }}", "{{ $x := 1 | print 2 }}{{ $x }}", "{{ $_ := 1 }}x", "{{ $é := 1 }}{{ $é }}", "{{ $x := 1 }}{{ $x 2 }}", "{{ $x := .Map }}{{ $x.m.x }}", "{{ $x := 1 }}{{ define \"t\" }}{{ $x }}{{ end }}", "{{ (print ($x := 2)) }}{{ $x }}", "{{ $x := 1 }}{{ $x.Y }}", "{{ $x.Y := 1 }}", "{{ $1 := 2 }}{{ $1 }}", "{{ with $y := .Text }}{{ $y }}{{ end }}{{ $y }}", "{{ range $i := .List }}{{ end }}{{ $i }}", "{{ $x := 1 }}{{ with 3 }}{{ $x = . }}{{ end }}{{ $x }}", "{{ $x }}{{ $x := 1 }}", "{{$x := 2}}{{range .Names}}{{$x}}{{$x = .}}{{end}}{{$x}}", "{{ $Messages := 1 }}{{ $Messages }}", "{{ $x := 1 }}{{ $x := 2 }}{{ $x }}", "{{ $x\t:=\n1 }}{{ $x }}", "{{ $x := $ }}{{ $x.Text }}",
+    ],
+    "range": [
+        "{{ range .List }}<{{ . }}>{{ end }}", "{{ range $x := .List }}<{{ $x }}>{{ end }}", "{{ range $i, $x := .List }}{{ $i }}={{ $x }};{{ end }}", "{{ range .NoList }}x{{ else }}none{{ end }}", "{{ range .Null }}x{{ else }}none{{ end }}", "{{ range .Nope }}x{{ else }}none{{ end }}", "{{ range nil }}x{{ end }}", "{{ range .Map }}<{{ . }}>{{ end }}", "{{ range $k, $v := .Map }}{{ $k }}={{ $v }};{{ end }}", "{{ range .NoMap }}x{{ else }}none{{ end }}", "{{ range .Text }}x{{ end }}", "{{ range .Yes }}x{{ end }}", "{{ range .Half }}x{{ end }}", "{{ range .Message }}x{{ end }}", "{{ range .Messages }}{{ .Role }},{{ end }}", "{{ range $i, $m := .Messages }}{{ $i }}{{ $m.Role }}{{ $.Text }}{{ end }}", "{{ range .Messages }}{{ .Nope }}{{ end }}", "{{ range .List }}{{ break }}x{{ end }}y", "{{ range .List }}{{ continue }}x{{ end }}y", "{{ range .List }}{{ if eq . nil }}{{ break }}{{ end }}{{ . }}{{ end }}", "{{ range $i, $x := .List }}{{ if eq $i 1 }}{{ continue }}{{ end }}{{ $x }}{{ end }}", "{{ range .Names }}{{ range $.Names }}{{ . }}{{ break }}{{ end }}{{ end }}", "{{ range $a, $b, $c := .List }}{{ end }}", "{{ range $a, 1 := .List }}{{ end }}", "{{ range $a, $b }}{{ end }}", "{{ range }}{{ end }}", "{{ range $x := }}{{ end }}", "{{ range .List }}{{ else }}{{ break }}{{ end }}", "{{ break }}", "{{ continue }}", "{{ range .List }}{{ break 1 }}{{ end }}", "{{ range .List }}{{ define \"x\" }}{{ end }}{{ end }}", "{{ range (slice .List 1 3) }}{{ . }}{{ end }}", "{{ range .Names }}{{ with 1 }}{{ continue }}{{ end }}x{{ end }}y", "{{ range .Tools }}{{ . }},{{ end }}", "{{ range $i, $_ := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}{{ .Role }}{{ if not $last }},{{ end }}{{ end }}", "{{ range .List }}{{ end }}", "{{ range .Message.Calls }}x{{ else }}none{{ end }}", "{{ range .Message.Next }}x{{ end }}", "{{ range .List }}{{ .X }}{{ end }}", "{{ range $m := .Messages }}{{ range .Calls }}{{ $m.Role }}:{{ .Name }}:{{ range $k, $v := .Args }}{{ $k }}={{ $v }} {{ end }}{{ end }}{{ end }}", "{{ range .Map.m }}{{ . }}{{ end }}", "{{ range len .List }}x{{ else }}y", "{{ range .Text | print }}{{ end }}", "{{ range $i := .Names }}{{ $i = 1 }}{{ $i }}{{ end }}",
+    ],
+    "with": [
+        "{{ with .Text }}<{{ . }}>{{ end }}", "{{ with .Null }}x{{ else }}none{{ end }}", "{{ with .Message }}{{ .Role }}{{ end }}", "{{ with $x := .Text }}{{ $x }}{{ . }}{{ end }}", "{{ with .Zero }}x{{ else }}{{ .Text }}{{ end }}", "{{ with }}x{{ end }}", "{{ with .Map.m }}{{ .x }}{{ $.Text }}{{ end }}", "{{ with .Message.Next }}{{ .Role }}{{ end }}", "{{ with .Text }}{{ with len . }}{{ . }}{{ end }}{{ end }}", "{{ with .Empty }}x{{ end }}y", "{{ with print 1 }}{{ . }}{{ end }}",
+    ],
+    "templates": [
+        '{{ define "t" }}<{{ . }}>{{ end }}{{ template "t" .Text }}', '{{ define "t" }}<{{ . }}>{{ end }}{{ template "t" }}', '{{ template "t" . }}', '{{ block "b" .Text }}({{ . }}){{ end }}', '{{ define "t" }}{{ .Nope.X }}{{ end }}{{ template "t" . }}', '{{ define "t" }}{{ $.Role }}{{ end }}{{ template "t" .Message }}', '{{ template "t" 1 }}{{ define "t" }}{{ . }}{{ end }}', '{{ define "t" }}a{{ end }}{{ define "t" }}b{{ end }}{{ template "t" }}', '{{ define "t" }}{{ end }}{{ define "t" }}b{{ end }}{{ template "t" }}', "{{ define }}x{{ end }}", '{{ define "t" . }}x{{ end }}', '{{ define "t" }}x', '{{ define "t" }}x{{ else }}y{{ end }}', "{{ template }}", "{{ template t }}", '{{ template "t" 1 2 }}', '{{ template "t" | }}', "{{ template `t` }}{{ define `t` }}x{{ end }}", '{{ block "b" }}x{{ end }}', "{{ block }}", '{{ block "b" . }}x{{ else }}y{{ end }}', '{{ if 1 }}{{ define "t" }}{{ end }}{{ end }}', '{{ define "a" }}{{ template "b" . }}{{ end }}{{ define "b" }}{{ .Text }}{{ end }}{{ template "a" . }}', '{{ define "t" }}{{ if . }}{{ slice . 1 }}{{ template "t" (slice . 1) }}{{ end }}{{ end }}{{ template "t" .Text }}', '{{ define "x" }}{{ break }}{{ end }}', '{{ range .Names }}{{ block "b" . }}{{ break }}{{ end }}{{ end }}', '{{ $x := 5 }}{{ block "b" $x }}{{ . }}{{ end }}', '{{ define "\\x" }}{{ end }}', '{{ template "t" $x := 1 }}{{ define "t" }}{{ . }}{{ end }}', '{{ define "t" }}{{ len 3 }}{{ end }}\n{{ template "t" }}', '{{ define "" }}x{{ end }}',
+    ],
+    "fields": [
+        "{{ .Message.Role }}", "{{ .Message.Nope }}", "{{ .Message.role }}", "{{ .Null.X }}", "{{ .Nope.X }}", "{{ .Text.X }}", "{{ .Map.m.x.y }}", "{{ .One.X }}", "{{ .Message.Next.Role }}", "{{ .Message.Next.Nope }}", "{{ .Message.Any.X }}", "{{ .List.X }}", "{{ .Message.Role.X }}", "{{ (index .List 1).X }}", "{{ (index .Messages 0).Nope }}", "{{ (index .Messages 0).Calls.X }}", "{{ (.Message).Role }}", "{{ (.Null).X }}", "{{ (.Nope).X.Y }}", "{{ $.Message.Role }}", "{{ $.Nope.X }}", "{{ .Map.n.x }}", "{{ .Map.zz.x }}", "{{ (print 1).X }}", "{{ len.X }}", "{{ print.X }}", "{{ .Messages.X }}", "{{ .Map.a.b }}", "{{ .Text\n.X }}", "{{ .Message .Role }}", "{{ (nil).X }}", "{{ nil.X }}", "{{ 1.X }}", '{{ "a".X }}', "{{ true.X }}", "{{ ..X }}", "{{ .X. }}", "{{ .1X }}", "{{ (.Message.Role).X }}", "{{ (index .Map \"m\").x }}", "{{ (index .Messages 1).Content | len }}", "{{ $x := index .List 1 }}{{ $x.Y }}", "{{ .Message.Calls.Name }}", "{{ .Tools.X }}", "{{ .Message.Count.X }}",
+    ],
+    "syntax errors": [
+        "{{", "{{ ", "{{ .X", "a\nb{{ .X", "{{ .X }", "{{ if }}", "{{ if .X }}", "{{ if .X }}a{{ else }}", "{{ end }}", "a\n{{ end }}", "{{ else }}", "{{ if 1 }}{{ else }}{{ else }}{{ end }}", "{{ if 1 }}{{ else 1 }}{{ end }}", "{{ range 1 }}{{ else if 1 }}{{ end }}", "{{ end 1 }}", "{{ nope }}", "{{ nope .X }}", "\n\n{{ nope }}", "{{ .X nope }}", "{{ 1 + 2 }}", "{{ # }}", "{{ .X # }}", "{{ \x01 }}", "{{ é }}", "{{ .é }}", "{{ € }}", "{{ a$b }}", "{{ $a$b }}", "{{ .a$b }}", "{{ .X! }}", "{{ \"a\"\"b\" }}", "{{ \"a\" \"b\" }}", "{{ .X, }}", "{{ , }}", "{{ := 1 }}", "{{ = }}", "{{ == }}", "{{ ? }}", "{{ ; }}", "{{ if .X\n}}{{ len\n", "{{ .X\n\n | nope }}", "{{ if eq .X\n 1 }}\n{{ nope }}{{ end }}", "{{ if 1 }}\n{{ range .X }}\n{{ end }}", "{{ template }}", "{{ define }}", "{{ block }}", "{{ if 1 }}{{ end }}{{ end }}", "{{{ .One }}}", "{{ { }}", "{{ } }}", "{{ @x }}", "{{ .X | | len }}", "{{ (.X | ) }}", "{{ ((1) }}", "{{ with 1 }}{{ else if 1 }}{{ end }}", "{{ ifx }}", "{{ if1 }}", "{{ break", "{{ /* a */", "{{/* a */x}}", "{{ elseif }}", "{{ else if }}", "{{ if 1 }}{{ else if }}{{ end }}", "{{ define \"x\" }}{{ nope }}{{ end }}", "{{ averyveryverylongname }}", "{{ \"averyveryverylongstring\" \"b\" := }}", "{{ if 1 }}{{ \"unfinished }}{{ end }}", "{{ .X\t\t:= 1 }}", "{{ $x := 1, $y }}", "{{ $x $y := 1 }}", "{{ ²  }}", "{{ a² }}", "{{ len² }}",
+    ],
+    "execution errors": [
+        "{{ index .List 99 }}", "a\nb {{ index .List 99 }}", "äö {{ index .List 99 }}", "{{ if index .List 99 }}{{ end }}", "{{ print (index .List 99) }}", "{{ range .List }}{{ index $.List 99 }}{{ end }}", "{{ .Text | index .List }}", "{{ len (len .Text) }}", "{{ not }}", "{{ print 1 (not) }}", '{{ printf "%d" (len 1) }}', "{{ call .Null }}", "{{ call }}", "{{ with index .List 99 }}{{ end }}", "{{ $x := index .List 99 }}", '{{ template "nope" }}', "{{ .Text.A.B.C }}", "{{ .Text | len | index .List }}", "{{ (index .List 99).X }}", "{{ range .List }}{{ . }}{{ len . }}{{ end }}", "{{ eq .List 1 }}", "{{ len \"abc%d\" 1 }}", "{{ index .Map.m \"x\" \"y\" }}", "{{ .Message.Next.Role | len }}",
+    ],
+}  # fmt: skip
