@@ -6,7 +6,17 @@ import argparse
 import subprocess
 import sys
 
-SCRIPTS = ("imports", "throughput", "first_token", "latency", "listing", "pull")
+SCRIPTS = (
+    "imports",
+    "throughput",
+    "first_token",
+    "latency",
+    "listing",
+    "pull",
+    "rendering",
+    "structured",
+)
+COMPARED = ("throughput", "first_token", "structured")
 
 
 def main() -> None:
@@ -14,7 +24,7 @@ def main() -> None:
     parser.add_argument("--llama-server", help="path of a llama-server to compare with")
     peer = parser.parse_args().llama_server
     for script in SCRIPTS:
-        more = ["--llama-server", peer] if peer and script in ("throughput", "first_token") else []
+        more = ["--llama-server", peer] if peer and script in COMPARED else []
         subprocess.run([sys.executable, "-m", f"benchmarks.{script}", *more], check=True)
 
 

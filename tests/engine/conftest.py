@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import gguf
 import numpy as np
 import psutil
 import pytest
+from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, Sampling
+from ollama_nb_server.engine.native import Model, NativeLog
 from ollama_nb_server.engine.process import Worker
 
 StartWorker = Callable[..., Awaitable[Worker]]
@@ -36,6 +38,19 @@ async def start_worker(demo_gguf: Path) -> AsyncIterator[StartWorker]:
 @pytest.fixture
 async def worker(start_worker: StartWorker) -> Worker:
     return await start_worker()
+
+
+@pytest.fixture(scope="session")
+def demo_model(demo_gguf: Path) -> Iterator[Model]:
+    """The bundled model's weights and vocabulary in this process."""
+    model = Model(LoadSpec(str(demo_gguf)), NativeLog())
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def compiler(demo_model: Model) -> Compiler:
+    return Compiler(demo_model)
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.errors import GrammarRefused
 from ollama_nb_server.engine.grammar import Compiled
-from ollama_nb_server.engine.messages import Grammar, LoadSpec
-from ollama_nb_server.engine.native import Model, NativeLog
+from ollama_nb_server.engine.messages import Grammar
 
 MOST_TOKENS = 600
-CLOSING = (b'"', b"]", b"}", b", ", b"0")
+END = b"\xff"
+CLOSING = (END, b'"', b"]", b"}", b", ", b"0")
 
 names = st.sampled_from(["a", "b", "c d", "é", "x/y", "kind"])
 values = st.recursive(
@@ -92,58 +91,52 @@ schemas = st.recursive(plain, composed, max_leaves=6).map(
 
 
 @pytest.fixture(scope="module")
-def model(demo_gguf):
-    model = Model(LoadSpec(str(demo_gguf)), NativeLog())
-    yield model
-    model.close()
-
-
-@pytest.fixture(scope="module")
-def compiler(model):
-    return Compiler(model)
+def vocabulary(demo_model):
+    return demo_model.vocabulary()
 
 
 @settings(
-    max_examples=300,
+    max_examples=150,
     deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow],
 )
 @given(schema=schemas, seed=st.integers(0, 2**32))
 @example({"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "null"}}, 1)
 @example({"oneOf": [{"required": ["a"]}, {"type": "object", "properties": {"b": {}}}]}, 2)
 @example({"type": "array", "items": {"type": "number"}, "maxItems": 30}, 3)
-def test_an_answer_fits_or_the_schema_is_refused(compiler, model, schema, seed):
+def test_an_answer_fits_or_the_schema_is_refused(compiler, vocabulary, schema, seed):
     try:
         compiled = Compiled(compiler.compile(Grammar("json_schema", json.dumps(schema))))
-    except GrammarRefused as refusal:
-        assert refusal.reason
+    except GrammarRefused:
         return
 
-    text, ended = random_answer(model, compiled, random.Random(seed))
+    text, ended = random_answer(vocabulary, compiled, random.Random(seed))
 
     if ended:
         Draft202012Validator(schema).validate(json.loads(text))
 
 
-def random_answer(model: Model, compiled: Compiled, chance: random.Random) -> tuple[str, bool]:
+def random_answer(
+    vocabulary: list[bytes], compiled: Compiled, chance: random.Random
+) -> tuple[str, bool]:
     """Text of tokens that were allowed or forced, and whether it came to its end."""
     matcher, data = compiled.answer(), b""
     for _ in range(MOST_TOKENS):
-        token = chosen(model, matcher.allowed().tolist(), chance)
-        if model.is_end(token):
+        token = chosen(vocabulary, matcher.allowed().tolist(), chance)
+        if vocabulary[token].startswith(END):
             return data.decode(), True
         matcher.take(token)
-        data += model.piece(token)
+        data += vocabulary[token]
         for forced in matcher.forced():
             matcher.take(forced)
-            data += model.piece(forced)
+            data += vocabulary[forced]
         if matcher.complete:
             return data.decode(), True
     return data.decode("utf-8", "replace"), False
 
 
-def chosen(model: Model, allowed: list[int], chance: random.Random) -> int:
+def chosen(vocabulary: list[bytes], allowed: list[int], chance: random.Random) -> int:
     """One of the allowed tokens, often one that brings an end nearer."""
-    ending = [t for t in allowed if model.is_end(t) or model.piece(t).startswith(CLOSING)]
+    ending = [t for t in allowed if vocabulary[t].startswith(CLOSING)]
     return chance.choice(ending if ending and chance.random() < 0.5 else allowed)

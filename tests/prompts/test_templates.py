@@ -3,7 +3,6 @@ from __future__ import annotations
 from ollama_nb_server.prompts.conversation import (
     Turn,
     kept_from,
-    plain,
     starting_points,
     with_model_turns,
 )
@@ -74,5 +73,19 @@ def test_shortened_conversations_drop_the_oldest_and_keep_system_and_last() -> N
     ]
 
 
-def test_plain_merges_neighbours_of_one_role() -> None:
-    assert plain([ASK, AGAIN, SAY]) == "U1\n\nU2A1"
+def test_neighbours_of_one_role_are_merged_without_a_template_too() -> None:
+    assert ChatTemplate(None).render_generate([ASK, AGAIN, SAY]) == "U1\n\nU2A1"
+
+
+def test_a_bos_that_the_tokenizer_adds_is_not_written_too() -> None:
+    template = "{{ bos_token }}x"
+
+    assert ChatTemplate(template, "<s>", adds_bos=True).render([ASK]) == "x"
+    assert ChatTemplate(template, "<s>").render([ASK]) == "<s>x"
+
+
+def test_another_template_serves_requests_with_tools() -> None:
+    template = ChatTemplate("plain", tool_source="{{ tools | length }}")
+
+    assert template.render([ASK], tools=[{"type": "function", "function": {"name": "f"}}]) == "1"
+    assert template.render([ASK]) == "plain"

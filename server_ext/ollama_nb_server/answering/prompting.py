@@ -94,8 +94,14 @@ def style(model: Model, info: Loaded) -> Style:
     if model.config.renderer:
         raise UnknownRenderer(model.config.renderer)
     if model.uses_jinja or model.template is None:
-        source = model.metadata.chat_template
-        return JinjaStyle(ChatTemplate(source or None, info.bos_text, info.eos_text))
+        template = ChatTemplate(
+            model.metadata.chat_template or None,
+            info.bos_text,
+            info.eos_text,
+            tool_source=model.metadata.tool_template or None,
+            adds_bos=info.add_bos,
+        )
+        return JinjaStyle(template)
     return GoStyle(GoChatTemplate.of(model.template))
 
 

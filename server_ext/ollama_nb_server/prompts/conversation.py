@@ -5,7 +5,7 @@ Sources: reference/ollama-models.md 6.2 (order of messages), 5.3 (collation).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,20 +86,3 @@ def starting_points(turns: Sequence[Turn]) -> list[int]:
 def kept_from(turns: Sequence[Turn], first: int) -> list[Turn]:
     """The conversation from a turn on, and the system turns before it."""
     return [t for t in turns[:first] if t.role == "system"] + list(turns[first:])
-
-
-def plain(turns: Iterable[Turn]) -> str:
-    """A conversation without any template: what was asked and answered, run together.
-
-    Ollama's default template prints only prompts and responses; neighbours of one role are
-    merged with an empty line between, as its collation does.
-    """
-    texts: list[tuple[str, str]] = []
-    for turn in turns:
-        if turn.role not in ("user", "assistant"):
-            continue
-        if texts and texts[-1][0] == turn.role:
-            texts[-1] = (turn.role, f"{texts[-1][1]}\n\n{turn.content}")
-        else:
-            texts.append((turn.role, turn.content))
-    return "".join(text for _, text in texts)

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from ollama_nb_server.prompts import jinja, native
-from ollama_nb_server.prompts.conversation import Turn, plain
+from ollama_nb_server.prompts.conversation import Turn
+from ollama_nb_server.prompts.go import DEFAULT, GoChatTemplate
 from ollama_nb_server.prompts.traits import traits
 
 CHATML = (
@@ -29,14 +30,15 @@ class ChatTemplate:
 
     `source` None means that the GGUF has no template; `tool_source` is the other one that some
     GGUFs have for requests with tools. `bos` and `eos` are the texts of these tokens, which
-    templates print; the engine sees to it that BOS is not doubled. Templates may print the day,
-    which is `clock`'s.
+    templates print; where the tokenizer `adds_bos`, it is taken off the prompt, as llama.cpp does.
+    Templates may print the day, which is `clock`'s.
     """
 
     source: str | None
     bos: str = ""
     eos: str = ""
     tool_source: str | None = None
+    adds_bos: bool = False
     clock: Callable[[], datetime] = field(default=datetime.now, compare=False)
 
     def render(
@@ -57,13 +59,17 @@ class ChatTemplate:
         """
         turns, begun = _split_begun(turns)
         text = self._rendered(turns, tools, think)
+        if self.adds_bos and self.bos:
+            text = text.removeprefix(self.bos)
         if begun and THINK in (self.source or ""):
             text = _past_thinking(text, lambda: self._rendered(turns, tools, False))
         return text + begun
 
     def render_generate(self, turns: Sequence[Turn], *, think: bool | str | None = None) -> str:
         """The prompt of a generate request: as for a chat, bare where there is no template."""
-        return plain(turns) if self.source is None else self.render(turns, think=think)
+        if self.source is None:
+            return GoChatTemplate.of(DEFAULT).render(turns, think=think)
+        return self.render(turns, think=think)
 
     def _rendered(
         self, turns: Sequence[Turn], tools: Sequence[dict[str, Any]], think: bool | str | None

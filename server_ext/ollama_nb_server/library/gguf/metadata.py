@@ -68,6 +68,11 @@ class GGUFMetadata:
         """The Jinja chat template, or nothing."""
         return self._text("tokenizer.chat_template", "")
 
+    @property
+    def tool_template(self) -> str:
+        """The one for requests with tools, or nothing: few models have another one for these."""
+        return self._text("tokenizer.chat_template.tool_use", "")
+
     def token(self, role: str) -> str | None:
         """The text of the token with a role (`bos`, `eos`, ...), if the file tells it."""
         number, tokens = self.values.get(f"tokenizer.ggml.{role}_token_id"), None

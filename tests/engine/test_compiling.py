@@ -1,0 +1,181 @@
+import json
+import threading
+
+import pytest
+from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, GrammarRefused
+from ollama_nb_server.engine.gbnf import gbnf
+from ollama_nb_server.engine.grammar import STACK_BYTES, Compiled, Grammars
+from ollama_nb_server.engine.messages import Grammar
+
+
+def schema(document: object) -> Grammar:
+    return Grammar("json_schema", json.dumps(document))
+
+
+def text_of(model, tokens: list[int]) -> str:
+    return b"".join(model.piece(token) for token in tokens).decode()
+
+
+@pytest.mark.parametrize(
+    ("document", "place", "reason"),
+    [
+        ({"$ref": "https://example.com/schema.json"}, "/$ref", "nothing is fetched"),
+        (
+            {"properties": {"a": {"$ref": "#/$defs/gone"}}},
+            "/properties/a/$ref",
+            "points to nothing",
+        ),
+        ({"$ref": "#nowhere"}, "/$ref", "points to nothing"),
+        ({"items": {"properties": {"a/b": {"not": {}}}}}, "/items/properties/a~1b/not", "'not'"),
+        ({"type": "array", "uniqueItems": True}, "/uniqueItems", "'uniqueItems'"),
+        (
+            {"properties": {"a": {"items": {"type": "string", "pattern": "(?=a)b"}}}},
+            "/properties/a/items/pattern",
+            "look-ahead",
+        ),
+        ({"$defs": {"A": {"type": "text"}}, "$ref": "#/$defs/A"}, "/$defs/A", "text"),
+        ({"properties": [1]}, "/properties", "object"),
+        ({"properties": {"a": 1}}, "/properties/a", "object, true or false"),
+        ({"anyOf": 3}, "/anyOf", "list"),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/oneOf", "write anyOf"),
+        ({"$ref": "#"}, "", "nothing fits"),
+        ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "", "unsatisfiable"),
+        ({"type": "object", "minProperties": 2}, "/minProperties", "minProperties"),
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "", "mum"),
+    ],
+    ids=str,
+)
+def test_a_schema_that_cannot_be_kept_is_refused_with_its_place(compiler, document, place, reason):
+    with pytest.raises(GrammarRefused) as refusal:
+        compiler.compile(schema(document))
+
+    assert refusal.value.place == place
+    assert reason in refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1]", "null", '{"a":' * 500 + "1" + "}" * 500, '{"enum": ["' + "x" * 2**20 + '"]}'],
+    ids=["nothing", "half", "a list", "null", "deep", "large"],
+)
+def test_what_is_no_schema_is_refused(compiler, text):
+    with pytest.raises(GrammarRefused):
+        compiler.compile(Grammar("json_schema", text))
+
+
+def test_an_unknown_kind_of_grammar_is_refused(compiler):
+    with pytest.raises(GrammarRefused, match="'xml'"):
+        compiler.compile(Grammar("xml", "<a/>"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "answer ::= [a-z]",
+        "root ::= unknown",
+        'root ::= root "a" | "a"',
+        'root ::= ("a"',
+        "root ::= " + "(" * 300 + '"a"' + ")" * 300,
+        "\n".join(["root ::= r0", *(f"r{n} ::= r{n + 1}" for n in range(3000))]),
+        'root ::= "' + "a" * 70_000 + '"',
+    ],
+    ids=["empty", "no root", "unknown rule", "left recursion", "open", "deep", "rules", "long"],
+)
+def test_a_gbnf_grammar_that_cannot_be_read_is_refused(demo_model, text):
+    with pytest.raises(GrammarRefused):
+        gbnf(demo_model, Grammar("gbnf", text))
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        (
+            {"properties": {"a": {"const": 1}, "b": {"const": 2}}, "required": ["a", "b"]},
+            '{"a": 1, "b": 2}',
+        ),
+        ({"const": {"b": 1, "a": [True, None]}}, '{"b": 1, "a": [true, null]}'),
+        (
+            {"$ref": "#/components/schemas/A~1b", "components": {"schemas": {"A/b": {"const": 1}}}},
+            "1",
+        ),
+        ({"$ref": "#it", "$defs": {"x": {"$anchor": "it", "const": 2}}}, "2"),
+        ({"$ref": "#/$defs/List%5Bint%5D", "$defs": {"List[int]": {"const": 3}}}, "3"),
+        ({"items": [{"const": 1}], "minItems": 1, "maxItems": 1}, "[1]"),
+        ({"const": "a", "x-note": 1, "discriminator": {}, "format": "password"}, '"a"'),
+        ({"allOf": [{"$ref": "#/$defs/A"}], "$defs": {"A": {"const": 4}}}, "4"),
+    ],
+    ids=str,
+)
+def test_what_is_forced_is_the_one_answer_there_is(compiler, demo_model, document, text):
+    matcher = Compiled(compiler.compile(schema(document))).answer()
+
+    assert text_of(demo_model, matcher.forced()) == text
+
+
+def test_parts_of_one_object_allow_each_others_properties(compiler, demo_model):
+    parts = [{"properties": {n: {"const": n}}, "required": [n]} for n in ("a", "b")]
+    document = {
+        "type": "object",
+        "allOf": [*parts[:1], {"$ref": "#/$defs/b"}],
+        "$defs": {"b": parts[1]},
+    }
+
+    matcher = Compiled(compiler.compile(schema(document))).answer()
+
+    assert text_of(demo_model, matcher.forced()).startswith('{"a": "a", "b": "b"')
+
+
+def test_a_long_chain_of_definitions_is_followed_or_refused(demo_model):
+    chain = {f"d{n}": {"items": {"$ref": f"#/$defs/d{n + 1}"}} for n in range(1900)}
+    chain["d1900"] = {"type": "string"}
+    long = {**chain, "d1900": {"items": {"$ref": "#/$defs/e0"}}}
+    long |= {f"e{n}": {"items": {"$ref": f"#/$defs/e{n + 1}"}} for n in range(200)}
+
+    assert isinstance(compiled(demo_model, {"$ref": "#/$defs/d0", "$defs": chain}), Compiled)
+    assert isinstance(compiled(demo_model, {"$ref": "#/$defs/d0", "$defs": long}), GrammarRefused)
+
+
+def compiled(model, document: object) -> Compiled | EngineError:
+    """What the thread of grammars says."""
+    grammars, told, done = Grammars(model), [], threading.Event()
+    grammars.begin()
+    grammars.compile(schema(document), lambda outcome: (told.append(outcome), done.set()))
+    assert done.wait(60)
+    return told[0]
+
+
+def test_what_has_been_compiled_is_kept(demo_model):
+    grammars, told, done = Grammars(demo_model), [], threading.Event()
+    grammars.begin()
+    grammars.compile(schema({"const": 1}), lambda outcome: (told.append(outcome), done.set()))
+    assert done.wait(60)
+
+    grammars.compile(schema({"const": 1}), told.append)
+
+    assert told[0] is told[1]
+
+
+def test_other_threads_keep_their_stacks(demo_model):
+    Grammars(demo_model).begin()
+
+    assert threading.stack_size() != STACK_BYTES
+
+
+def test_only_an_end_may_follow_a_whole_answer(compiler, demo_model):
+    matcher = Compiled(compiler.compile(schema({"const": 1}))).answer()
+    for token in matcher.forced():
+        matcher.take(token)
+
+    assert matcher.complete
+    assert all(demo_model.is_end(token) for token in matcher.allowed())
+
+
+def test_a_token_that_may_not_follow_is_an_error(compiler, demo_model):
+    matcher = Compiled(compiler.compile(schema({"type": "boolean"}))).answer()
+    (token,) = demo_model.tokenize("x", add_special=False)
+
+    with pytest.raises(GrammarDeadEnd):
+        matcher.take(token)
+    with pytest.raises(GrammarDeadEnd):
+        matcher.allowed()
