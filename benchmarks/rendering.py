@@ -22,9 +22,11 @@ import jinja2.ext
 from ollama_nb_server.library import gguf
 from ollama_nb_server.library.bundled import DEMO
 from ollama_nb_server.library.families import FAMILIES
+from ollama_nb_server.prompts import native
 from ollama_nb_server.prompts.conversation import Turn
 from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.templates import ChatTemplate
+from ollama_nb_server.prompts.traits import traits
 
 ROUNDS, GOAL_MS = 15, 5.0
 SENTENCE = "The quick brown fox jumps over the lazy dog, and the dog does not mind. "
@@ -80,7 +82,7 @@ def bare(source: str) -> Callable[[], object]:
     )
     environment.globals["strftime_now"] = time.strftime
     template = environment.from_string(source)
-    messages = [turn.variables() for turn in TURNS]
+    messages = native.messages(TURNS, source, traits(source))
     return lambda: template.render(messages=messages, add_generation_prompt=True)
 
 

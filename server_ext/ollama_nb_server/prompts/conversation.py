@@ -26,20 +26,6 @@ class Turn:
     thinking: str = ""
     num_images: int = 0
 
-    def variables(self) -> dict[str, Any]:
-        """The keys a Jinja chat template may look at; absent ones are not defined."""
-        keys: dict[str, Any] = {"role": self.role, "content": self.content}
-        if self.tool_calls:
-            keys["tool_calls"] = [
-                {key: value for key, value in call.items() if key != "index"}  # Ollama's own
-                for call in self.tool_calls
-            ]
-        if self.tool_name:
-            keys["name"] = self.tool_name
-        if self.tool_call_id:
-            keys["tool_call_id"] = self.tool_call_id
-        return keys
-
 
 def with_model_turns(system: str, history: Sequence[Turn], turns: Sequence[Turn]) -> list[Turn]:
     """What the model brings along, then the request's turns.
