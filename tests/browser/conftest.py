@@ -116,6 +116,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("notebooks")
     without_outputs("01-quickstart.ipynb", folder)
     without_outputs("02-models.ipynb", folder)
+    without_outputs("03-structured.ipynb", folder)
     of_cells(folder, "chat.ipynb", BOX, "box.transcript")
     of_cells(folder, "progress.ipynb", LAYERS)
     return folder

@@ -22,6 +22,21 @@ def test_the_quickstart_runs_in_a_browser(page: Page, lab, eventually, tmp_path:
     page.screenshot(path=os.environ.get("SCREENSHOT", str(tmp_path / "quickstart.png")))
 
 
+def test_answers_that_fit_a_schema_are_shown_as_code(
+    page: Page, lab, eventually, tmp_path: Path
+) -> None:
+    lab.open("03-structured.ipynb")
+    lab.run_all()
+
+    eventually(lab.has_run_to_its_end, "the last cell has run", 120)
+    lab.idle()
+    assert lab.num_errors() == 0
+    shown = page.locator(".jp-RenderedMarkdown pre:has-text('verdict')")
+    assert shown.count() > 0
+    shown.first.scroll_into_view_if_needed()
+    page.screenshot(path=os.environ.get("SCREENSHOT", str(tmp_path / "structured.png")))
+
+
 def test_stop_in_the_chat_box_stops_the_engine(page: Page, lab, eventually) -> None:
     lab.open("chat.ipynb")
     lab.run_all()
