@@ -27,8 +27,9 @@ from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.grammar import Compiled, Matcher
 from ollama_nb_server.engine.loop import Busy, Loop
 from ollama_nb_server.engine.messages import Finished, Generate, Grammar, LoadSpec, Sampling
-from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, NativeLog, Sampler
+from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, NativeLog
 from ollama_nb_server.engine.running import Engine
+from ollama_nb_server.engine.sampling import Sampler
 
 from benchmarks.models import half_billion
 from benchmarks.servers import Target, llama_server, ours

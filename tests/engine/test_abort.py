@@ -4,9 +4,10 @@ import pytest
 from ollama_nb_server.engine.errors import DecodeFailed
 from ollama_nb_server.engine.loop import Busy
 from ollama_nb_server.engine.messages import Delta, LoadSpec, Sampling
-from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog, Sampler
+from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog
 from ollama_nb_server.engine.policy import plan
 from ollama_nb_server.engine.running import Engine
+from ollama_nb_server.engine.sampling import Sampler
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.text import TextStream
 

@@ -1,11 +1,15 @@
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, GrammarRefused
 from ollama_nb_server.engine.gbnf import gbnf
-from ollama_nb_server.engine.grammar import STACK_BYTES, Compiled, Grammars
-from ollama_nb_server.engine.messages import Grammar
+from ollama_nb_server.engine.grammar import STACK_BYTES, Compiled, Grammars, Matcher
+from ollama_nb_server.engine.messages import Grammar, Sampling
+from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, Model, generation_context
+from ollama_nb_server.engine.sampling import Sampler
 
 
 def schema(document: object) -> Grammar:
@@ -179,3 +183,38 @@ def test_a_token_that_may_not_follow_is_an_error(compiler, demo_model):
         matcher.take(token)
     with pytest.raises(GrammarDeadEnd):
         matcher.allowed()
+
+
+@pytest.mark.parametrize(
+    ("constant", "liked", "drawn"),
+    [(2025, b"2", b"2"), (2025, b"20", b"20"), (1, b"2", b"1")],
+    ids=["its shorter token", "its longer one", "another text"],
+)
+def test_the_models_own_cut_of_certain_text_stays(compiler, demo_model, constant, liked, drawn):
+    matcher = Compiled(compiler.compile(schema({"const": constant}))).answer()
+    sampler = Sampler(demo_model, Sampling(seed=1, temperature=0), 64)
+    token = demo_model.vocabulary().index(liked)
+
+    with computed(demo_model) as context:
+        taken = favoured(context, token, matcher, sampler)
+
+    assert demo_model.piece(taken) == drawn
+    assert text_of(demo_model, [taken, *matcher.forced()]) == str(constant)
+
+
+def favoured(context: Context, token: int, matcher: Matcher, sampler: Sampler) -> int:
+    """What is drawn if the model would like this token best."""
+    context.logits(0)[:] = 0
+    context.logits(0)[token] = 9
+    return matcher.draw(sampler, context, 0)
+
+
+@contextmanager
+def computed(model: Model) -> Iterator[Context]:
+    """A context with a row of logits."""
+    sizes = {"num_ctx": 64, "num_parallel": 1, "num_batch": 8, "threads": 1, "flash": False}
+    context, batch = generation_context(model, abort=AbortSwitch(), **sizes), Batch(8)
+    batch.fill([(0, 0, [1], True)])
+    context.decode(batch)
+    yield context
+    context.close()

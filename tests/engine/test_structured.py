@@ -88,7 +88,7 @@ async def test_what_is_not_a_choice_is_not_drawn(worker, ask, document, answer):
 async def test_forced_text_comes_in_few_pieces(worker, ask, events):
     told = await events(worker, PROMPT, grammar=schema(REVIEW))
 
-    assert told[0].text == '{"mood": "'
+    assert told[0].text.startswith('{"mood": "')
 
 
 async def test_any_json_object_is_an_object(worker, ask):

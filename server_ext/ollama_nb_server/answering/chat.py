@@ -28,7 +28,7 @@ from ollama_nb_server.answering.prompting import (
     chat_prompt,
     may_shift,
     style,
-    thoughts_end,
+    thoughts_of,
 )
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, refuse_tools
 from ollama_nb_server.answering.rooms import Rooms
@@ -77,11 +77,12 @@ async def _answer(
     rooms: Rooms, request: ChatRequest, model: Model, options: Options, watch: Stopwatch
 ) -> AsyncIterator[ChatResponse]:
     async with lease(rooms, model, options, request.keep_alive) as leased:
-        prompt = await _prompt(leased, model, request, options)
+        prompt = await chat_prompt(leased, model, request, options)
         refuse_images(model, _images(request))
-        wish = _wish(model, request, options)
+        wish = _wish(model, request, options, prompt)
+        tokens = await _cut(leased, model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
-        async with aclosing(run(leased, prompt, options, wish)) as events:
+        async with aclosing(run(leased, tokens, options, wish)) as events:
             async for event in events:
                 if isinstance(event, Delta):
                     yield _chunk(request, event.text, warnings, told(event.logprobs))
@@ -94,26 +95,21 @@ async def _answer(
                 )
 
 
-async def _prompt(
-    leased: Lease, model: Model, request: ChatRequest, options: Options
+async def _cut(
+    leased: Lease, model: Model, request: ChatRequest, options: Options, prompt: str
 ) -> str | tuple[int, ...]:
-    """The conversation as the model reads it, cut where that is the server's part."""
-    prompt = await chat_prompt(leased, model, request, options)
+    """A prompt whose last turn alone is too long, cut where that is the server's part."""
     if not style(model, leased.info).rendered:
         return prompt
-    return await fitted(
-        leased,
-        prompt,
-        options,
-        truncate=request.truncate is not False,
-        shift=may_shift(model, request.shift),
-    )
+    truncate, shift = request.truncate is not False, may_shift(model, request.shift)
+    return await fitted(leased, prompt, options, truncate=truncate, shift=shift)
 
 
-def _wish(model: Model, request: ChatRequest, options: Options) -> Wish:
+def _wish(model: Model, request: ChatRequest, options: Options, prompt: str) -> Wish:
+    thoughts = thoughts_of(model, request.think, prompt)
     return Wish(
         shift=may_shift(model, request.shift),
-        grammar=constraint(request.format, options, after=thoughts_end(model, request.think)),
+        grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
     )
 

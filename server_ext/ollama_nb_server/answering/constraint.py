@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,27 +12,36 @@ from ollama_nb_server.wire.errors import GrammarConflict, InvalidFormat
 from ollama_nb_server.wire.options import Options
 
 
-def constraint(form: Any, options: Options, *, after: str = "") -> Grammar | None:
+@dataclass(frozen=True, slots=True)
+class Thoughts:
+    """How a model marks its thoughts; `opens` is empty where the prompt has opened them already."""
+
+    opens: str = ""
+    closes: str = ""
+
+
+def constraint(form: Any, options: Options, thoughts: Thoughts = Thoughts()) -> Grammar | None:
     """The constraint of a request; None is a free answer.
 
     Parameters
     ----------
     form
         `format` as sent: "json" (any JSON object), a JSON Schema, or nothing.
-    after
-        Text that ends the thinking, behind which the constraint begins; empty: at once.
+    thoughts
+        What a model may write before its answer, free of the constraint; by default nothing.
 
     Raises
     ------
     InvalidFormat, GrammarConflict
         If it is something else; if a grammar is given as well.
     """
+    marks = {"after": thoughts.closes, "opens": thoughts.opens}
     if form is None or form == "":
-        return Grammar("gbnf", options.grammar, after) if options.grammar else None
+        return Grammar("gbnf", options.grammar, **marks) if options.grammar else None
     if form != "json" and not isinstance(form, dict):
         raise InvalidFormat(form)
     if options.grammar:
         raise GrammarConflict
     if form in ("json", {}):
-        return Grammar("json_object", "", after)
-    return Grammar("json_schema", orjson.dumps(form).decode(), after)
+        return Grammar("json_object", **marks)
+    return Grammar("json_schema", orjson.dumps(form).decode(), **marks)

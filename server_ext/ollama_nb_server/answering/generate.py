@@ -23,7 +23,7 @@ from ollama_nb_server.answering.preparation import (
     merged_options,
     require_completion,
 )
-from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_end
+from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_of
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import Delta
@@ -74,7 +74,7 @@ async def _answer(
     async with lease(rooms, model, options, request.keep_alive) as leased:
         prompt = await generate_prompt(leased, model, request)
         refuse_images(model, request.images)
-        wish = _wish(model, request, options)
+        wish = _wish(model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
         tokens = await fitted(leased, prompt, options, truncate=truncate, shift=wish.shift)
@@ -95,10 +95,11 @@ async def _answer(
                 )
 
 
-def _wish(model: Model, request: GenerateRequest, options: Options) -> Wish:
+def _wish(model: Model, request: GenerateRequest, options: Options, prompt: str) -> Wish:
+    thoughts = thoughts_of(model, request.think, prompt)
     return Wish(
         shift=may_shift(model, request.shift),
-        grammar=constraint(request.format, options, after=thoughts_end(model, request.think)),
+        grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
+from ollama_nb_server.answering.constraint import Thoughts
 from ollama_nb_server.answering.preparation import context_limit, require
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.gotemplate.reading import read
@@ -34,7 +35,7 @@ from ollama_nb_server.wire.options import Options
 
 FORGETFUL = "qwen3"  # a family, and a model's name below, whose old thoughts are not shown again
 FORGETFUL_NAME = "deepseek-r1"
-THOUGHTS_END = "</think>"
+THINK_TAGS = ("<think>", "</think>")
 NO_SHIFT = "deepseek2"  # a family whose memory does not bear a shift
 
 
@@ -115,15 +116,16 @@ def think_of(model: Model, think: Think) -> Think:
     return True if think is None and "thinking" in model.capabilities else think
 
 
-def thoughts_end(model: Model, think: Think) -> str:
-    """What a model writes behind its thoughts if it is to think; empty if it is not.
+def thoughts_of(model: Model, think: Think, prompt: str) -> Thoughts:
+    """How a model marks what it thinks before it answers this prompt; nothing if it does not.
 
     A Go template shows that by what it puts around a message's thinking.
     """
     if not think_of(model, think):
-        return ""
+        return Thoughts()
     reading = None if model.uses_jinja else read(model.template or "")
-    return reading.think_tags[1] if reading and reading.think_tags else THOUGHTS_END
+    opens, closes = (reading and reading.think_tags) or THINK_TAGS
+    return Thoughts("" if prompt.rstrip().endswith(opens) else opens, closes)
 
 
 # --- chat -----------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ollama_nb_server.engine.schema import Prepared, prepared, read
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-LIMITS = LLParserLimits(verbose_errors=False)
+LIMITS = LLParserLimits(verbose_errors=False, max_lexer_states=50_000)  # 1 to 2 kB each
 # One way to write JSON: what is not a choice is not drawn.
 WRITING: JsonCompileOptions = {
     "item_separator": ", ",

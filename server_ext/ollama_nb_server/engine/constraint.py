@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.native import Context, Model, Sampler
+from ollama_nb_server.engine.native import Context, Model
+from ollama_nb_server.engine.sampling import Sampler
 
 
 class Rules(Protocol):

@@ -10,7 +10,8 @@ import re
 from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.errors import GrammarRefused
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.native import Gbnf, Model
+from ollama_nb_server.engine.native import Model
+from ollama_nb_server.engine.sampling import Gbnf
 
 # llama.cpp reads and follows them recursively: ten times as much ended its process.
 MAX_BYTES = 64 << 10

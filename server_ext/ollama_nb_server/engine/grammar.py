@@ -18,7 +18,8 @@ from llguidance import LLMatcher
 from ollama_nb_server.engine.compiling import Bases, Compiler, first_line
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.native import Context, Ints, Model, Sampler
+from ollama_nb_server.engine.native import Context, Ints, Model
+from ollama_nb_server.engine.sampling import Sampler
 
 STACK_BYTES = 512 << 20  # reserved, hardly used: chains of definitions are followed recursively
 FEW_WORDS = 512  # of a mask, with 32 tokens each
@@ -49,15 +50,32 @@ class Matcher:
         GrammarDeadEnd
             If no token may follow.
         """
+        forced = self.forced()
+        if forced:
+            token = self._begin(forced[0], sampler, context, output)
+        else:
+            token = self._choose(sampler, context, output)
+        self.take(token)
+        return token
+
+    def _begin(self, forced: int, sampler: Sampler, context: Context, output: int) -> int:
+        """The first token of text that is certain: the model's own choice if it spells that text.
+
+        So an answer that would have fitted anyhow stays as it is, in the model's own tokens. Only
+        beginnings come here: further on, what is forced has been written before the next draw.
+        """
+        own = sampler.pick(context.logits(output), np.arange(self._num_vocab, dtype=np.int32))
+        token = own if self._matcher.validate_tokens([own]) else forced
+        sampler.accept([token])
+        return token
+
+    def _choose(self, sampler: Sampler, context: Context, output: int) -> int:
         self.compute_mask()
         words = np.flatnonzero(self._mask)
         if len(words) <= FEW_WORDS:
-            token = sampler.choose(context.logits(output), self._tokens(words))
-        else:
-            with context.without(self._forbidden(), output):
-                token = sampler.sample(context, output)
-        self.take(token)
-        return token
+            return sampler.choose(context.logits(output), self._tokens(words))
+        with context.without(self._forbidden(), output):
+            return sampler.sample(context, output)
 
     def allowed(self) -> Ints:
         """Ids of the tokens that may follow, in order; never none."""

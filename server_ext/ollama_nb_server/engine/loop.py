@@ -33,10 +33,11 @@ from ollama_nb_server.engine.messages import (
     Tokenize,
     Tokens,
 )
-from ollama_nb_server.engine.native import AbortSwitch, Model, Sampler
+from ollama_nb_server.engine.native import AbortSwitch, Model
 from ollama_nb_server.engine.policy import plan
 from ollama_nb_server.engine.reading import LONG, Read, Reader, Reading
 from ollama_nb_server.engine.running import MIN_CTX, Engine
+from ollama_nb_server.engine.sampling import Sampler
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.step import Event
 from ollama_nb_server.engine.text import TextStream

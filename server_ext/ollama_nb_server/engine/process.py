@@ -119,7 +119,7 @@ class Worker:
 
         Raises
         ------
-        PromptTooLong, CannotGenerate, DecodeFailed, WorkerDied
+        PromptTooLong, CannotGenerate, GrammarRefused, GrammarDeadEnd, DecodeFailed, WorkerDied
             As the engine's errors say.
         """
         inbox = self._asked(request)

@@ -11,8 +11,9 @@ from collections.abc import Sequence as Many
 
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd
 from ollama_nb_server.engine.messages import Delta, Failed, Finished
-from ollama_nb_server.engine.native import Batch, Context, Model, Sampler
+from ollama_nb_server.engine.native import Batch, Context, Model
 from ollama_nb_server.engine.policy import Item
+from ollama_nb_server.engine.sampling import Sampler
 from ollama_nb_server.engine.sequence import Sequence
 
 Event = Delta | Finished | Failed
