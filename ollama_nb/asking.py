@@ -145,7 +145,7 @@ def _receive(arriving: Arriving, screen: Screen) -> None:
     with contextlib.closing(_parts(arriving.request, arriving)) as parts:
         for part in parts:
             arriving.add(part)
-            screen.update(arriving.text)
+            screen.update(arriving.text, arriving.thinking)
 
 
 def _parts(request: Request, arriving: Arriving) -> Generator[Any, None, None]:

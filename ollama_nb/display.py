@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ollama_nb.live import Live, Place, place, running_shell
 from ollama_nb.schemas.reading import in_block
 
+MAX_THOUGHT_LINES, MAX_THOUGHT_CHARS = 3, 100
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,8 +26,8 @@ class Screen(Protocol):
     def open(self) -> None:
         """Begin to show that an answer is waited for."""
 
-    def update(self, text: str) -> None:
-        """Take the whole answer so far."""
+    def update(self, text: str, thinking: str = "") -> None:
+        """Take the whole answer so far, and what was thought before it."""
 
     def finish(self, answer: Generation) -> None:
         """Take the final answer; its rendering is what a saved notebook keeps."""
@@ -40,7 +42,7 @@ class Nowhere:
     def open(self) -> None:
         """Show nothing."""
 
-    def update(self, text: str) -> None:
+    def update(self, text: str, thinking: str = "") -> None:
         """Ignore the text."""
 
     def finish(self, answer: Generation) -> None:
@@ -57,8 +59,8 @@ class Terminal(Nowhere):
         self._write = write or sys.stdout.write
         self._written = 0
 
-    def update(self, text: str) -> None:
-        """Write what is new."""
+    def update(self, text: str, thinking: str = "") -> None:
+        """Write what is new of the answer."""
         self._write(text[self._written :])
         self._written = len(text)
         sys.stdout.flush()
@@ -105,7 +107,7 @@ class LiveCell(Live):
         super().__init__(publish, clock)
         self._model = waiting_for
         self._is_json = is_json
-        self._text = ""
+        self._text = self._thinking = ""
 
     def close(self) -> None:
         """Clear the output of an answer that was never finished."""
@@ -113,10 +115,13 @@ class LiveCell(Live):
             self.end()
             self._send(_both(""))
 
-    def update(self, text: str) -> None:
-        """Show the text now if the last update is long enough ago, else at a later call."""
+    def update(self, text: str, thinking: str = "") -> None:
+        """Show the text now if the last update is long enough ago, else at a later call.
+
+        Until there is some, the end of what the model thinks is shown.
+        """
         with self._lock:
-            self._text = text
+            self._text, self._thinking = text, thinking
             self._send_if_due()
 
     def finish(self, answer: Generation) -> None:
@@ -131,9 +136,16 @@ class LiveCell(Live):
         return _both(self._text or self._waiting())
 
     def _waiting(self) -> str:
-        return (
-            f"*{self._model}: waiting for the first word, {self._clock() - self._started_s:.0f} s*"
-        )
+        waited = f"{self._clock() - self._started_s:.0f} s"
+        if not self._thinking.strip():
+            return f"*{self._model}: waiting for the first word, {waited}*"
+        return f"*{self._model}: thinking, {waited}*\n\n{in_block(_tail(self._thinking), '')}"
+
+
+def _tail(thinking: str) -> str:
+    """The last few lines, short enough to be read while they pass."""
+    lines = [line[-MAX_THOUGHT_CHARS:] for line in thinking.strip().splitlines() if line.strip()]
+    return "\n".join(lines[-MAX_THOUGHT_LINES:])
 
 
 def _both(text: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import platform
 import time
 from pathlib import Path
 
+from ollama_nb_server.answering.lanes import Lanes
 from ollama_nb_server.answering.loading import put_right
 from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.messages import LoadSpec
@@ -47,7 +48,7 @@ class House:
                 cache=settings.cache,
                 go_template=settings.go_template,
             )
-            self._rooms = Rooms(store, self._scheduler(), self._transfers(store), settings)
+            self._rooms = Rooms(store, self._scheduler(), self._transfers(store), settings, Lanes())
             self._tidying = asyncio.create_task(self._tidy(store))
         return self._rooms
 
@@ -90,5 +91,6 @@ class House:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
         if self._rooms is not None:
+            self._rooms.lanes.close()
             await self._rooms.transfers.close()
             await self._rooms.scheduler.close()

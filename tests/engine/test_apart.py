@@ -51,3 +51,39 @@ def test_schemas_that_cannot_be_told_apart(branches):
 
 def test_open_objects_may_have_each_others_properties():
     assert not told_apart(A, B, closed=False)
+
+
+def kinds(count: int, **more: object) -> list[dict]:
+    return [
+        {"type": "object", "properties": {"kind": {"const": n}}, "required": ["kind"], **more}
+        for n in range(count)
+    ]
+
+
+def test_many_objects_are_told_apart_by_the_constant_that_each_needs():
+    assert told_apart(*kinds(5000))
+
+
+def test_one_constant_twice_among_many_is_found():
+    assert not told_apart(*kinds(100), kinds(100)[50])
+
+
+def test_a_constant_that_is_not_required_tells_nothing_apart():
+    assert not told_apart(*kinds(3, required=[]))
+
+
+def test_more_than_can_be_compared_in_time_cannot_be_told_apart():
+    few, many = (
+        [
+            {"type": "object", "properties": {f"k{n}": {}}, "required": [f"k{n}"]}
+            for n in range(most)
+        ]
+        for most in (50, 2000)
+    )
+
+    assert told_apart(*few)
+    assert not told_apart(*many)
+
+
+def test_many_enumerations_are_told_apart_by_their_values():
+    assert told_apart(*({"enum": [f"{n} of {m}" for m in range(50)]} for n in range(400)))

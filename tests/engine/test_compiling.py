@@ -1,12 +1,13 @@
 import json
+import queue
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, GrammarRefused
-from ollama_nb_server.engine.gbnf import gbnf
-from ollama_nb_server.engine.grammar import STACK_BYTES, Compiled, Grammars, Matcher
+from ollama_nb_server.engine.grammar import Compiled, Grammars, Matcher
 from ollama_nb_server.engine.messages import Grammar, Sampling
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, Model, generation_context
 from ollama_nb_server.engine.sampling import Sampler
@@ -42,7 +43,7 @@ def text_of(model, tokens: list[int]) -> str:
         ({"properties": {"a": 1}}, "/properties/a", "object, true or false"),
         ({"anyOf": 3}, "/anyOf", "list"),
         ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "/oneOf", "write anyOf"),
-        ({"$ref": "#"}, "", "nothing fits"),
+        ({"$ref": "#"}, "/$ref", "no finite answer"),
         ({"type": "object", "properties": {"a": False}, "required": ["a"]}, "", "unsatisfiable"),
         ({"type": "object", "minProperties": 2}, "/minProperties", "minProperties"),
         ({"type": "integer", "minimum": 5, "maximum": 4}, "", "mum"),
@@ -73,22 +74,90 @@ def test_an_unknown_kind_of_grammar_is_refused(compiler):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("document", "place"),
     [
-        "",
-        "answer ::= [a-z]",
-        "root ::= unknown",
-        'root ::= root "a" | "a"',
-        'root ::= ("a"',
-        "root ::= " + "(" * 300 + '"a"' + ")" * 300,
-        "\n".join(["root ::= r0", *(f"r{n} ::= r{n + 1}" for n in range(3000))]),
-        'root ::= "' + "a" * 70_000 + '"',
+        ({"type": "integer", "multipleOf": 716_659}, "/multipleOf"),
+        (
+            {
+                "type": "integer",
+                "allOf": [{"multipleOf": 97}, {"multipleOf": 89}, {"multipleOf": 83}],
+            },
+            "/allOf",
+        ),
+        (
+            {
+                "allOf": [{"$ref": "#/$defs/a"}, {"multipleOf": 8897}],
+                "$defs": {"a": {"type": "integer", "multipleOf": 9701}},
+            },
+            "/allOf",
+        ),
     ],
-    ids=["empty", "no root", "unknown rule", "left recursion", "open", "deep", "rules", "long"],
+    ids=["one", "three", "by reference"],
 )
-def test_a_gbnf_grammar_that_cannot_be_read_is_refused(demo_model, text):
+def test_multiples_that_take_too_long_are_refused(compiler, document, place):
+    with pytest.raises(GrammarRefused, match="multiples of") as refusal:
+        compiler.compile(schema(document))
+
+    assert refusal.value.place == place
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "integer", "multipleOf": 1_000_000},
+        {"type": "number", "multipleOf": 0.01},
+        {"type": "integer", "allOf": [{"multipleOf": 60}, {"multipleOf": 0.5}]},
+        {"properties": {f"p{n}": {"type": "integer", "multipleOf": n} for n in (97, 89, 83)}},
+    ],
+    ids=str,
+)
+def test_multiples_that_are_soon_found_are_kept(compiler, document):
+    assert compiler.compile(schema(document))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "count", "refused"),
+    [("allOf", 40, True), ("allOf", 3, False), ("anyOf", 40, False)],
+)
+def test_only_few_patterns_may_hold_for_one_text(compiler, keyword, count, refused):
+    patterns = [{"type": "string", "pattern": f"^a.*{n}"} for n in range(count)]
+    document = {"properties": {"a": {keyword: patterns}}, "required": ["a"]}
+
+    with pytest.raises(GrammarRefused, match="more than 8") if refused else nullcontext():
+        compiler.compile(schema(document))
+
+
+def test_many_objects_with_constants_of_their_own_are_soon_told_apart(compiler):
+    branches = [
+        {"type": "object", "properties": {"kind": {"const": n}}, "required": ["kind"]}
+        for n in range(1500)
+    ]
+    began = time.perf_counter()
+    compiler.compile(schema({"anyOf": branches}))
+    plain = time.perf_counter() - began
+
+    began = time.perf_counter()
+    compiler.compile(schema({"oneOf": branches}))
+
+    assert time.perf_counter() - began < 5 * plain
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+        {"properties": {"a": {"$ref": "#/properties/a"}}, "required": ["a"]},
+        {"items": {"$ref": "#"}, "minItems": 1, "type": "array"},
+        {"items": {"const": 1}, "minItems": 100_000, "type": "array"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "tags", [{}, {"after": "</think>", "opens": "<think>"}], ids=["", "thinks"]
+)
+def test_what_only_its_forced_text_shows_is_refused_before_an_answer(compiler, document, tags):
     with pytest.raises(GrammarRefused):
-        gbnf(demo_model, Grammar("gbnf", text))
+        compiler.compile(Grammar("json_schema", json.dumps(document), **tags))
 
 
 @pytest.mark.parametrize(
@@ -141,29 +210,58 @@ def test_a_long_chain_of_definitions_is_followed_or_refused(demo_model):
 
 
 def compiled(model, document: object) -> Compiled | EngineError:
-    """What the thread of grammars says."""
-    grammars, told, done = Grammars(model), [], threading.Event()
+    """What the threads of grammars say."""
+    grammars, told = Grammars(model), queue.SimpleQueue()
     grammars.begin()
-    grammars.compile(schema(document), lambda outcome: (told.append(outcome), done.set()))
-    assert done.wait(60)
-    return told[0]
+    grammars.compile(schema(document), told.put)
+    return told.get(timeout=60)
+
+
+def test_what_is_long_and_slow_keeps_no_short_one_waiting(demo_model):
+    grammars, told = Grammars(demo_model), queue.SimpleQueue()
+    grammars.begin()
+    words = [schema({"enum": [f"{n} word {m}" for m in range(20_000)]}) for n in range(3)]
+
+    for number, grammar in enumerate([*words, schema({"const": 1})]):
+        grammars.compile(grammar, tell(told, number))
+    order = [told.get(timeout=60) for _ in range(4)]
+
+    assert order != [0, 1, 2, 3]
+    assert order[-1] == 2
+
+
+def tell(told: queue.SimpleQueue, number: int):
+    """Says which one is done."""
+    return lambda outcome: told.put(number)
+
+
+def test_what_nobody_waits_for_any_more_does_not_begin(demo_model):
+    grammars, told = Grammars(demo_model), queue.SimpleQueue()
+    wanted = [grammars.compile(schema({"const": n}), tell(told, n)) for n in range(3)]
+
+    wanted[1].drop()
+    grammars.begin()
+
+    assert [told.get(timeout=60) for _ in range(2)] == [0, 2]
 
 
 def test_what_has_been_compiled_is_kept(demo_model):
-    grammars, told, done = Grammars(demo_model), [], threading.Event()
+    grammars, told = Grammars(demo_model), queue.SimpleQueue()
     grammars.begin()
-    grammars.compile(schema({"const": 1}), lambda outcome: (told.append(outcome), done.set()))
-    assert done.wait(60)
+    grammars.compile(schema({"const": 1}), told.put)
+    first = told.get(timeout=60)
 
-    grammars.compile(schema({"const": 1}), told.append)
+    grammars.compile(schema({"const": 1}), told.put)
 
-    assert told[0] is told[1]
+    assert told.get_nowait() is first
 
 
 def test_other_threads_keep_their_stacks(demo_model):
+    before = threading.stack_size()
+
     Grammars(demo_model).begin()
 
-    assert threading.stack_size() != STACK_BYTES
+    assert threading.stack_size() == before
 
 
 def test_only_an_end_may_follow_a_whole_answer(compiler, demo_model):

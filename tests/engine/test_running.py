@@ -1,5 +1,5 @@
 import pytest
-from ollama_nb_server.engine.running import slots_that_fit, threads_for
+from ollama_nb_server.engine.running import slots_that_fit, threads_for, usable_processors
 
 GIB = 1 << 30
 
@@ -17,8 +17,9 @@ def test_slots_take_a_quarter_of_free_memory(slot_bytes, free_bytes, slots):
     assert slots_that_fit(slot_bytes, free_bytes) == slots
 
 
-def test_threads_are_as_many_as_wanted():
-    assert threads_for(10**9, wanted=3) == 3
+def test_threads_are_as_many_as_wanted_and_never_more_than_processors():
+    assert threads_for(10**9, wanted=1) == 1
+    assert threads_for(10**9, wanted=10_000) == usable_processors()
 
 
 def test_a_tiny_model_gets_one_thread():

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from ollama_nb_server.engine.messages import Delta, Generate, Sampling
+from ollama_nb_server.engine.messages import Delta, Generate, Grammar, Sampling
 from ollama_nb_server.engine.sequence import Sequence
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
@@ -78,6 +78,21 @@ async def test_a_request_s_own_smaller_context_is_shifted_too(start_worker, ask)
     text, _ = await ask(worker, "Once", num_predict=150, shift=True, **ENDLESS)
 
     assert len(await worker.tokenize(text)) > 64
+
+
+@pytest.mark.parametrize("num_keep", [0, 2, 4, 12, 100, -1])
+async def test_what_a_grammar_forces_may_fill_the_context(start_worker, ask, num_keep) -> None:
+    worker = await start_worker(num_ctx=24)
+    text = "a text that is much longer than the context, so that it must make room again and again"
+    schema = f'{{"properties": {{"a": {{"const": "{text}"}}}}, "required": ["a"]}}'
+    wishes = {"grammar": Grammar("json_schema", schema), "num_keep": num_keep, "shift": True}
+
+    answers = await asyncio.gather(
+        ask(worker, "x", num_predict=200, **wishes), ask(worker, "Once", num_predict=20)
+    )
+
+    assert answers[0][0] == f'{{"a": "{text}"}}'
+    assert answers[1][1].eval_count == 20
 
 
 async def test_everything_may_be_kept(start_worker, ask):

@@ -233,8 +233,12 @@ async def test_a_model_that_does_not_think_is_bound_from_its_first_token(worker,
 
 @pytest.mark.parametrize(
     "grammar",
-    [schema({"$ref": "https://example.com/a.json"}), Grammar("gbnf", "root ::= unknown")],
-    ids=["schema", "gbnf"],
+    [
+        schema({"$ref": "https://example.com/a.json"}),
+        Grammar("gbnf", "root ::= unknown"),
+        Grammar("gbnf", "root ::= [a]{5,2}"),
+    ],
+    ids=["schema", "rule", "times"],
 )
 async def test_a_grammar_that_is_refused_harms_nobody(worker, ask, grammar):
     beside = asyncio.create_task(ask(worker, PROMPT))
@@ -242,6 +246,16 @@ async def test_a_grammar_that_is_refused_harms_nobody(worker, ask, grammar):
     with pytest.raises(GrammarRefused):
         await ask(worker, PROMPT, grammar=grammar)
 
+    assert (await beside)[0] == (await ask(worker, PROMPT))[0]
+
+
+async def test_a_grammar_of_many_ways_keeps_nobody_waiting(worker, ask):
+    grammar = Grammar("gbnf", "root ::= " + '("a"|"b"|"c"|"d")? ' * 500)
+    beside = asyncio.create_task(ask(worker, PROMPT))
+
+    text, _ = await ask(worker, PROMPT, grammar=grammar, sampling=HOT)
+
+    assert set(text) <= set("abcd")
     assert (await beside)[0] == (await ask(worker, PROMPT))[0]
 
 
@@ -289,7 +303,7 @@ async def test_a_request_that_waits_for_its_grammar_can_be_cancelled(worker, ask
     assert answered[1].reason == "stop"
 
 
-# --- llama.cpp's grammars -------------------------------------------------------------------------
+# --- grammars in llama.cpp's notation -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -319,3 +333,25 @@ async def test_a_gbnf_grammar_can_begin_behind_a_thought(worker, ask, opens):
     text, _ = await ask(worker, PROMPT, grammar=grammar, num_predict=300)
 
     assert text.strip().endswith("yes")
+
+
+async def test_an_endless_grammar_is_written_until_the_budget_ends(worker, ask):
+    grammar = Grammar("gbnf", 'root ::= [ab] root | "("  root ")"')
+
+    text, finished = await ask(worker, PROMPT, grammar=grammar, sampling=HOT, num_predict=40)
+
+    assert set(text) <= set("ab(")
+    assert finished.reason == "length"
+
+
+async def test_a_grammar_that_refers_to_itself_binds_answers(worker, ask):
+    grammar = Grammar("gbnf", 'root ::= "x" root "y" | "z"')
+
+    told = [
+        await ask(worker, PROMPT, grammar=grammar, sampling=Sampling(seed=seed, temperature=4.0))
+        for seed in range(8)
+    ]
+
+    answers = [text for text, end in told if end.reason == "stop"]
+    assert {"x" * text.count("x") + "z" + "y" * text.count("x") for text in answers} == {*answers}
+    assert len(set(answers)) > 1

@@ -95,11 +95,13 @@ def test_use_mlock_locks_the_weights_or_says_that_it_cannot(client, ollama_serve
 
 
 def test_num_thread_is_the_number_of_threads_that_compute(client, ollama_server) -> None:
+    most = len(psutil.Process().cpu_affinity())
     text(client, num_thread=1)
     few = _threads(ollama_server.workers())
-    text(client, num_thread=4)
+    answer = ask(client, num_thread=10_000)
 
-    assert _threads(ollama_server.workers()) == few + 3
+    assert _threads(ollama_server.workers()) == few + most - 1
+    assert f"this machine has {most} processors" in answer.headers[WARNINGS]
 
 
 def _threads(workers: list[psutil.Process]) -> int:

@@ -101,6 +101,21 @@ def test_waiting_is_counted_in_seconds(live, output, clock):
     assert "*demo: waiting for the first word, 2 s*" in output.texts
 
 
+def test_thoughts_pass_by_until_the_answer_begins(live, output, clock):
+    live.open()
+    for second, (text, thinking) in enumerate(
+        [("", "One.\n"), ("", "One.\nTwo `x`.\n\nThree.\nFour. " + "y" * 200), ("Yes", "One.")], 1
+    ):
+        clock.now_s = second
+        live.update(text, thinking)
+
+    assert output.texts[1:] == [
+        "*demo: thinking, 1 s*\n\n```\nOne.\n```",
+        "*demo: thinking, 2 s*\n\n```\nTwo `x`.\nThree.\n" + "y" * 100 + "\n```",
+        "Yes",
+    ]
+
+
 def test_a_call_that_never_finished_leaves_no_waiting_line(live, output):
     live.open()
     live.close()

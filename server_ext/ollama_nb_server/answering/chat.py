@@ -9,12 +9,13 @@ from dataclasses import asdict, replace
 
 from ollama_nb_server.answering.constraint import constraint
 from ollama_nb_server.answering.generation import (
+    NOTHING,
+    Said,
     Stopwatch,
     Wish,
     fitted,
     num_logprobs,
     run,
-    told,
     warnings_for,
 )
 from ollama_nb_server.answering.preparation import (
@@ -27,18 +28,16 @@ from ollama_nb_server.answering.preparation import (
 from ollama_nb_server.answering.prompting import (
     chat_prompt,
     may_shift,
-    style,
     thoughts_of,
 )
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, refuse_tools
 from ollama_nb_server.answering.rooms import Rooms
-from ollama_nb_server.engine.messages import Delta
+from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import ChatRequest, ChatResponse, Spoken
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo
-from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options
 
 
@@ -60,13 +59,13 @@ async def chat(rooms: Rooms, request: ChatRequest) -> ChatResponse | AsyncIterat
             return _bare(request, "load")
     if request.debug_render_only:
         async with lease(rooms, model, options, request.keep_alive) as leased:
-            return _debug(request, await chat_prompt(leased, model, request, options))
+            return _debug(request, await chat_prompt(rooms, leased, model, request, options))
     answer = _answer(rooms, request, model, options, watch)
     return answer if request.stream is not False else await _whole(answer)
 
 
 def _check(model: Model, request: ChatRequest) -> None:
-    refuse_thinking(model, request.model, request.think, debug=request.debug_render_only)
+    refuse_thinking(model, request.model, request.think)
     require_completion(model, request.model or "", "chat")
     if request.tools:
         require(model, "tools")
@@ -77,18 +76,19 @@ async def _answer(
     rooms: Rooms, request: ChatRequest, model: Model, options: Options, watch: Stopwatch
 ) -> AsyncIterator[ChatResponse]:
     async with lease(rooms, model, options, request.keep_alive) as leased:
-        prompt = await chat_prompt(leased, model, request, options)
+        prompt = await chat_prompt(rooms, leased, model, request, options)
         refuse_images(model, _images(request))
         wish = _wish(model, request, options, prompt)
         tokens = await _cut(leased, model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
         async with aclosing(run(leased, tokens, options, wish)) as events:
             async for event in events:
-                if isinstance(event, Delta):
-                    yield _chunk(request, event.text, warnings, told(event.logprobs))
+                if isinstance(event, Said):
+                    if event.is_news:
+                        yield _chunk(request, event, warnings)
                     continue
                 yield replace(
-                    _chunk(request, "", warnings),
+                    _chunk(request, NOTHING, warnings),
                     done=True,
                     done_reason=event.reason,
                     **asdict(watch.metrics(leased, event)),
@@ -99,18 +99,19 @@ async def _cut(
     leased: Lease, model: Model, request: ChatRequest, options: Options, prompt: str
 ) -> str | tuple[int, ...]:
     """A prompt whose last turn alone is too long, cut where that is the server's part."""
-    if not style(model, leased.info).rendered:
+    if not is_rendered(model):
         return prompt
     truncate, shift = request.truncate is not False, may_shift(model, request.shift)
     return await fitted(leased, prompt, options, truncate=truncate, shift=shift)
 
 
 def _wish(model: Model, request: ChatRequest, options: Options, prompt: str) -> Wish:
-    thoughts = thoughts_of(model, request.think, prompt)
+    thoughts = thoughts_of(model, request.think, prompt, native=True)
     return Wish(
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
+        thoughts=thoughts,
     )
 
 
@@ -119,29 +120,29 @@ def _images(request: ChatRequest) -> list[bytes]:
 
 
 async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:
-    texts: list[str] = []
-    logprobs: list[Logprob] = []
-    async for chunk in answer:
-        texts.append(chunk.message.content)
-        logprobs += chunk.logprobs
-    return replace(chunk, message=Spoken("".join(texts)), logprobs=tuple(logprobs))
+    chunks = [chunk async for chunk in answer]
+    spoken = Spoken(
+        "".join(chunk.message.content for chunk in chunks),
+        thinking="".join(chunk.message.thinking for chunk in chunks),
+    )
+    logprobs = tuple(token for chunk in chunks for token in chunk.logprobs)
+    return replace(chunks[-1], message=spoken, logprobs=logprobs)
 
 
-def _chunk(
-    request: ChatRequest,
-    text: str,
-    warnings: tuple[str, ...] = (),
-    logprobs: tuple[Logprob, ...] = (),
-) -> ChatResponse:
+def _chunk(request: ChatRequest, said: Said, warnings: tuple[str, ...] = ()) -> ChatResponse:
     return ChatResponse(
-        request.model or "", time.time_ns(), Spoken(text), logprobs=logprobs, warnings=warnings
+        request.model or "",
+        time.time_ns(),
+        Spoken(said.answer, thinking=said.thinking),
+        logprobs=said.logprobs,
+        warnings=warnings,
     )
 
 
 def _bare(request: ChatRequest, reason: str) -> ChatResponse:
-    return replace(_chunk(request, ""), done=True, done_reason=reason)
+    return replace(_chunk(request, NOTHING), done=True, done_reason=reason)
 
 
 def _debug(request: ChatRequest, prompt: str) -> ChatResponse:
     info = DebugInfo(rendered_template=prompt, image_count=len(_images(request)))
-    return replace(_chunk(request, ""), message=Spoken("", role=""), debug_info=info)
+    return replace(_chunk(request, NOTHING), message=Spoken("", role=""), debug_info=info)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ollama_nb_server.engine.messages import Grammar
+from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.wire.errors import GrammarConflict, InvalidFormat
 from ollama_nb_server.wire.options import Options
 
 
-@dataclass(frozen=True, slots=True)
-class Thoughts:
-    """How a model marks its thoughts; `opens` is empty where the prompt has opened them already."""
-
-    opens: str = ""
-    closes: str = ""
-
-
-def constraint(form: Any, options: Options, thoughts: Thoughts = Thoughts()) -> Grammar | None:
+def constraint(form: Any, options: Options, thoughts: Thoughts | None = None) -> Grammar | None:
     """The constraint of a request; None is a free answer.
 
     Parameters
@@ -35,7 +27,9 @@ def constraint(form: Any, options: Options, thoughts: Thoughts = Thoughts()) -> 
     InvalidFormat, GrammarConflict
         If it is something else; if a grammar is given as well.
     """
-    marks = {"after": thoughts.closes, "opens": thoughts.opens}
+    marks = {}
+    if thoughts is not None:
+        marks = {"after": thoughts.closes, "opens": "" if thoughts.begun else thoughts.opens}
     if form is None or form == "":
         return Grammar("gbnf", options.grammar, **marks) if options.grammar else None
     if form != "json" and not isinstance(form, dict):

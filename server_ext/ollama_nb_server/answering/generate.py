@@ -9,12 +9,13 @@ from dataclasses import asdict, replace
 
 from ollama_nb_server.answering.constraint import constraint
 from ollama_nb_server.answering.generation import (
+    NOTHING,
+    Said,
     Stopwatch,
     Wish,
     fitted,
     num_logprobs,
     run,
-    told,
     warnings_for,
 )
 from ollama_nb_server.answering.preparation import (
@@ -26,13 +27,11 @@ from ollama_nb_server.answering.preparation import (
 from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_of
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.answering.rooms import Rooms
-from ollama_nb_server.engine.messages import Delta
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.errors import RawConflict
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo, GenerateRequest, GenerateResponse
-from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options
 
 
@@ -56,7 +55,7 @@ async def generate(
             return _bare(request, "load")
     if request.debug_render_only:
         async with lease(rooms, model, options, request.keep_alive) as leased:
-            return _debug(request, await generate_prompt(leased, model, request))
+            return _debug(request, await generate_prompt(rooms, leased, model, request))
     answer = _answer(rooms, request, model, options, watch)
     return answer if request.stream is not False else await _whole(answer)
 
@@ -64,7 +63,7 @@ async def generate(
 def _check(model: Model, request: GenerateRequest) -> None:
     if request.raw and (request.template or request.system or request.context):
         raise RawConflict
-    refuse_thinking(model, request.model, request.think, debug=request.debug_render_only)
+    refuse_thinking(model, request.model, request.think)
     require_completion(model, request.model or "", "generate")
 
 
@@ -72,7 +71,7 @@ async def _answer(
     rooms: Rooms, request: GenerateRequest, model: Model, options: Options, watch: Stopwatch
 ) -> AsyncIterator[GenerateResponse]:
     async with lease(rooms, model, options, request.keep_alive) as leased:
-        prompt = await generate_prompt(leased, model, request)
+        prompt = await generate_prompt(rooms, leased, model, request)
         refuse_images(model, request.images)
         wish = _wish(model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
@@ -81,13 +80,14 @@ async def _answer(
         texts: list[str] = []
         async with aclosing(run(leased, tokens, options, wish)) as events:
             async for event in events:
-                if isinstance(event, Delta):
+                if isinstance(event, Said):
                     texts.append(event.text)
-                    yield _chunk(request, event.text, warnings, told(event.logprobs))
+                    if event.is_news:
+                        yield _chunk(request, event, warnings)
                     continue
                 context = await _context(leased, request, prompt + "".join(texts))
                 yield replace(
-                    _chunk(request, "", warnings),
+                    _chunk(request, NOTHING, warnings),
                     done=True,
                     done_reason=event.reason,
                     context=context,
@@ -96,11 +96,12 @@ async def _answer(
 
 
 def _wish(model: Model, request: GenerateRequest, options: Options, prompt: str) -> Wish:
-    thoughts = thoughts_of(model, request.think, prompt)
+    thoughts = thoughts_of(model, request.think, prompt, native=False)
     return Wish(
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
+        thoughts=thoughts,
     )
 
 
@@ -110,29 +111,32 @@ async def _context(leased: Lease, request: GenerateRequest, text: str) -> list[i
 
 
 async def _whole(answer: AsyncIterator[GenerateResponse]) -> GenerateResponse:
-    texts: list[str] = []
-    logprobs: list[Logprob] = []
-    async for chunk in answer:
-        texts.append(chunk.response)
-        logprobs += chunk.logprobs
-    return replace(chunk, response="".join(texts), logprobs=tuple(logprobs))
+    chunks = [chunk async for chunk in answer]
+    return replace(
+        chunks[-1],
+        response="".join(chunk.response for chunk in chunks),
+        thinking="".join(chunk.thinking for chunk in chunks),
+        logprobs=tuple(token for chunk in chunks for token in chunk.logprobs),
+    )
 
 
 def _chunk(
-    request: GenerateRequest,
-    text: str,
-    warnings: tuple[str, ...] = (),
-    logprobs: tuple[Logprob, ...] = (),
+    request: GenerateRequest, said: Said, warnings: tuple[str, ...] = ()
 ) -> GenerateResponse:
     return GenerateResponse(
-        request.model or "", time.time_ns(), text, logprobs=logprobs, warnings=warnings
+        request.model or "",
+        time.time_ns(),
+        said.answer,
+        thinking=said.thinking,
+        logprobs=said.logprobs,
+        warnings=warnings,
     )
 
 
 def _bare(request: GenerateRequest, reason: str) -> GenerateResponse:
-    return replace(_chunk(request, ""), done=True, done_reason=reason)
+    return replace(_chunk(request, NOTHING), done=True, done_reason=reason)
 
 
 def _debug(request: GenerateRequest, prompt: str) -> GenerateResponse:
     info = DebugInfo(rendered_template=prompt, image_count=len(request.images or ()))
-    return replace(_chunk(request, ""), debug_info=info)
+    return replace(_chunk(request, NOTHING), debug_info=info)

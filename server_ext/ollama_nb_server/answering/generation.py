@@ -13,6 +13,7 @@ from ollama_nb_server.answering.preparation import context_limit, sampling
 from ollama_nb_server.engine.messages import Delta, Finished, Generate, Grammar
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.engine.process import Worker
+from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
 from ollama_nb_server.prompts.truncation import cut_middle
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.logprobs import Logprob
@@ -70,6 +71,28 @@ class Wish:
     shift: bool = True
     grammar: Grammar | None = None
     logprobs: int = -1
+    thoughts: Thoughts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """New text of an answer: what is thought, what is answered, and both as the model wrote them.
+
+    Text that may still become a tag is in neither of the two yet.
+    """
+
+    thinking: str
+    answer: str
+    text: str
+    logprobs: tuple[Logprob, ...] = ()
+
+    @property
+    def is_news(self) -> bool:
+        """Whether there is anything to tell a client."""
+        return bool(self.thinking or self.answer or self.logprobs)
+
+
+NOTHING = Said("", "", "")
 
 
 def num_logprobs(logprobs: bool | None, top: int | None) -> int:
@@ -103,8 +126,8 @@ async def fitted(
 
 async def run(
     lease: Lease, prompt: str | tuple[int, ...], options: Options, wish: Wish
-) -> AsyncGenerator[Delta | Finished, None]:
-    """What the worker says, step by step. Closing this generator stops the worker's work."""
+) -> AsyncGenerator[Said | Finished, None]:
+    """What the model says, step by step. Closing this generator stops the worker's work."""
     worker: Worker = lease.worker
     request = Generate(
         id=worker.new_id(),
@@ -118,6 +141,13 @@ async def run(
         grammar=wish.grammar,
         logprobs=wish.logprobs,
     )
+    splitter = None if wish.thoughts is None else ThoughtSplitter(wish.thoughts)
     async with aclosing(worker.generate(request)) as events:
         async for event in events:
+            if isinstance(event, Delta):
+                parts = splitter.feed(event.text) if splitter else ("", event.text)
+                yield Said(*parts, event.text, told(event.logprobs))
+                continue
+            if splitter:
+                yield Said(*splitter.end(), "")
             yield event

@@ -1,18 +1,16 @@
-"""Which of a model's templates writes its prompts, and the prompts of chat and generate.
+"""The prompts of chat and generate, and what of them tells how the answer will look.
 
-What the templates do with a conversation is the prompts room's.
+How a model writes down what is put together here is `styles`' to say.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
 
-from ollama_nb_server.answering.constraint import Thoughts
 from ollama_nb_server.answering.preparation import context_limit, require
+from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.answering.styles import Think, is_rendered, style, template_of
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.gotemplate.reading import read
 from ollama_nb_server.library.model import Model
@@ -23,11 +21,9 @@ from ollama_nb_server.prompts.conversation import (
     with_model_turns,
     without_old_thoughts,
 )
-from ollama_nb_server.prompts.errors import UnknownRenderer
 from ollama_nb_server.prompts.go import GoChatTemplate
-from ollama_nb_server.prompts.image_tags import with_image_tags
 from ollama_nb_server.prompts.insertion import by_tokens
-from ollama_nb_server.prompts.templates import ChatTemplate
+from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message
 from ollama_nb_server.wire.generate import GenerateRequest
@@ -37,73 +33,6 @@ FORGETFUL = "qwen3"  # a family, and a model's name below, whose old thoughts ar
 FORGETFUL_NAME = "deepseek-r1"
 THINK_TAGS = ("<think>", "</think>")
 NO_SHIFT = "deepseek2"  # a family whose memory does not bear a shift
-
-
-Think = bool | str | None
-Offered = Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class GoStyle:
-    """By a Go template: Ollama makes the prompt itself (reference/ollama-models.md 6.1)."""
-
-    template: GoChatTemplate
-    rendered: ClassVar[bool] = True
-
-    def chat(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
-        """The prompt for a conversation."""
-        return self.template.render(with_image_tags(turns), tools=tools, think=think)
-
-    def measured(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
-        """The text whose tokens are counted, as in Ollama: without the images' tags."""
-        return self.template.render(turns, tools=tools, think=think)
-
-    def generate(self, turns: Sequence[Turn], think: Think) -> str:
-        """The prompt for a single question: the same."""
-        return self.chat(turns, [], think)
-
-
-@dataclass(frozen=True, slots=True)
-class JinjaStyle:
-    """By a GGUF's own Jinja template, or by a default: llama.cpp's part in Ollama."""
-
-    template: ChatTemplate
-    rendered: ClassVar[bool] = False
-
-    def chat(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
-        """The prompt for a conversation."""
-        return self.template.render(turns, tools=tools or (), think=think)
-
-    measured = chat
-
-    def generate(self, turns: Sequence[Turn], think: Think) -> str:
-        """The prompt for a single question; without any template the bare text."""
-        return self.template.render_generate(turns, think=think)
-
-
-Style = GoStyle | JinjaStyle
-
-
-def style(model: Model, info: Loaded) -> Style:
-    """The template of a model that counts (reference/ollama-models.md 5.7).
-
-    Raises
-    ------
-    UnknownRenderer, GoTemplateBroken
-        If the model wants one of Ollama's built-in renderers; if its Go template is none.
-    """
-    if model.config.renderer:
-        raise UnknownRenderer(model.config.renderer)
-    if model.uses_jinja or model.template is None:
-        template = ChatTemplate(
-            model.metadata.chat_template or None,
-            info.bos_text,
-            info.eos_text,
-            tool_source=model.metadata.tool_template or None,
-            adds_bos=info.add_bos,
-        )
-        return JinjaStyle(template)
-    return GoStyle(GoChatTemplate.of(model.template))
 
 
 def may_shift(model: Model, shift: bool | None) -> bool:
@@ -116,22 +45,28 @@ def think_of(model: Model, think: Think) -> Think:
     return True if think is None and "thinking" in model.capabilities else think
 
 
-def thoughts_of(model: Model, think: Think, prompt: str) -> Thoughts:
-    """How a model marks what it thinks before it answers this prompt; nothing if it does not.
+def thoughts_of(model: Model, think: Think, prompt: str, *, native: bool) -> Thoughts | None:
+    """How a model marks what it thinks before it answers this prompt; None if it does not.
 
-    A Go template shows that by what it puts around a message's thinking.
+    A Go template shows that by what it puts around a message's thinking. With a Jinja template
+    llama.cpp tells thoughts apart, but only in chats (`native`): in Ollama, generate leaves them
+    where they are.
     """
     if not think_of(model, think):
-        return Thoughts()
-    reading = None if model.uses_jinja else read(model.template or "")
-    opens, closes = (reading and reading.think_tags) or THINK_TAGS
-    return Thoughts("" if prompt.rstrip().endswith(opens) else opens, closes)
+        return None
+    tags = THINK_TAGS if native else None
+    if is_rendered(model):
+        reading = read(model.template or "")
+        tags = reading.think_tags if reading else None
+    return tags and Thoughts(*tags, begun=prompt.rstrip().endswith(tags[0]))
 
 
 # --- chat -----------------------------------------------------------------------------------------
 
 
-async def chat_prompt(leased: Lease, model: Model, request: ChatRequest, options: Options) -> str:
+async def chat_prompt(
+    rooms: Rooms, leased: Lease, model: Model, request: ChatRequest, options: Options
+) -> str:
     """The conversation as the model reads it, its oldest turns dropped until it fits."""
     turns: Sequence[Turn] = with_model_turns(
         model.system, history(model), [_turn(message) for message in request.messages or ()]
@@ -139,21 +74,28 @@ async def chat_prompt(leased: Lease, model: Model, request: ChatRequest, options
     if model.config.model_family == FORGETFUL or model.name.model == FORGETFUL_NAME:
         turns = without_old_thoughts(turns)
     tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
-    its, think = style(model, leased.info), think_of(model, request.think)
+    run, think = partial(rooms.lanes.run, template_of(model)), think_of(model, request.think)
+    its = await run(partial(style, model, leased.info))
     if request.truncate is not False:
-        measured = partial(its.measured, tools=tools, think=think)
+
+        async def measured(kept: Sequence[Turn]) -> str:
+            return await run(partial(its.measured, kept, tools, think))
+
         turns = await _fitting(leased, turns, measured, context_limit(options, leased.info))
-    return await asyncio.to_thread(its.chat, turns, tools, think)
+    return await run(partial(its.chat, turns, tools, think))
 
 
 async def _fitting(
-    leased: Lease, turns: Sequence[Turn], measured: Callable[[Sequence[Turn]], str], limit: int
+    leased: Lease,
+    turns: Sequence[Turn],
+    measured: Callable[[Sequence[Turn]], Awaitable[str]],
+    limit: int,
 ) -> Sequence[Turn]:
     """The longest end of the conversation that fits; the last turn always stays."""
     starts = starting_points(turns)
     low, high, middle = 0, len(starts) - 1, 0
     while low < high:  # the whole conversation first, then halves
-        prompt = await asyncio.to_thread(measured, kept_from(turns, starts[middle]))
+        prompt = await measured(kept_from(turns, starts[middle]))
         if await _fits(leased, prompt, limit):
             high = middle
         else:
@@ -188,23 +130,32 @@ def history(model: Model) -> list[Turn]:
 # --- generate -------------------------------------------------------------------------------------
 
 
-async def generate_prompt(leased: Lease, model: Model, request: GenerateRequest) -> str:
+async def generate_prompt(
+    rooms: Rooms, leased: Lease, model: Model, request: GenerateRequest
+) -> str:
     """The text the model reads (reference/ollama-models.md 6.10)."""
     prompt, think = request.prompt or "", think_of(model, request.think)
     if request.raw:
         return prompt
+    run = partial(
+        rooms.lanes.run, request.template or template_of(model), apart=bool(request.template)
+    )
     if request.suffix:
-        return await asyncio.to_thread(_insertion, leased.info, model, request, think)
+        return await run(partial(_insertion, leased.info, model, request, think))
     turn = Turn("user", prompt, num_images=len(request.images or ()))
     past = () if request.context is not None else history(model)
     turns = with_model_turns(request.system or model.system, past, [turn])
     before = await leased.worker.detokenize(request.context) if request.context else ""
     if request.template:
         # no image tags: Ollama runs such a template on what is there
-        text = await asyncio.to_thread(_by_request, request.template, turns, think)
+        text = await run(partial(_by_request, request.template, turns, think))
     else:
-        text = await asyncio.to_thread(style(model, leased.info).generate, turns, think)
+        text = await run(partial(_by_model, leased.info, model, turns, think))
     return before + text
+
+
+def _by_model(info: Loaded, model: Model, turns: Sequence[Turn], think: Think) -> str:
+    return style(model, info).generate(turns, think)
 
 
 def _by_request(template: str, turns: Sequence[Turn], think: Think) -> str:

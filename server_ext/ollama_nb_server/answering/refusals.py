@@ -9,16 +9,10 @@ from ollama_nb_server.library.model import Model
 from ollama_nb_server.wire.errors import ImagesUnsupported, NotThereYet, ThinkUnsupported
 
 
-def refuse_thinking(
-    model: Model, asked: str | None, think: bool | str | None, *, debug: bool | None
-) -> None:
-    """A truthy `think` needs a model that thinks; separating the thoughts is still to come."""
-    if not think:
-        return
-    if "thinking" not in model.capabilities:
+def refuse_thinking(model: Model, asked: str | None, think: bool | str | None) -> None:
+    """A truthy `think` needs a model that thinks."""
+    if think and "thinking" not in model.capabilities:
         raise ThinkUnsupported(asked or "")
-    if not debug:
-        raise NotThereYet("separating a model's thinking from its answer (`think`)")
 
 
 def refuse_images(model: Model, images: Sequence[bytes] | None) -> None:

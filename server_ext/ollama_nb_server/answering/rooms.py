@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ollama_nb_server.answering.lanes import Lanes
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.registry import Transfers
@@ -18,3 +19,4 @@ class Rooms:
     scheduler: Scheduler
     transfers: Transfers
     settings: Settings
+    lanes: Lanes

@@ -6,6 +6,7 @@ For `oneOf`, which wants exactly one to fit. A yes is a proof; a no is only the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ KINDS = {
     type(None): "null",
 }
 MOST_DEPTH = 8  # of properties that are compared, and of references that are followed
+MOST_COMPARISONS = 50_000  # half a second: each schema with each other one, and what is in them
 
 Resolve = Callable[[Any], Any]
 
@@ -31,27 +33,72 @@ def exclusive(branches: list[Any], resolve: Resolve, *, closed: bool) -> bool:
     `resolve` follows a schema's reference if it is nothing but one.
     """
     compared = _Compared(resolve, closed)
-    return all(
+    return compared.marked(branches) or all(
         compared.apart(one, other)
         for place, one in enumerate(branches)
         for other in [*branches[:place], *branches[place + 1 :]]
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A schema (kept, so that its id stays its own), its types, and its values if listed."""
+
+    schema: dict[str, Any]
+    kinds: frozenset[str]
+    values: frozenset[bytes] | None
+
+
 class _Compared:
     def __init__(self, resolve: Resolve, closed: bool) -> None:
         self._resolve, self._closed = resolve, closed
+        self._left = MOST_COMPARISONS
+        self._read: dict[int, _Read] = {}  # by the schemas' ids
+
+    def marked(self, branches: list[Any]) -> bool:
+        """Whether each has values of its own, or is an object with a property that has.
+
+        The usual ways to tell many apart, found without a comparison of each with each other one.
+        """
+        schemas = [self._resolve(branch) for branch in branches]
+        if self._distinct(schemas):
+            return True
+        if not all(isinstance(each, dict) and _kinds(each) == {"object"} for each in schemas):
+            return False
+        names = set(_required(schemas[0])).intersection(*map(_required, schemas))
+        return any(self._distinct([self._property(s, name) for s in schemas]) for name in names)
+
+    def _distinct(self, schemas: list[Any]) -> bool:
+        """Whether all list their values, and no value comes twice."""
+        seen: set[bytes] = set()
+        for schema in map(self._resolve, schemas):
+            values = self._of(schema).values if isinstance(schema, dict) else None
+            if values is None or not seen.isdisjoint(values):
+                return False
+            seen |= values
+        return bool(schemas)
+
+    def _of(self, schema: dict[str, Any]) -> _Read:
+        """What a schema says, read once."""
+        if id(schema) not in self._read:
+            self._read[id(schema)] = _Read(schema, frozenset(_kinds(schema)), _values(schema))
+        return self._read[id(schema)]
 
     def apart(self, one: Any, other: Any, depth: int = 0) -> bool:
         """Whether no answer to `one` fits `other`."""
         one, other = self._resolve(one), self._resolve(other)
         if one is False or other is False:
             return True
-        if depth > MOST_DEPTH or not (isinstance(one, dict) and isinstance(other, dict)):
+        self._left -= 1
+        if (
+            self._left < 0
+            or depth > MOST_DEPTH
+            or not (isinstance(one, dict) and isinstance(other, dict))
+        ):
             return False
         if self._parts_apart(one, other, depth) or self._values_apart(one, other):
             return True
-        common = _kinds(one) & _kinds(other)
+        common = self._of(one).kinds & self._of(other).kinds
         return not common or (common == {"object"} and self._objects_apart(one, other, depth))
 
     def _parts_apart(self, one: dict[str, Any], other: dict[str, Any], depth: int) -> bool:
@@ -67,10 +114,9 @@ class _Compared:
             self.apart(one, p, depth + 1) for p in theirs if isinstance(theirs, list)
         )
 
-    @staticmethod
-    def _values_apart(one: dict[str, Any], other: dict[str, Any]) -> bool:
-        mine, theirs = _values(one), _values(other)
-        return mine is not None and theirs is not None and not mine & theirs
+    def _values_apart(self, one: dict[str, Any], other: dict[str, Any]) -> bool:
+        mine, theirs = self._of(one).values, self._of(other).values
+        return mine is not None and theirs is not None and mine.isdisjoint(theirs)
 
     def _objects_apart(self, one: dict[str, Any], other: dict[str, Any], depth: int) -> bool:
         """By a property that an answer to both would need, and that one of them cannot have."""
@@ -107,12 +153,12 @@ def _kinds(schema: dict[str, Any]) -> set[str]:
     return kinds & {KINDS[type(_number(v))] for v in values} if isinstance(values, list) else kinds
 
 
-def _values(schema: dict[str, Any]) -> set[bytes] | None:
+def _values(schema: dict[str, Any]) -> frozenset[bytes] | None:
     """The only values there are, if they are listed."""
     values = [schema["const"]] if "const" in schema else schema.get("enum")
     if not isinstance(values, list):
         return None
-    return {orjson.dumps(_number(v), option=orjson.OPT_SORT_KEYS) for v in values}
+    return frozenset(orjson.dumps(_number(v), option=orjson.OPT_SORT_KEYS) for v in values)
 
 
 def _number(value: Any) -> Any:

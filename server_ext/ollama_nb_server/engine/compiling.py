@@ -6,6 +6,8 @@ Rewriting of schemas is in `schema`. Runs on the thread of `grammar`, off everyb
 from __future__ import annotations
 
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,9 @@ import numpy as np
 import orjson
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
+from ollama_nb_server.engine.costs import check_costs
 from ollama_nb_server.engine.errors import GrammarRefused
+from ollama_nb_server.engine.gbnf import rules
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Model
 from ollama_nb_server.engine.schema import Prepared, prepared, read
@@ -21,7 +25,8 @@ from ollama_nb_server.engine.schema import Prepared, prepared, read
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
-LIMITS = LLParserLimits(verbose_errors=False, max_lexer_states=50_000)  # 1 to 2 kB each
+MAX_LEXER_STATES = 50_000  # 1 to 2 kB each
+MIN_ITEMS, ITEMS_PER_TOKEN = 50_000, 4  # of a parser's step; letter by letter JSON needs 3
 # One way to write JSON: what is not a choice is not drawn.
 WRITING: JsonCompileOptions = {
     "item_separator": ", ",
@@ -31,7 +36,9 @@ WRITING: JsonCompileOptions = {
 BLANKS = "WS: /[ \\t\\r\\n]{1,2}/\n"  # models like a line of their own for what follows a thought
 ANY_OBJECT = '{"type": "object"}'
 MAX_REASON = 300  # letters
-MAX_PARTS = 500  # looked at in search of what cannot be compiled
+MAX_SEARCH_S = 2  # for the part of a schema that cannot be compiled
+MAX_REGULAR_RULES = 500  # of one regular expression: more take llguidance seconds
+ENDLESS = "what must be written has no end, or is too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +69,62 @@ class Compiler:
         Raises
         ------
         GrammarRefused
-            If it cannot be compiled, or nothing fits it.
+            If it cannot be compiled, or nothing fits it; with the place that is wrong.
         """
         if self._tokens is None:
-            raise GrammarRefused(f"this model's tokens cannot be constrained: {self._reason}", "")
-        answer = {"json_schema": {**document(grammar), "x-guidance": WRITING}}
-        if not grammar.after:
-            return self._bases(self._base([answer]))
-        named = {**answer, "name": "answer"}
-        behind = self._base([{"lark_grammar": f"start: WS? @answer\n{BLANKS}"}, named])
-        if not grammar.opens:
-            return self._bases(behind)
-        start = f"start: {self._mark(grammar.opens)} | @answer\n"
-        return self._bases(behind, self._base([{"lark_grammar": start}, named]))
+            reason = f"this model's tokens cannot be constrained: {self._reason}"
+            raise GrammarRefused(reason, "", about(grammar))
+        if grammar.kind == "gbnf":
+            return self._of_rules(grammar)
+        if grammar.kind in ("json_object", "json_schema"):
+            return self._of_schema(grammar)
+        raise GrammarRefused(f"there is no grammar of kind {grammar.kind!r}", "")
 
-    def _bases(self, answer: LLMatcher, head: LLMatcher | None = None) -> Bases:
+    def _of_rules(self, grammar: Grammar) -> Bases:
+        """One regular expression if the grammar can be one, else letter by letter."""
+        one = rules(grammar.text, regular=True)
+        if len(one.texts) <= MAX_REGULAR_RULES:
+            with suppress(GrammarRefused):
+                return self._bases(grammar, {"lark_grammar": one.lark})
+        letters = rules(grammar.text, regular=False)
+        return self._bases(grammar, {"lark_grammar": letters.lark})
+
+    def _of_schema(self, grammar: Grammar) -> Bases:
+        """Closed objects if that leaves answers, else as wide as the schema says."""
+        root = read(grammar.text if grammar.kind == "json_schema" else ANY_OBJECT)
+        overlap = None
+        try:
+            narrow = prepared(root, close=True)
+        except GrammarRefused as refusal:
+            overlap = refusal  # of a `oneOf`; llguidance may know better
+        else:
+            check_costs(narrow)
+            with suppress(GrammarRefused):
+                return self._bases(grammar, answer_of(narrow.document))
+        wide = prepared(root, close=False)
+        check_costs(wide)
+        try:
+            return self._bases(grammar, answer_of(wide.document))
+        except GrammarRefused as refusal:
+            reason = refusal.reason
+        if overlap and "oneOf" in reason:
+            raise overlap
+        raise GrammarRefused(reason, self._place_of(wide, reason))
+
+    def _bases(self, grammar: Grammar, answer: dict[str, Any]) -> Bases:
+        """Matchers for an answer, behind a thought if there may be one."""
+        alone = self._base(grammar, [answer])  # what is wrong with it could hide behind a thought
+        if not grammar.after:
+            return self._made(alone)
+        named = {**answer, "name": "answer"}
+        blanks = {"lark_grammar": f"start: WS? @answer\n{BLANKS}"}
+        behind = self._base(grammar, [blanks, named])
+        if not grammar.opens:
+            return self._made(behind)
+        start = {"lark_grammar": f"start: {self._mark(grammar.opens)} | @answer\n"}
+        return self._made(behind, self._base(grammar, [start, named]))
+
+    def _made(self, answer: LLMatcher, head: LLMatcher | None = None) -> Bases:
         return Bases(answer, head, self._model.num_vocab, self._mask_words)
 
     def _mark(self, text: str) -> str:
@@ -84,17 +132,56 @@ class Compiler:
         tokens = self._model.tokenize(text, add_special=False)
         return f"<[{tokens[0]}]>" if len(tokens) == 1 else orjson.dumps(text).decode()
 
-    def _base(self, grammars: list[dict[str, Any]]) -> LLMatcher:
-        """A matcher that has found its first tokens (its copies need not again)."""
+    def _base(self, grammar: Grammar, grammars: list[dict[str, Any]]) -> LLMatcher:
+        matcher, reason = self._tried(grammars)
+        if reason:
+            raise GrammarRefused(reason, "", about(grammar))
+        return matcher
+
+    def _tried(self, grammars: list[dict[str, Any]]) -> tuple[LLMatcher, str]:
+        """A matcher that has found its first tokens (its copies need not again), and its fault.
+
+        A copy goes on behind what must be written: what shows only there is a fault as well.
+        """
         assert self._tokens is not None
         text = orjson.dumps({"grammars": grammars}).decode()
-        matcher = LLMatcher(self._tokens, text, log_level=0, limits=LIMITS)
+        matcher = LLMatcher(self._tokens, text, log_level=0, limits=self._limits)
+        self._find(matcher)
+        if matcher.is_error():
+            return matcher, first_line(matcher.get_error())
+        ahead = matcher.deep_copy()
+        forced = ahead.compute_ff_tokens()
+        if forced and ahead.consume_tokens(forced) and not ahead.is_stopped():
+            self._find(ahead)
+        return matcher, first_line(ahead.get_error()) if ahead.is_error() else ""
+
+    def _find(self, matcher: LLMatcher) -> None:
+        """Have the tokens found that may follow."""
         mask = np.zeros(self._mask_words, np.int32)
         if not matcher.is_error():
             matcher.unsafe_compute_mask_ptr(mask.ctypes.data, mask.nbytes)
-        if matcher.is_error():
-            raise GrammarRefused(first_line(matcher.get_error()), "")
-        return matcher
+
+    def _problem(self, document: dict[str, Any]) -> str:
+        """Why a schema cannot be compiled, "" if it can."""
+        return self._tried([answer_of(document)])[1]
+
+    def _place_of(self, schema: Prepared, reason: str) -> str:
+        """The innermost part that fails alone for the same reason, if it is found in time."""
+        until = time.monotonic() + MAX_SEARCH_S
+        for place, part in sorted(schema.parts, key=lambda part: -part[0].count("/")):
+            if time.monotonic() > until:
+                break
+            if self._problem(schema.alone(part)) == reason:
+                return f"{place}/pattern" if "pattern" in part and "regex" in reason else place
+        return ""
+
+    @property
+    def _limits(self) -> LLParserLimits:
+        return LLParserLimits(
+            verbose_errors=False,
+            max_lexer_states=MAX_LEXER_STATES,
+            step_max_items=max(MIN_ITEMS, ITEMS_PER_TOKEN * self._model.num_vocab),
+        )
 
     @property
     def _mask_words(self) -> int:
@@ -115,53 +202,22 @@ def table(model: Model) -> LLTokenizer:
     return made
 
 
-def document(grammar: Grammar) -> dict[str, Any]:
-    """The schema to compile: closed objects if that leaves answers, else as wide as it says.
-
-    Raises
-    ------
-    GrammarRefused
-        If the schema as it was sent cannot be compiled, with the place in it.
-    """
-    if grammar.kind not in ("json_object", "json_schema"):
-        raise GrammarRefused(f"there is no grammar of kind {grammar.kind!r}", "")
-    root = read(grammar.text if grammar.kind == "json_schema" else ANY_OBJECT)
-    wide, overlap = prepared(root, close=False), None
-    try:
-        narrow = prepared(root, close=True)
-        if not problem(narrow.document):
-            return narrow.document
-    except GrammarRefused as refusal:
-        overlap = refusal  # of a `oneOf`; llguidance may know better
-    reason = problem(wide.document)
-    if overlap and "oneOf" in reason:
-        raise overlap
-    if reason:
-        raise GrammarRefused(reason, place_of(wide, reason))
-    return wide.document
+def answer_of(document: dict[str, Any]) -> dict[str, Any]:
+    """A schema as one of llguidance's grammars."""
+    return {"json_schema": {**document, "x-guidance": WRITING}}
 
 
-def problem(document: dict[str, Any]) -> str:
-    """Why llguidance cannot compile a schema, "" if it can."""
-    try:
-        grammar = LLMatcher.grammar_from_json_schema(document, overrides=WRITING)
-        failed, told = LLMatcher.validate_grammar_with_warnings(grammar, limits=LIMITS)
-    except ValueError as error:
-        return first_line(str(error))
-    return first_line(told[0]) if failed else ""
-
-
-def place_of(schema: Prepared, reason: str) -> str:
-    """The innermost part that fails alone for the same reason."""
-    parts = sorted(schema.parts[:MAX_PARTS], key=lambda part: -part[0].count("/"))
-    for place, part in parts:
-        if problem(schema.alone(part)) == reason:
-            return f"{place}/pattern" if "pattern" in part and "regex" in reason else place
-    return ""
+def about(grammar: Grammar) -> str:
+    """What a request calls this kind of grammar."""
+    return "grammar" if grammar.kind == "gbnf" else "format"
 
 
 def first_line(text: str) -> str:
-    """Llguidance's reason without its state, on one line."""
-    told = re.sub(r"\s+", " ", re.split(r"<(?:state|non-verbose)", text)[0]).strip()
+    """Llguidance's reason without its state and the translation, on one line."""
+    if "ff_tokens" in text:
+        return ENDLESS
+    told = re.split(r"<(?:state|non-verbose)|\n +1 \|", text)[0]
+    told = re.sub(r"\s+", " ", told).strip()
     told = re.sub(r"^regex parse error: .*error: ", "the regex cannot be used: ", told)
+    told = re.sub(r"^(?:at )?\d+\(\d+\): ", "", told)
     return "nothing fits it" if told in ("", "NoExtensionBias") else told[:MAX_REASON]

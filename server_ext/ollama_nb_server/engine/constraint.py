@@ -1,37 +1,17 @@
 """When an answer is bound by its grammar: at once, or behind a thought; and what then follows.
 
-What may follow is decided in `grammar` and `native` (Rules); drawing is the sampler's.
+What may follow is decided in `grammar` (Matcher); drawing is the sampler's.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Protocol
 
+from ollama_nb_server.engine.grammar import Matcher
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Model
 from ollama_nb_server.engine.sampling import Sampler
-
-
-class Rules(Protocol):
-    """A grammar, as far as an answer has come in it."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing may follow."""
-
-    def draw(self, sampler: Sampler, context: Context, output: int) -> int:
-        """Draw a token that may follow, and take it."""
-
-    def forced(self) -> list[int]:
-        """Tokens that must follow."""
-
-    def take(self, token: int) -> None:
-        """Go on behind a token."""
-
-    def close(self) -> None:
-        """Free what it holds."""
 
 
 class Constraint:
@@ -43,10 +23,9 @@ class Constraint:
     """
 
     def __init__(
-        self, model: Model, grammar: Grammar, answer: Rules, head: Rules | None = None
+        self, model: Model, grammar: Grammar, answer: Matcher, head: Matcher | None = None
     ) -> None:
         self._model, self._answer, self._head = model, answer, head
-        self._owned = [answer, head] if head else [answer]
         self._opens, self._after = grammar.opens.encode(), grammar.after.encode()
         self._thinking = bool(grammar.after) and head is None
         self._seen = b""  # the latest text of a head or a thought
@@ -70,7 +49,7 @@ class Constraint:
             rules = self._head or self._answer
             yield from self._bound(rules, sampler, rules.draw(sampler, context, output))
 
-    def _bound(self, rules: Rules, sampler: Sampler, token: int) -> Iterator[int]:
+    def _bound(self, rules: Matcher, sampler: Sampler, token: int) -> Iterator[int]:
         self._note(token)
         yield token
         for token in rules.forced():
@@ -117,8 +96,3 @@ class Constraint:
             token = self._owed.popleft()
             sampler.accept([token])
             yield token
-
-    def close(self) -> None:
-        """Free the rules."""
-        for rules in self._owned:
-            rules.close()

@@ -88,20 +88,23 @@ class UnknownToken(EngineError):
 
 
 class GrammarRefused(EngineError):
-    """A grammar that cannot be compiled; `place` is a JSON pointer into a schema, "" the whole."""
+    """What binds answers and cannot be compiled.
 
-    def __init__(self, reason: str, place: str) -> None:
-        super().__init__(
-            f"invalid format: {reason} (at {place})" if place else f"invalid format: {reason}"
-        )
-        self.reason, self.place = reason, place
+    `place` is a JSON pointer into a schema or a grammar's line, "" the whole; `about` is what the
+    request calls it: "format" or "grammar".
+    """
+
+    def __init__(self, reason: str, place: str, about: str = "format") -> None:
+        where = f" (at {place})" if place else ""
+        super().__init__(f"invalid {about}: {reason}{where}")
+        self.reason, self.place, self.about = reason, place, about
 
 
 class GrammarDeadEnd(EngineError):
     """No token may follow what a constrained request has written so far."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the format allows no token here: {reason}")
+        super().__init__(f"the format or grammar allows no token here: {reason}")
         self.reason = reason
 
 

@@ -1,57 +1,130 @@
-"""Grammars in llama.cpp's own notation: how large they may be, and where in an answer they begin.
+"""Grammars in llama.cpp's own notation (GBNF), translated to llguidance's.
 
-Reading and following them is llama.cpp's (`native`); schemas never come this way.
+The words are read in `gbnf_words`, the structure by llguidance's own reader of GBNF; following a
+grammar is llguidance's (`compiling`).
 """
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_right
+from dataclasses import dataclass
 
-from ollama_nb_server.engine.constraint import Constraint
+from llguidance.gbnf_to_lark import (
+    AlternativeNode,
+    ASTNode,
+    GbnfToLarkError,
+    GrammarParser,
+    RepetitionNode,
+    RuleNode,
+    RuleRefNode,
+    SequenceNode,
+)
+
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.native import Model
-from ollama_nb_server.engine.sampling import Gbnf
+from ollama_nb_server.engine.gbnf_words import Source, spelled
 
-# llama.cpp reads and follows them recursively: ten times as much ended its process.
-MAX_BYTES = 64 << 10
 MAX_RULES = 2000
-MAX_DEPTH = 200  # of parentheses
-QUOTED = re.compile(r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#.*')
-BLANKS = "[ \\t\\r\\n]{0,2}"  # models like a line of their own for what follows a thought
+NEXT_RULE = (
+    "a rule should begin here (one goes on in another line behind ::=, | or inside of parentheses)"
+)
 
 
-def gbnf(model: Model, grammar: Grammar) -> Constraint:
-    """A constraint by a grammar in llama.cpp's notation.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A grammar's rules, as llguidance's reader of GBNF tells them; `root` is the first's name."""
+
+    texts: tuple[str, ...]
+    root: str
+
+    @property
+    def lark(self) -> str:
+        """The whole in llguidance's notation."""
+        return "\n".join((f"start: {self.root}", *self.texts, ""))
+
+
+def rules(text: str, *, regular: bool) -> Rules:
+    """Read a grammar.
+
+    With `regular`, its rules become parts of one regular expression, which is fast to follow and
+    impossible if one refers to itself. Else each letter is a word for the parser: nothing else
+    allows all that the grammar does, because words are otherwise as long as they can be.
 
     Raises
     ------
     GrammarRefused
-        If it is too large, or llama.cpp cannot read it.
+        With the line that cannot be read.
     """
-    check(grammar.text)
-    if not grammar.after:
-        return Constraint(model, grammar, Gbnf(model, grammar.text))
-    text = f"{grammar.text}\nanswer-behind ::= {BLANKS} root\n"
-    answer = Gbnf(model, text, "answer-behind")
-    if not grammar.opens:
-        return Constraint(model, grammar, answer)
-    opens = grammar.opens.replace("\\", "\\\\").replace('"', '\\"')
-    head = Gbnf(model, f'{text}answer-head ::= "{opens}" | root\n', "answer-head")
-    return Constraint(model, grammar, answer, head)
+    source = Source(text)
+    names = _names(source, "R" if regular else "r")
+    written, starts = "", []
+    for kind, word, place in source.words():
+        starts.append((len(written), place))
+        if kind in ("defined", "used"):
+            written += names[word]
+        else:
+            written += spelled(source, kind, word, place)
+    try:
+        parsed = GrammarParser().parse(written)
+    except GbnfToLarkError as error:
+        raise source.refusal(_told(error), _original(error.pos.pos, starts, source)) from error
+    return Rules(tuple(map(str, _Flat(list(parsed.values())).rules)), names["root"])
 
 
-def check(text: str) -> None:
-    """Refuse what llama.cpp would not survive."""
-    if not text.strip():
-        raise GrammarRefused("the grammar is empty", "")
-    if len(text.encode()) > MAX_BYTES:
-        raise GrammarRefused(f"the grammar is larger than {MAX_BYTES} bytes", "")
-    bare = QUOTED.sub("", text)
-    if bare.count("::=") > MAX_RULES:
-        raise GrammarRefused(f"the grammar has more than {MAX_RULES} rules", "")
-    depth = 0
-    for letter in bare:
-        depth += (letter == "(") - (letter == ")")
-        if depth > MAX_DEPTH:
-            raise GrammarRefused(f"the grammar nests more than {MAX_DEPTH} parentheses", "")
+def _told(error: GbnfToLarkError) -> str:
+    told = str(error).partition(" at line ")[0].lower()
+    return NEXT_RULE if told == "expected name" else told
+
+
+def _original(at: int, starts: list[tuple[int, int]], source: Source) -> int:
+    """The place in a source of what stands here in its translation; the last word ends both."""
+    after = bisect_right(starts, (at, len(source.text)))
+    return starts[after - 1][1] if after < len(starts) else len(source.text)
+
+
+def _names(source: Source, prefix: str) -> dict[str, str]:
+    """What each rule is called in the translation, where letters' case has a meaning."""
+    names: dict[str, str] = {}
+    used: dict[str, int] = {}
+    for kind, word, place in source.words():
+        if kind == "defined":
+            names.setdefault(word, f"{prefix}{len(names)}")
+        elif kind == "used":
+            used.setdefault(word, place)
+        if len(names) > MAX_RULES:
+            raise source.refusal(f"there are more than {MAX_RULES} rules", place)
+    for word, place in used.items():
+        if word not in names:
+            raise source.refusal(f"there is no rule {word!r}", place)
+    if "root" not in names:
+        raise GrammarRefused("it has no rule 'root', where an answer begins", "", "grammar")
+    return names
+
+
+class _Flat:
+    """The same rules without groups: each is a rule, for llguidance reads few parentheses."""
+
+    def __init__(self, rules: list[RuleNode]) -> None:
+        self.rules, self._prefix = list(rules), "G" if rules[0].name.isupper() else "g"
+        for rule in rules:
+            rule.alternatives = self._inside(rule.alternatives)
+
+    def _inside(self, node: ASTNode) -> ASTNode:
+        if isinstance(node, AlternativeNode):
+            node.alternatives = [self._inside(each) for each in node.alternatives]
+        elif isinstance(node, SequenceNode):
+            node.nodes = [part for each in node.nodes for part in self._parts(each)]
+        elif isinstance(node, RepetitionNode):
+            (node.node,) = self._parts(node.node, once=False)
+        return node
+
+    def _parts(self, node: ASTNode, *, once: bool = True) -> list[ASTNode]:
+        """What stands for a part of a sequence: itself, its own parts, or the name of its rule."""
+        if not isinstance(node, AlternativeNode):
+            return [self._inside(node)]
+        inside = self._inside(node)
+        (first, *others) = node.alternatives
+        if once and not others and isinstance(first, SequenceNode) and first.nodes:
+            return first.nodes
+        name = f"{self._prefix}{len(self.rules)}"
+        self.rules.append(RuleNode(name, inside, ""))
+        return [RuleRefNode(name)]

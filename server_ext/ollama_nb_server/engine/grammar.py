@@ -1,4 +1,4 @@
-"""Grammars of one model: compiled on a thread of their own, kept, and matched against answers.
+"""Grammars of one model: compiled on threads of their own, kept, and matched against answers.
 
 What is compiled to what is said in `compiling`; when an answer is bound by it, in `constraint`.
 """
@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,10 @@ from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Ints, Model
 from ollama_nb_server.engine.sampling import Sampler
 
-STACK_BYTES = 512 << 20  # reserved, hardly used: chains of definitions are followed recursively
+# Two threads, so that what is long keeps nobody waiting. Their stacks are reserved, hardly used:
+# chains of definitions are followed recursively, and short texts have no long ones.
+SHORT_LETTERS = 8 << 10
+STACK_BYTES = {"short": 64 << 20, "long": 512 << 20}
 FEW_WORDS = 512  # of a mask, with 32 tokens each
 KEPT_BYTES = 4 << 20  # of the texts of compiled grammars
 
@@ -111,9 +115,6 @@ class Matcher:
         if not self._matcher.consume_token(token):
             raise GrammarDeadEnd(first_line(self._matcher.get_error()))
 
-    def close(self) -> None:
-        """Nothing to free: llguidance counts its references."""
-
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -130,26 +131,47 @@ class Compiled:
         return Matcher(self.bases.head, self.bases) if self.bases.head else None
 
 
+@dataclass(slots=True)
+class Wanted:
+    """A grammar that is to be compiled, and whom to tell."""
+
+    grammar: Grammar
+    done: Callable[[Compiled | EngineError], None]
+    dropped: bool = False
+
+    def drop(self) -> None:
+        """Nobody waits for it any more: it need not begin."""
+        self.dropped = True
+
+
 class Grammars:
     """Compiles for one model and keeps the latest.
 
-    `done` is called on the thread that compiles, or at once for what is kept.
+    `done` is called on a thread that compiles, or at once for what is kept.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._lock = threading.Lock()  # around `_kept`
         self._kept: OrderedDict[Grammar, Compiled] = OrderedDict()
-        self._jobs: queue.SimpleQueue[tuple[Grammar, Callable[..., None]]] = queue.SimpleQueue()
+        self._making = threading.Lock()  # around `_made`
+        self._made: Compiler | None = None
+        self._jobs: dict[str, queue.SimpleQueue[Wanted]] = {
+            length: queue.SimpleQueue() for length in STACK_BYTES
+        }
 
     def begin(self) -> None:
-        """Start the thread; the first thing it does is the table of the model's tokens."""
-        before = threading.stack_size(STACK_BYTES)
-        threading.Thread(target=self._work, daemon=True, name="grammars").start()
+        """Start the threads; the first thing they do is the table of the model's tokens."""
+        before = threading.stack_size()
+        for length, stack in STACK_BYTES.items():
+            threading.stack_size(stack)
+            work, name = partial(self._work, self._jobs[length]), f"grammars-{length}"
+            threading.Thread(target=work, daemon=True, name=name).start()
         threading.stack_size(before)
 
-    def compile(self, grammar: Grammar, done: Callable[[Compiled | EngineError], None]) -> None:
+    def compile(self, grammar: Grammar, done: Callable[[Compiled | EngineError], None]) -> Wanted:
         """Have a grammar compiled or refused."""
+        job = Wanted(grammar, done)
         with self._lock:
             compiled = self._kept.get(grammar)
             if compiled:
@@ -157,16 +179,25 @@ class Grammars:
         if compiled:
             done(compiled)
         else:
-            self._jobs.put((grammar, done))
+            self._jobs["short" if len(grammar.text) <= SHORT_LETTERS else "long"].put(job)
+        return job
 
-    def _work(self) -> None:
-        compiler = Compiler(self._model)
+    def _work(self, jobs: queue.SimpleQueue[Wanted]) -> None:
+        compiler = self._compiler()
         while True:
-            grammar, done = self._jobs.get()
+            job = jobs.get()
+            if job.dropped:
+                continue
             try:
-                done(self._compiled(grammar, compiler))
+                job.done(self._compiled(job.grammar, compiler))
             except EngineError as error:
-                done(error)
+                job.done(error)
+
+    def _compiler(self) -> Compiler:
+        """The one of both threads: the first makes it, the other waits."""
+        with self._making:
+            self._made = self._made or Compiler(self._model)
+            return self._made
 
     def _compiled(self, grammar: Grammar, compiler: Compiler) -> Compiled:
         with self._lock:

@@ -17,8 +17,7 @@ from typing import Any
 from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.embedding import Job
 from ollama_nb_server.engine.errors import CannotGenerate, EngineError, PromptTooLong, UnknownToken
-from ollama_nb_server.engine.gbnf import gbnf
-from ollama_nb_server.engine.grammar import Compiled
+from ollama_nb_server.engine.grammar import Compiled, Wanted
 from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.memory import Slots
 from ollama_nb_server.engine.messages import (
@@ -83,7 +82,7 @@ class Loop:
         self._engine, self._inbox, self._busy, self._send = engine, inbox, busy, send
         self._slots = Slots(engine.num_parallel)
         self._waiting: deque[Sequence] = deque()
-        self._unbound: dict[int, tuple[Sequence, Grammar]] = {}  # their grammars are being compiled
+        self._unbound: dict[int, tuple[Sequence, Wanted]] = {}  # their grammars are being compiled
         self._embeds: deque[Job] = deque()
         self._reader = Reader(inbox.put)
 
@@ -175,28 +174,20 @@ class Loop:
             self._bind(sequence, request.grammar)
 
     def _bind(self, sequence: Sequence, grammar: Grammar) -> None:
-        """Have its grammar read; one that is compiled is waited for, others go on meanwhile."""
-        if grammar.kind == "gbnf":
-            try:
-                sequence.constraint = gbnf(self._engine.model, grammar)
-            except EngineError:
-                sequence.close()
-                raise
-            self._waiting.append(sequence)
-            return
-        self._unbound[sequence.id] = sequence, grammar
+        """Have its grammar compiled; others go on meanwhile."""
         told = partial(Bound, sequence.id)
-        self._engine.grammars.compile(grammar, lambda outcome: self._inbox.put(told(outcome)))
+        job = self._engine.grammars.compile(grammar, lambda made: self._inbox.put(told(made)))
+        self._unbound[sequence.id] = sequence, job
 
     def _bound(self, request: int, outcome: Compiled | EngineError) -> None:
         if request not in self._unbound:
             return  # cancelled meanwhile
-        sequence, grammar = self._unbound.pop(request)
+        sequence, job = self._unbound.pop(request)
         if isinstance(outcome, EngineError):
             sequence.close()
             raise outcome
-        model = self._engine.model
-        sequence.constraint = Constraint(model, grammar, outcome.answer(), outcome.head())
+        model, head = self._engine.model, outcome.head()
+        sequence.constraint = Constraint(model, job.grammar, outcome.answer(), head)
         self._waiting.append(sequence)
 
     def _prompt_tokens(self, prompt: str | tuple[int, ...]) -> list[int]:
@@ -214,7 +205,9 @@ class Loop:
         self._embeds = deque(e for e in self._embeds if e.id != request)
         self._reader.take(request)
         if request in self._unbound:
-            self._unbound.pop(request)[0].close()
+            unbound, job = self._unbound.pop(request)
+            job.drop()
+            unbound.close()
         for sequence in [s for s in self._waiting if s.id == request]:
             self._waiting.remove(sequence)
             sequence.close()
@@ -234,7 +227,7 @@ class Loop:
 
     def _make_room(self) -> None:
         """Shift the contexts that are full."""
-        for sequence in (s for s in self._slots.sequences if s.full):
+        for sequence in (s for s in self._slots.sequences if s.needs_shift):
             assert self._engine.context is not None
             begin, end = sequence.outdated
             self._engine.context.drop(sequence.slot, begin, end)

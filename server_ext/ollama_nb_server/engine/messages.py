@@ -71,9 +71,9 @@ class Grammar:
     """What a generation's text must look like.
 
     `kind` is "json_object" (any JSON object, `text` is empty), "json_schema" (`text` is a JSON
-    Schema) or "gbnf" (`text` is a grammar of llama.cpp's). With `after`, it holds behind the first
-    occurrence of that text only: what a model thinks before is free. With `opens` as well, that is
-    so only if the text begins with `opens`, and it holds from the beginning if not.
+    Schema) or "gbnf" (`text` is a grammar in llama.cpp's notation). With `after`, it holds behind
+    the first occurrence of that text only: what a model thinks before is free. With `opens` as
+    well, that is so only if the text begins with `opens`, and it holds from the beginning if not.
     """
 
     kind: str

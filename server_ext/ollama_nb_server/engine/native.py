@@ -28,6 +28,8 @@ from ollama_nb_server.engine.messages import LoadSpec
 TESTED = ("0.3.36",)
 LOG_DEBUG, LOG_WARN, LOG_ERROR, LOG_CONT = 1, 3, 4, 5  # enum ggml_log_level, ggml.h
 ABORTED = 2  # return code of llama_decode, llama.h
+CONTROL, STRIPPING = 1 << 3, 1 << 7 | 1 << 8  # enum llama_token_attr, llama.h
+LONG_TEXT, MARKS_A_BLOCK = 1 << 15, 200  # letters; special tokens
 NUMA_DISTRIBUTE = 1  # enum ggml_numa_strategy, ggml-cpu.h
 NO_TOKEN = -1
 LOAD_MODES = {  # by use_mmap and use_mlock; llama.cpp's default if neither is said
@@ -250,8 +252,45 @@ class Model:
         text = ll.llama_vocab_get_text(self.vocab, token)
         return text.decode("utf-8", "replace") if text else ""
 
+    @cached_property
+    def _marks(self) -> list[str]:
+        """Texts of control tokens that stand alone: in no other one's, and eating no blanks."""
+        attributes = [int(ll.llama_vocab_get_attr(self.vocab, t)) for t in range(self.num_vocab)]
+        control = {self.token_text(t): a for t, a in enumerate(attributes) if a & CONTROL}
+        everything = "\0".join(control)
+        return [
+            text
+            for text, attribute in control.items()
+            if text and not attribute & STRIPPING and everything.count(text) == 1
+        ]
+
+    def _blocks(self, text: str) -> list[str]:
+        """Parts of a text that become the same tokens one by one, cut behind special tokens.
+
+        With all at once llama.cpp takes time by the square of the number of special tokens.
+        """
+        if len(text) < LONG_TEXT:
+            return [text]
+        mark = max(self._marks, key=text.count, default="")
+        pieces = text.split(mark) if mark else [text]
+        if len(pieces) <= MARKS_A_BLOCK:
+            return [text]
+        starts = range(0, len(pieces), MARKS_A_BLOCK)
+        blocks = [mark.join(pieces[at : at + MARKS_A_BLOCK]) + mark for at in starts]
+        return [*blocks[:-1], blocks[-1].removesuffix(mark)]
+
     def tokenize(self, text: str, *, add_special: bool) -> list[int]:
         """Token ids; texts of special tokens become these tokens, BOS is never doubled."""
+        first, *others = self._blocks(text)
+        if not others:
+            return self._tokens(text, add_special=add_special)
+        ids = [t for block in (first, *others) for t in self._tokens(block, add_special=False)]
+        if not add_special:
+            return ids
+        before = [self.bos] if self.add_bos and ids[:1] != [self.bos] else []
+        return before + ids + ([self.eos] if ll.llama_vocab_get_add_eos(self.vocab) else [])
+
+    def _tokens(self, text: str, *, add_special: bool) -> list[int]:
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         for _ in range(2):

@@ -37,16 +37,24 @@ def slots_that_fit(bytes_per_slot: int, free_bytes: int) -> int:
     return max(1, min(MAX_PARALLEL, free_bytes // 4 // max(bytes_per_slot, 1)))
 
 
+def usable_processors() -> int:
+    """Processors that this process may use."""
+    with suppress(AttributeError):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return psutil.cpu_count() or 1
+
+
 def threads_for(num_params: int, wanted: int) -> int:
-    """Threads of computation: as wanted, one for a tiny model, else one per core we may use."""
+    """Threads of computation: one for a tiny model, else one per core we may use, or as wanted.
+
+    Never more than processors: they wait for each other without sleeping.
+    """
+    usable = usable_processors()
     if wanted > 0:
-        return wanted
+        return min(wanted, usable)
     if num_params < TINY_PARAMS:
         return 1
-    with suppress(AttributeError):  # not on macOS and Windows
-        usable = len(os.sched_getaffinity(0))
-        return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
-    return psutil.cpu_count(logical=False) or 1
+    return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
 
 
 class Engine:
@@ -144,4 +152,6 @@ class Engine:
             )
         if self._spec.num_gpu > 0 and not offloads():
             said.append("option 'num_gpu': llama.cpp was built without a GPU, the CPU does it all")
+        if self._spec.num_thread > usable_processors():
+            said.append(f"option 'num_thread': this machine has {usable_processors()} processors")
         return tuple(said)

@@ -1,4 +1,4 @@
-"""Contact with llama_cpp's ctypes bindings, second part: sampler chains and GBNF grammars.
+"""Contact with llama_cpp's ctypes bindings, second part: sampler chains.
 
 What may be drawn is decided in `grammar` and `constraint`; logits are the context's (`native`).
 """
@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 import llama_cpp as ll
 import numpy as np
 
-from ollama_nb_server.engine.errors import GrammarDeadEnd, GrammarRefused
 from ollama_nb_server.engine.messages import Sampling
 from ollama_nb_server.engine.native import Context, Floats, Ints, Model
 
@@ -68,58 +67,6 @@ def candidates(logits: Floats, tokens: Ints) -> ll.llama_token_data_array:
     array: ll.llama_token_data_array = ll.llama_token_data_array(pointer, len(tokens), -1, False)
     array.memory = data
     return array
-
-
-class Gbnf:
-    """A grammar in llama.cpp's own notation, as far as an answer has come in it.
-
-    Raises
-    ------
-    GrammarRefused
-        If llama.cpp cannot read it.
-    """
-
-    def __init__(self, model: Model, text: str, root: str = "root") -> None:
-        self._all: Ints = np.arange(model.num_vocab, dtype=np.int32)
-        self.pointer = ll.llama_sampler_init_grammar(model.vocab, text.encode(), root.encode())
-        if not self.pointer:
-            raise GrammarRefused("llama.cpp cannot read this grammar; it needs a rule `root`", "")
-
-    def draw(self, sampler: Sampler, context: Context, output: int) -> int:
-        """Draw freely, and again from what is allowed if that is not (as llama-server does)."""
-        logits = context.logits(output)
-        token = sampler.pick(logits, self._all)
-        if not len(self._allowed(logits, np.array([token], np.int32))):
-            allowed = self._allowed(logits, self._all)
-            if not len(allowed):
-                raise GrammarDeadEnd("the grammar ends where the model has no token for it")
-            token = sampler.pick(logits, allowed)
-        sampler.accept([token])
-        self.take(token)
-        return token
-
-    def _allowed(self, logits: Floats, tokens: Ints) -> Ints:
-        array = candidates(logits, tokens)
-        ll.llama_sampler_apply(self.pointer, ctypes.byref(array))
-        data = array.memory
-        allowed: Ints = data["id"][np.isfinite(data["logit"])]
-        return allowed
-
-    complete = False  # it ends with the model's own end token
-
-    def forced(self) -> list[int]:
-        """llama.cpp's grammars do not tell."""
-        return []
-
-    def take(self, token: int) -> None:
-        """Go on behind a token that is allowed (llama.cpp aborts at any other)."""
-        ll.llama_sampler_accept(self.pointer, token)
-
-    def close(self) -> None:
-        """Free the grammar."""
-        if self.pointer:
-            ll.llama_sampler_free(self.pointer)
-            self.pointer = None
 
 
 def _links(model: Model, wish: Sampling, num_ctx: int) -> list[Callable[[], object]]:

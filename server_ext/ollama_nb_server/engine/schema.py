@@ -1,55 +1,45 @@
 """JSON Schemas as users write them, made into what llguidance compiles; refusals name the place.
 
-An answer that fits the result fits the schema, never more. Compiling is `grammar`'s affair.
+An answer that fits the result fits the schema, never more. Compiling is `grammar`'s affair; each
+`schema_*` module beside this one knows one thing that schemas say.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
-from urllib.parse import unquote
 
-import orjson
-
+from ollama_nb_server.engine import schema_formats, schema_numbers, schema_objects, schema_sets
 from ollama_nb_server.engine.apart import exclusive
 from ollama_nb_server.engine.errors import GrammarRefused
+from ollama_nb_server.engine.schema_finite import keep_finite
+from ollama_nb_server.engine.schema_keywords import (
+    CHOICES,
+    COMBINED,
+    LISTS,
+    MAPS,
+    PARTS,
+    PLAIN,
+    REFUSED,
+    SINGLES,
+    UNEVALUATED,
+    VALUES,
+    Node,
+    escaped,
+)
+from ollama_nb_server.engine.schema_objects import Closing, Objects, asks
+from ollama_nb_server.engine.schema_reading import read
+from ollama_nb_server.engine.schema_references import References
 
-MAX_SCHEMA_BYTES = 1 << 20
-MAX_DEPTH = 100  # of brackets; llguidance's reader ends at 128
+__all__ = ["Prepared", "prepared", "read"]
+
 MAX_DEFINITIONS = 2000  # a chain of so many fits the compiling thread's stack
 
 OVERLAP = (
     "two of these could fit the same answer; give each a property with a constant of its own, "
     "or write anyOf"
 )
-
-Node = dict[str, Any] | bool
-
-MAPS = ("properties", "patternProperties")  # keywords whose values' values are schemas
-LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-SINGLES = ("items", "additionalItems", "additionalProperties")
-COMBINED = frozenset(("anyOf", "oneOf", "allOf", "$ref"))
-PLAIN = (
-    *("type", "enum", "const", "required", "minProperties", "maxProperties"),
-    *("minItems", "maxItems", "minLength", "maxLength", "pattern"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-)
-FORMATS = frozenset(
-    ("date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uri", "uuid")
-)
-PARTS = frozenset((*MAPS, *LISTS, *SINGLES, *PLAIN, "$ref", "format"))
-# Keywords that decide what is valid and that no grammar here can promise; the value that says
-# nothing is let through. Whatever is in none of these lists is an annotation (JSON Schema 6.5).
-REFUSED: dict[str, Any] = {
-    **dict.fromkeys(("not", "if", "then", "else", "contains", "propertyNames")),
-    **{keyword: {} for keyword in ("dependentRequired", "dependentSchemas", "dependencies")},
-    **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), True),
-    **dict.fromkeys(("$dynamicRef", "$recursiveRef")),
-    "uniqueItems": False,
-}
 
 
 @dataclass(slots=True)
@@ -64,37 +54,6 @@ class Prepared:
         return {**part, "$defs": self.document.get("$defs", {})}
 
 
-def read(text: str) -> dict[str, Any]:
-    """The schema that a text is.
-
-    Raises
-    ------
-    GrammarRefused
-        If it is none, or too large.
-    """
-    if len(text.encode()) > MAX_SCHEMA_BYTES:
-        raise GrammarRefused(f"the schema is larger than {MAX_SCHEMA_BYTES} bytes", "")
-    try:
-        root = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise GrammarRefused(f"the schema is not JSON: {error}", "") from error
-    if not isinstance(root, dict):
-        raise GrammarRefused("the schema is not an object", "")
-    if _depth(root) > MAX_DEPTH:
-        raise GrammarRefused(f"the schema is nested more than {MAX_DEPTH} deep", "")
-    return root
-
-
-def _depth(root: Any) -> int:
-    """How many brackets are open at once; counted level by level, for deep ones too."""
-    depth, level = 0, [root]
-    while level:
-        depth += 1
-        values = chain.from_iterable(n.values() if isinstance(n, dict) else n for n in level)
-        level = [value for value in values if isinstance(value, dict | list)]
-    return depth
-
-
 def prepared(root: dict[str, Any], *, close: bool) -> Prepared:
     """Rewrite a schema: resolve references within the document, drop annotations.
 
@@ -106,18 +65,51 @@ def prepared(root: dict[str, Any], *, close: bool) -> Prepared:
     GrammarRefused
         With a JSON pointer to what cannot be promised.
     """
-    return _Rewriting(root, close=close).prepared()
+    rewriting = _Rewriting(root, close=close)
+    made = rewriting.prepared()
+    # llguidance must see the alternatives of a `oneOf` as they are to tell if two can fit.
+    return _Rewriting(root, close=close, exact=True).prepared() if rewriting.doubtful else made
+
+
+@dataclass(slots=True)
+class _Part:
+    """A schema within the document, and what is made of it.
+
+    A `shared` one describes an object together with others, an `alone` one says only one thing.
+    """
+
+    node: dict[str, Any]
+    place: str
+    shared: bool
+    alone: bool = False
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        together = self.node.get("allOf")
+        several = isinstance(together, list) and len(together) > 1
+        self.alone = not self.shared and not several and len(self.node.keys() & PARTS) == 1
+
+    def add(self, keyword: str, value: list[Node]) -> None:
+        """Add schemas that must hold as well."""
+        if keyword == "allOf":
+            self.made["allOf"] = [*self.made.get("allOf", ()), *value]
+        elif keyword in self.made:
+            self.add("allOf", [{keyword: value}])
+        else:
+            self.made[keyword] = value
 
 
 class _Rewriting:
-    """One schema on its way. A `shared` part describes an object together with others."""
+    """One schema on its way. `exact` leaves numbers and formats as wide as they are said."""
 
-    def __init__(self, root: dict[str, Any], *, close: bool) -> None:
-        self._root, self._close = root, close
-        self._anchors = dict(_anchors(root, ""))
+    def __init__(self, root: dict[str, Any], *, close: bool, exact: bool = False) -> None:
+        self._root, self._close, self._exact = root, close, exact
+        self._references = References(root)
+        self._objects = Objects(self._references, narrow=close)
         self._names: dict[tuple[str, bool], str] = {}
         self._waiting: deque[tuple[str, bool]] = deque()
         self._parts: list[tuple[str, dict[str, Any]]] = []
+        self.doubtful = False  # whether llguidance has to tell if alternatives can both fit
 
     def prepared(self) -> Prepared:
         """Rewrite the root, then what is referred to, then what that refers to."""
@@ -127,7 +119,8 @@ class _Rewriting:
         while self._waiting:
             place, shared = self._waiting.popleft()
             name = self._names[place, shared]
-            definitions[name] = self._schema(self._at(place), place, shared=shared)
+            definitions[name] = self._schema(self._references.at(place), place, shared=shared)
+        keep_finite(document, definitions, {id(part): place for place, part in self._parts})
         return Prepared({**document, "$defs": definitions}, self._parts)
 
     def _schema(self, node: Any, place: str, *, shared: bool) -> Node:
@@ -139,30 +132,34 @@ class _Rewriting:
 
     def _object(self, node: dict[str, Any], place: str, *, shared: bool) -> dict[str, Any]:
         for keyword in (k for k in node if k in REFUSED and node[k] != REFUSED[k]):
-            raise GrammarRefused(f"the keyword {keyword!r} is not supported", f"{place}/{keyword}")
-        alone = not shared and len(node.keys() & PARTS) == 1
-        made: dict[str, Any] = {}
-        self._parts.append((place, made))
-        for keyword, value in _modern(node).items():
-            inside = f"{place}/{keyword}"
-            if keyword == "$ref":
-                made[keyword] = self._reference(value, inside, shared=not alone)
-            elif keyword in MAPS:
-                made[keyword] = self._map(value, inside)
-            elif keyword == "oneOf" and self._close:
-                made["anyOf"] = self._one_of(value, inside, shared=not alone)
-            elif keyword in LISTS:
-                several = keyword == "allOf" and isinstance(value, list) and len(value) > 1
-                beside = keyword != "prefixItems" and (several or not alone)
-                made[keyword] = self._list(value, inside, shared=beside)
-            elif keyword in SINGLES:
-                made[keyword] = self._schema(value, inside, shared=False)
-            elif keyword in PLAIN or (keyword == "format" and value in FORMATS):
-                made[keyword] = value
-        _check_counts(made, place)
-        if self._close and not shared and not made.keys() & COMBINED:
-            _finish(made)
-        return made
+            raise GrammarRefused(_refusal(keyword), f"{place}/{keyword}")
+        part = _Part(_modern(node), place, shared)
+        self._parts.append((place, part.made))
+        for keyword in part.node:
+            self._say(part, keyword, f"{place}/{keyword}")
+        schema_objects.check_counts(part.made, place)
+        self._spell(part)
+        self._finish(part)
+        return part.made
+
+    def _say(self, part: _Part, keyword: str, place: str) -> None:
+        """Make what one keyword says."""
+        value, made = part.node[keyword], part.made
+        if keyword == "$ref":
+            made[keyword] = self._reference(value, place, shared=not part.alone)
+        elif keyword in MAPS:
+            made[keyword] = self._map(value, place)
+        elif keyword in CHOICES:
+            self._choose(part, keyword, place)
+        elif keyword in LISTS:
+            beside = keyword == "allOf" and not part.alone
+            part.add(keyword, self._list(value, place, shared=beside))
+        elif keyword in SINGLES:
+            made[keyword] = self._schema(value, place, shared=False)
+        elif keyword in UNEVALUATED:
+            self._add_unevaluated(part, keyword, place)
+        elif keyword in PLAIN or (keyword == "format" and value in schema_formats.FORMATS):
+            made[keyword] = value
 
     def _map(self, value: Any, place: str) -> dict[str, Node]:
         if not isinstance(value, dict):
@@ -180,20 +177,8 @@ class _Rewriting:
             for index, node in enumerate(value)
         ]
 
-    def _one_of(self, value: Any, place: str, *, shared: bool) -> list[Node]:
-        """As alternatives of which no two can fit one answer, or else not at all.
-
-        What llguidance would find of them here holds for closed objects, not for those sent.
-        """
-        made = self._list(value, place, shared=shared)
-        if not exclusive(value, self._resolved, closed=not shared):
-            raise GrammarRefused(OVERLAP, place)
-        return made
-
-    # --- references -------------------------------------------------------------------------------
-
     def _reference(self, value: Any, place: str, *, shared: bool) -> str:
-        key = self._target(value, place), shared
+        key = self._references.target(value, place), shared
         if key not in self._names:
             if len(self._names) >= MAX_DEFINITIONS:
                 raise GrammarRefused(f"more than {MAX_DEFINITIONS} definitions", place)
@@ -201,75 +186,84 @@ class _Rewriting:
             self._waiting.append(key)
         return f"#/$defs/{self._names[key]}"
 
-    def _resolved(self, node: Any) -> Any:
-        """What a schema that is only a reference refers to."""
-        for _ in range(MAX_DEPTH):
-            if not isinstance(node, dict) or node.keys() & PARTS != {"$ref"}:
-                return node
-            node = self._at(self._target(node["$ref"], ""))
-        return True  # a circle
+    # --- what needs more than a look at its own value ---------------------------------------------
 
-    def _target(self, value: Any, place: str) -> str:
-        """The pointer that a reference means, once it is known to be there."""
-        if not isinstance(value, str):
-            raise GrammarRefused("a reference is a text", place)
-        if not value.startswith("#"):
-            raise GrammarRefused(
-                f"{value!r} points out of the schema; put it under $defs, nothing is fetched", place
-            )
-        pointer = unquote(value[1:]).rstrip("/")
-        pointer = self._anchors.get(pointer, pointer)
-        try:
-            self._at(pointer)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
-            raise GrammarRefused(f"{value!r} points to nothing", place) from error
-        return pointer
+    def _choose(self, part: _Part, keyword: str, place: str) -> None:
+        """Alternatives, each closed by its own properties if they describe a whole object."""
+        found = self._list(part.node[keyword], place, shared=not part.alone)
+        closes = self._closes(part) and self._objects.one_by_one(part.node)
+        if closes:
+            closings = self._objects.closings(part.node, keyword)
+            found = [_both(one, closing) for one, closing in zip(found, closings, strict=True)]
+        if keyword == "oneOf":
+            closed = closes or (self._close and part.alone)
+            keyword = self._one_of(part.node, place, closed=closed)
+        part.add(keyword, schema_formats.without_looks(found) if keyword == "anyOf" else found)
 
-    def _at(self, pointer: str) -> Any:
-        if pointer and not pointer.startswith("/"):
-            raise KeyError(pointer)
-        node: Any = self._root
-        for name in pointer.split("/")[1:]:
-            name = name.replace("~1", "/").replace("~0", "~")
-            node = node[int(name)] if isinstance(node, list) else node[name]
-        return node
+    def _one_of(self, node: dict[str, Any], place: str, *, closed: bool) -> str:
+        """As alternatives of which no two can fit one answer, or else not at all.
 
+        What llguidance would find of them here holds for closed objects, not for those sent.
+        """
+        parts = self._objects.listing(node, "oneOf") if closed else node["oneOf"]
+        if exclusive(parts, self._references.resolved, closed=closed):
+            return "anyOf"
+        if self._close or closed:
+            raise GrammarRefused(OVERLAP, place)
+        self.doubtful = True
+        return "oneOf"
 
-def escaped(name: str) -> str:
-    """A key as a part of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")
+    def _add_unevaluated(self, part: _Part, keyword: str, place: str) -> None:
+        """What holds for all that no other keyword describes."""
+        value, same = part.node[keyword], UNEVALUATED[keyword]
+        combined = part.node.keys() & COMBINED
+        if value is True or same in part.node or (combined and asks(part.node)):
+            return
+        if combined:
+            raise GrammarRefused(_refusal(keyword), place)
+        part.made[same] = self._schema(value, place, shared=False)
 
+    def _spell(self, part: _Part) -> None:
+        """Say what llguidance has no word for in words that it has."""
+        node, made, place = part.node, part.made, part.place
+        if node.get("uniqueItems", False) is not False:
+            items = self._references.resolved(node.get("items"))
+            schema_sets.unroll(made, items, f"{place}/uniqueItems")
+        if "propertyNames" in node:
+            names = node["propertyNames"]
+            schema_sets.name(made, names, self._references, f"{place}/propertyNames")
+        for keyword in (k for k in VALUES if k in made):
+            schema_numbers.check_exact(made[keyword], f"{place}/{keyword}")
+        schema_numbers.modern(made)
+        if not self._exact:
+            schema_numbers.bound(made, place, fill=self._close)
+            schema_formats.spell(made)
 
-def _anchors(node: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Names of `$anchor` with the places they stand for."""
-    if isinstance(node, dict):
-        if isinstance(node.get("$anchor"), str):
-            yield node["$anchor"], place
-        for name, value in node.items():
-            yield from _anchors(value, f"{place}/{escaped(name)}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _anchors(value, f"{place}/{index}")
+    def _finish(self, part: _Part) -> None:
+        """Close the object that a schema describes by itself."""
+        node = part.node
+        if self._closes(part):
+            self._objects.check(node, part.place)
+            closing = self._objects.closing(node)
+            if closing and not self._objects.one_by_one(node):
+                part.add("allOf", [closing])
+        elif self._close and not part.shared and not node.keys() & (COMBINED | set(VALUES)):
+            schema_objects.close(part.made)
 
-
-def _check_counts(made: dict[str, Any], place: str) -> None:
-    """A grammar counts a key as often as it is written, JSON once."""
-    least, required = made.get("minProperties", 0), made.get("required", [])
-    if isinstance(least, int) and isinstance(required, list) and max(len(required), 1) < least:
-        raise GrammarRefused(
-            "of minProperties only 1, or as many as are required, is supported",
-            f"{place}/minProperties",
+    def _closes(self, part: _Part) -> bool:
+        """Whether what is combined here is to be closed here, not part by part."""
+        combined = bool(part.node.keys() & COMBINED)
+        return combined and (
+            asks(part.node) or (self._close and not part.shared and not part.alone)
         )
 
 
-def _finish(made: dict[str, Any]) -> None:
-    """Say of what kind a schema with properties or items is, and that there are no others."""
-    if "properties" in made:
-        made.setdefault("type", "object")
-        if "patternProperties" not in made:
-            made.setdefault("additionalProperties", False)
-    elif "items" in made or "prefixItems" in made:
-        made.setdefault("type", "array")
+def _both(part: Node, closing: Closing) -> Node:
+    return {"allOf": [part, closing]} if closing else part
+
+
+def _refusal(keyword: str) -> str:
+    return f"the keyword {keyword!r} is not supported"
 
 
 def _modern(node: dict[str, Any]) -> dict[str, Any]:

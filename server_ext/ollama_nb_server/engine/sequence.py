@@ -79,6 +79,14 @@ class Sequence:
         return self.num_generated >= self.num_predict or (self.full and not self.shift)
 
     @property
+    def needs_shift(self) -> bool:
+        """Whether room must be made before anything else is computed.
+
+        What a grammar has forced is computed first: a full context has room for all its tokens.
+        """
+        return self.full and self.shift and self.waiting <= 1
+
+    @property
     def outdated(self) -> tuple[int, int]:
         """From where to where a full context is dropped (reference/ollama-models.md 6.7)."""
         keep = min(self.num_keep, self.num_ctx - MIN_LOOSE)
@@ -94,8 +102,6 @@ class Sequence:
     def close(self) -> None:
         """Free what is native."""
         self.sampler.close()
-        if self.constraint is not None:
-            self.constraint.close()
 
     def finished(self, reason: str) -> Finished:
         """The last message of this request."""

@@ -18,7 +18,8 @@ class TextStream:
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stops = [stop for stop in stops if stop]
+        self._stops = list(dict.fromkeys(stop for stop in stops if stop))
+        self._letters = {letter for stop in self._stops for letter in stop}
         self._held = ""
         self.stopped = False
 
@@ -35,6 +36,8 @@ class TextStream:
     def _filtered(self, text: str) -> str:
         if self.stopped or not self._stops:
             return "" if self.stopped else text
+        if not self._held and self._letters.isdisjoint(text):
+            return text
         text = self._held + text
         found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
         if found:

@@ -151,6 +151,12 @@ class Spoken:
 
     content: str
     role: str = "assistant"
+    thinking: str = ""
+
+    def document(self) -> dict[str, str]:
+        """As JSON; thinking only if there is some."""
+        thinking = {"thinking": self.thinking} if self.thinking else {}
+        return {"role": self.role, "content": self.content, **thinking}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +183,7 @@ class ChatResponse:
         document: dict[str, Any] = {
             "model": self.model,
             "created_at": utc(self.created_at),
-            "message": {"role": self.message.role, "content": self.message.content},
+            "message": self.message.document(),
             "done": self.done,
         }
         if self.done:

@@ -86,6 +86,7 @@ class GenerateResponse:
     eval_duration: int = 0
     debug_info: DebugInfo | None = None
     logprobs: tuple[Logprob, ...] = ()
+    thinking: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def encode(self) -> bytes:
@@ -94,6 +95,7 @@ class GenerateResponse:
             "model": self.model,
             "created_at": utc(self.created_at),
             "response": self.response,
+            **({"thinking": self.thinking} if self.thinking else {}),
             "done": self.done,
         }
         if self.done:

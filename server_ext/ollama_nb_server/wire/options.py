@@ -14,6 +14,9 @@ from typing import Any
 
 from ollama_nb_server.wire.errors import BadOption
 
+MAX_INT, MAX_FLOAT = 2**31 - 1, 1e308
+MAX_STOPS = 1000  # every token's text is held against each of them
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -88,13 +91,18 @@ def _why(name: str) -> str:
 def _integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadOption(name, "type integer")
-    return int(value)
+    return _within(value, MAX_INT)
+
+
+def _within(value: float, most: int) -> int:
+    """The whole part, as near as llama.cpp's 32 bits come to it."""
+    return int(max(-most, min(value, most)))
 
 
 def _float(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadOption(name, "type float32")
-    return float(value)
+    return float(max(-MAX_FLOAT, min(value, MAX_FLOAT)))
 
 
 def _bool(name: str, value: Any) -> bool:
@@ -114,6 +122,8 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
         raise BadOption(name, "type array")
     if not all(isinstance(item, str) for item in value):
         raise BadOption(name, "an array of strings")
+    if len(value) > MAX_STOPS:
+        raise BadOption(name, f"an array of at most {MAX_STOPS} strings")
     return tuple(value)
 
 
@@ -122,13 +132,21 @@ def _lenient(default: float) -> Callable[[str, Any], float]:
 
     def read(_: str, value: Any) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        return type(default)(value) if number else default
+        if not number:
+            return default
+        return _within(value, MAX_INT) if isinstance(default, int) else _float("", value)
 
     return read
 
 
 def _lenient_bool(_: str, value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
+
+
+def _seed(name: str, value: Any) -> int:
+    """Any whole number: 32 bits of it count."""
+    _integer(name, value)
+    return int(value)
 
 
 _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
@@ -142,6 +160,7 @@ _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
 READERS: dict[str, Callable[[str, Any], Any]] = {
     f.name: _BY_TYPE[str(f.type)] for f in fields(Options) if f.name != "given"
 } | {
+    "seed": _seed,
     "mirostat": _lenient(0),
     "mirostat_tau": _lenient(5.0),
     "mirostat_eta": _lenient(0.1),

@@ -1,0 +1,92 @@
+"""How a model writes a conversation down: by its Go template, or by its GGUF's Jinja one.
+
+Which of the two counts is decided in the library; what they do, in the prompts room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ollama_nb_server.engine.messages import Loaded
+from ollama_nb_server.library.model import Model
+from ollama_nb_server.prompts.conversation import Turn
+from ollama_nb_server.prompts.errors import UnknownRenderer
+from ollama_nb_server.prompts.go import GoChatTemplate
+from ollama_nb_server.prompts.image_tags import with_image_tags
+from ollama_nb_server.prompts.templates import ChatTemplate
+
+Think = bool | str | None
+Offered = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class GoStyle:
+    """By a Go template: Ollama makes the prompt itself (reference/ollama-models.md 6.1)."""
+
+    template: GoChatTemplate
+
+    def chat(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
+        """The prompt for a conversation."""
+        return self.template.render(with_image_tags(turns), tools=tools, think=think)
+
+    def measured(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
+        """The text whose tokens are counted, as in Ollama: without the images' tags."""
+        return self.template.render(turns, tools=tools, think=think)
+
+    def generate(self, turns: Sequence[Turn], think: Think) -> str:
+        """The prompt for a single question: the same."""
+        return self.chat(turns, [], think)
+
+
+@dataclass(frozen=True, slots=True)
+class JinjaStyle:
+    """By a GGUF's own Jinja template, or by a default: llama.cpp's part in Ollama."""
+
+    template: ChatTemplate
+
+    def chat(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
+        """The prompt for a conversation."""
+        return self.template.render(turns, tools=tools or (), think=think)
+
+    measured = chat
+
+    def generate(self, turns: Sequence[Turn], think: Think) -> str:
+        """The prompt for a single question; without any template the bare text."""
+        return self.template.render_generate(turns, think=think)
+
+
+Style = GoStyle | JinjaStyle
+
+
+def is_rendered(model: Model) -> bool:
+    """Whether its prompts are made by Ollama itself, not by llama.cpp (reference 6.1)."""
+    return model.template is not None and not model.uses_jinja
+
+
+def style(model: Model, info: Loaded) -> Style:
+    """The template of a model that counts (reference/ollama-models.md 5.7).
+
+    Raises
+    ------
+    UnknownRenderer, GoTemplateBroken
+        If the model wants one of Ollama's built-in renderers; if its Go template is none.
+    """
+    if model.config.renderer:
+        raise UnknownRenderer(model.config.renderer)
+    if is_rendered(model):
+        return GoStyle(GoChatTemplate.of(model.template or ""))
+    template = ChatTemplate(
+        model.metadata.chat_template or None,
+        info.bos_text,
+        info.eos_text,
+        tool_source=model.metadata.tool_template or None,
+        adds_bos=info.add_bos,
+    )
+    return JinjaStyle(template)
+
+
+def template_of(model: Model) -> str:
+    """The text that tells a model's way to write from others'."""
+    return model.template or model.metadata.chat_template
