@@ -134,7 +134,8 @@ def _modern_typed_dict(kind: Any) -> Any:
 def _closed(definition: Any) -> Any:
     """Let objects with named fields have no others, where the type leaves that open.
 
-    A small model that may add fields goes on adding them.
+    A small model that may add fields goes on adding them. That the items of a set differ is left
+    out: no server can promise it, and what comes twice is once in the set.
     """
     if isinstance(definition, list):
         return [_closed(one) for one in definition]
@@ -147,6 +148,7 @@ def _closed(definition: Any) -> Any:
         if key in ("default", "const", "enum", "examples")
         else _closed(value)
         for key, value in definition.items()
+        if not (key == "uniqueItems" and value is True)
     }
     return {**({"additionalProperties": False} if "properties" in closed else {}), **closed}
 

@@ -59,6 +59,22 @@ def test_a_stream_of_it_is_the_same_text(client, path: str) -> None:
     assert "".join(text_of(json.loads(line)) for line in streamed.iter_lines()) == text_of(whole)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "form", [{"type": "integer"}, {"type": "number"}, {"minimum": 0.1, "maximum": 0.3}]
+)
+def test_a_number_ends(client, form: dict, seed: int) -> None:
+    fields = body(
+        "generate", format=form, options={"temperature": 0.5, "seed": seed, "num_predict": 60}
+    )
+
+    answer = client.post("/api/generate", json=fields).json()
+
+    number = json.loads(answer["response"])
+    jsonschema.validate(number, form)
+    assert (answer["done_reason"], math.isfinite(number)) == ("stop", True)
+
+
 def test_json_mode_gives_an_object_or_says_that_it_was_cut(client) -> None:
     answer = client.post("/api/generate", json=body("generate", format="json")).json()
 

@@ -173,3 +173,7 @@ def test_a_format_that_ollama_does_not_know_is_refused(format):
 def test_schema_and_format_exclude_each_other():
     with pytest.raises(BadSchema, match="not both"):
         wanted("name", "json")
+
+
+def test_a_set_is_a_list_whose_doubles_do_not_count() -> None:
+    assert "uniqueItems" not in schema_of(set[str]).format

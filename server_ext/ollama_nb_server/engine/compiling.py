@@ -1,6 +1,6 @@
 """From a request's grammar to llguidance's: the model's tokens, the way JSON is written, places.
 
-Rewriting of schemas is in `schema`. Runs on the thread of `grammar`, off everybody's tokens.
+Rewriting is `schemas.rewriting`'s. Runs on the thread of `grammar`, off everybody's tokens.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
-from ollama_nb_server.engine.costs import check_costs
 from ollama_nb_server.engine.errors import GrammarRefused
 from ollama_nb_server.engine.gbnf import rules
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Model
-from ollama_nb_server.engine.schema import Prepared, prepared, read
+from ollama_nb_server.engine.schemas.costs import check_costs
+from ollama_nb_server.engine.schemas.numerals import Numerals
+from ollama_nb_server.engine.schemas.rewriting import Prepared, prepared, read
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
@@ -43,12 +45,16 @@ ENDLESS = "what must be written has no end, or is too long"
 
 @dataclass(frozen=True, slots=True)
 class Bases:
-    """Matchers at the beginning, to be copied: of the answer, and of a thought or the answer."""
+    """Matchers at the beginning, to be copied: of the answer, and of a thought or the answer.
+
+    `numerals` bounds the digits of numbers, where the answer is JSON.
+    """
 
     answer: LLMatcher
     head: LLMatcher | None
     num_vocab: int
     mask_words: int  # of 32 tokens
+    numerals: Numerals | None = None
 
 
 class Compiler:
@@ -60,6 +66,7 @@ class Compiler:
         self._reason = ""
         try:
             self._tokens = table(model)
+            self._numerals = Numerals(model.vocabulary(), self._mask_words)
         except ValueError as error:  # a vocabulary that cannot be cut at any byte
             self._reason = str(error)
 
@@ -113,19 +120,18 @@ class Compiler:
 
     def _bases(self, grammar: Grammar, answer: dict[str, Any]) -> Bases:
         """Matchers for an answer, behind a thought if there may be one."""
+        numerals = None if grammar.kind == "gbnf" else self._numerals
+        made = partial(Bases, num_vocab=self._model.num_vocab, mask_words=self._mask_words)
         alone = self._base(grammar, [answer])  # what is wrong with it could hide behind a thought
         if not grammar.after:
-            return self._made(alone)
+            return made(alone, None, numerals=numerals)
         named = {**answer, "name": "answer"}
         blanks = {"lark_grammar": f"start: WS? @answer\n{BLANKS}"}
         behind = self._base(grammar, [blanks, named])
         if not grammar.opens:
-            return self._made(behind)
+            return made(behind, None, numerals=numerals)
         start = {"lark_grammar": f"start: {self._mark(grammar.opens)} | @answer\n"}
-        return self._made(behind, self._base(grammar, [start, named]))
-
-    def _made(self, answer: LLMatcher, head: LLMatcher | None = None) -> Bases:
-        return Bases(answer, head, self._model.num_vocab, self._mask_words)
+        return made(behind, self._base(grammar, [start, named]), numerals=numerals)
 
     def _mark(self, text: str) -> str:
         """A tag in llguidance's notation: one token if the model has it, else its text."""

@@ -21,6 +21,7 @@ from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Ints, Model
 from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.schemas.numerals import Place
 
 # Two threads, so that what is long keeps nobody waiting. Their stacks are reserved, hardly used:
 # chains of definitions are followed recursively, and short texts have no long ones.
@@ -37,6 +38,7 @@ class Matcher:
         self._matcher = base.deep_copy()
         self._mask: Ints = np.zeros(bases.mask_words, np.int32)
         self._num_vocab = bases.num_vocab
+        self._numerals, self._place = bases.numerals, Place()
 
     @property
     def complete(self) -> bool:
@@ -92,6 +94,8 @@ class Matcher:
             self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         if self._matcher.is_error():
             raise GrammarDeadEnd(first_line(self._matcher.get_error()))
+        if self._numerals:
+            self._numerals.narrow(self._place, self._mask)
 
     def _tokens(self, words: npt.NDArray[np.intp]) -> Ints:
         """The tokens whose bits are set in these words of the mask."""
@@ -114,6 +118,8 @@ class Matcher:
         """Go on behind a token."""
         if not self._matcher.consume_token(token):
             raise GrammarDeadEnd(first_line(self._matcher.get_error()))
+        if self._numerals:
+            self._place = self._numerals.place(self._place, token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ollama_nb_server.engine.grammar import Compiled
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.numerals import Numerals, Part, Place
+from ollama_nb_server.engine.schemas.numerals import Numerals, Part, Place
 
 MOST_TOKENS = 200
 OF_NUMBERS = b"0123456789.eE+-"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_keywords import NUMBERS, VALUES
+from ollama_nb_server.engine.schemas.keywords import NUMBERS, VALUES
 
 MOST_EXACT = 2**53 - 1  # what a double, so JavaScript, tells from its neighbours (RFC 8259, 6)
 MOST_USUAL = 10**16

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from ollama_nb_server.engine.schemas.keywords import COMBINED
+
 KINDS = {
     bool: "boolean",
     int: "integer",
@@ -136,7 +138,9 @@ class _Compared:
             return listed[name]
         if "patternProperties" in schema:
             return True
-        return schema.get("additionalProperties", not (closed and isinstance(listed, dict)))
+        wide = schema.keys() & COMBINED or name in _required(schema)
+        closed = closed and isinstance(listed, dict) and not wide
+        return schema.get("additionalProperties", not closed)
 
 
 def _required(schema: dict[str, Any]) -> list[str]:

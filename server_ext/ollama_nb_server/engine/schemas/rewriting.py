@@ -1,7 +1,7 @@
 """JSON Schemas as users write them, made into what llguidance compiles; refusals name the place.
 
 An answer that fits the result fits the schema, never more. Compiling is `grammar`'s affair; each
-`schema_*` module beside this one knows one thing that schemas say.
+module beside this one knows one thing that schemas say.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_nb_server.engine import schema_formats, schema_numbers, schema_objects, schema_sets
-from ollama_nb_server.engine.apart import exclusive
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_finite import keep_finite
-from ollama_nb_server.engine.schema_keywords import (
+from ollama_nb_server.engine.schemas import formats, numbers, objects, sets
+from ollama_nb_server.engine.schemas.apart import exclusive
+from ollama_nb_server.engine.schemas.finite import keep_finite
+from ollama_nb_server.engine.schemas.keywords import (
     CHOICES,
     COMBINED,
     LISTS,
@@ -28,9 +28,9 @@ from ollama_nb_server.engine.schema_keywords import (
     Node,
     escaped,
 )
-from ollama_nb_server.engine.schema_objects import Closing, Objects, asks
-from ollama_nb_server.engine.schema_reading import read
-from ollama_nb_server.engine.schema_references import References
+from ollama_nb_server.engine.schemas.objects import Closing, Objects, asks
+from ollama_nb_server.engine.schemas.reading import read
+from ollama_nb_server.engine.schemas.references import References
 
 __all__ = ["Prepared", "prepared", "read"]
 
@@ -137,7 +137,7 @@ class _Rewriting:
         self._parts.append((place, part.made))
         for keyword in part.node:
             self._say(part, keyword, f"{place}/{keyword}")
-        schema_objects.check_counts(part.made, place)
+        objects.check_counts(part.made, place)
         self._spell(part)
         self._finish(part)
         return part.made
@@ -158,7 +158,7 @@ class _Rewriting:
             made[keyword] = self._schema(value, place, shared=False)
         elif keyword in UNEVALUATED:
             self._add_unevaluated(part, keyword, place)
-        elif keyword in PLAIN or (keyword == "format" and value in schema_formats.FORMATS):
+        elif keyword in PLAIN or (keyword == "format" and value in formats.FORMATS):
             made[keyword] = value
 
     def _map(self, value: Any, place: str) -> dict[str, Node]:
@@ -198,7 +198,7 @@ class _Rewriting:
         if keyword == "oneOf":
             closed = closes or (self._close and part.alone)
             keyword = self._one_of(part.node, place, closed=closed)
-        part.add(keyword, schema_formats.without_looks(found) if keyword == "anyOf" else found)
+        part.add(keyword, formats.without_looks(found) if keyword == "anyOf" else found)
 
     def _one_of(self, node: dict[str, Any], place: str, *, closed: bool) -> str:
         """As alternatives of which no two can fit one answer, or else not at all.
@@ -228,16 +228,16 @@ class _Rewriting:
         node, made, place = part.node, part.made, part.place
         if node.get("uniqueItems", False) is not False:
             items = self._references.resolved(node.get("items"))
-            schema_sets.unroll(made, items, f"{place}/uniqueItems")
+            sets.unroll(made, items, f"{place}/uniqueItems")
         if "propertyNames" in node:
             names = node["propertyNames"]
-            schema_sets.name(made, names, self._references, f"{place}/propertyNames")
+            sets.name(made, names, self._references, f"{place}/propertyNames")
         for keyword in (k for k in VALUES if k in made):
-            schema_numbers.check_exact(made[keyword], f"{place}/{keyword}")
-        schema_numbers.modern(made)
+            numbers.check_exact(made[keyword], f"{place}/{keyword}")
+        numbers.modern(made)
         if not self._exact:
-            schema_numbers.bound(made, place, fill=self._close)
-            schema_formats.spell(made)
+            numbers.bound(made, place, fill=self._close)
+            formats.spell(made)
 
     def _finish(self, part: _Part) -> None:
         """Close the object that a schema describes by itself."""
@@ -248,7 +248,7 @@ class _Rewriting:
             if closing and not self._objects.one_by_one(node):
                 part.add("allOf", [closing])
         elif self._close and not part.shared and not node.keys() & (COMBINED | set(VALUES)):
-            schema_objects.close(part.made)
+            objects.close(part.made)
 
     def _closes(self, part: _Part) -> bool:
         """Whether what is combined here is to be closed here, not part by part."""

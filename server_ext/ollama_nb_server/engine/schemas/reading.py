@@ -1,6 +1,6 @@
 """From the text of a request to a schema: whether it is one at all, and not too large.
 
-What it says is `schema`'s affair.
+What it says is `rewriting`'s affair.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_keywords import PARTS
+from ollama_nb_server.engine.schemas.keywords import PARTS
 
 MAX_SCHEMA_BYTES = 1 << 20
 MAX_DEPTH = 100  # of brackets; llguidance's reader ends at 128

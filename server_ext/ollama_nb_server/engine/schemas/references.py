@@ -1,6 +1,6 @@
 """Where the references of a schema lead, all within the document: nothing is ever fetched.
 
-What is done with what they lead to is in `schema`.
+What is done with what they lead to is in `rewriting`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_keywords import PARTS, escaped
+from ollama_nb_server.engine.schemas.keywords import PARTS, escaped
 
 MOST_STEPS = 100  # from reference to reference
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_keywords import CHOICES, MAPS, NUMBERS, STRINGS, VALUES
-from ollama_nb_server.engine.schema_references import References
+from ollama_nb_server.engine.schemas.keywords import CHOICES, MAPS, NUMBERS, STRINGS, VALUES
+from ollama_nb_server.engine.schemas.references import References
 
 OPENING = frozenset(("additionalProperties", "patternProperties", "propertyNames"))
 UNEVALUATED = (

@@ -1,6 +1,6 @@
 """How many digits a number of a JSON answer has: bounded, where its grammar would let it run on.
 
-What a number may be at all is decided in `schema`; which tokens fit it, by llguidance.
+What a number may be at all is decided in `rewriting`; which tokens fit it, by llguidance.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which definitions have an answer that comes to an end, and what becomes of those that have none.
 
-Works on what `schema` has made: every reference in it is to one of its `$defs`.
+Works on what `rewriting` has made: every reference in it is to one of its `$defs`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_keywords import CHOICES, LISTS, MAPS, SINGLES, Node
+from ollama_nb_server.engine.schemas.keywords import CHOICES, LISTS, MAPS, SINGLES, Node
 
 ENDLESS = "no finite answer fits: what is required here requires itself again"
 

@@ -10,9 +10,9 @@ from math import perm
 from typing import Any
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema_formats import SPELLED, whole
-from ollama_nb_server.engine.schema_keywords import PARTS, Node
-from ollama_nb_server.engine.schema_references import References
+from ollama_nb_server.engine.schemas.formats import SPELLED, whole
+from ollama_nb_server.engine.schemas.keywords import PARTS, Node
+from ollama_nb_server.engine.schemas.references import References
 
 MOST_LISTS = 400  # that are told one by one: all of up to 5 values
 KINDS = {str: "string", int: "integer", bool: "boolean"}

@@ -1,6 +1,6 @@
 """Which keywords of JSON Schema are kept to, which are refused; the rest are annotations.
 
-What is done with each of them is in `schema`.
+What is done with each of them is in `rewriting`.
 """
 
 from __future__ import annotations

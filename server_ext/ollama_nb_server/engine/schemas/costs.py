@@ -1,6 +1,6 @@
 """What of a schema would take llguidance too long, found before it begins: it cannot be stopped.
 
-Most that is too large it refuses itself. What else a schema may say is decided in `schema`.
+Most that is too large it refuses itself. What else a schema may say is decided in `rewriting`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from math import lcm
 from typing import Any, Generic, TypeVar
 
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.schema import Prepared
+from ollama_nb_server.engine.schemas.rewriting import Prepared
 
 MAX_STATES = 60_000  # of remainders, all together: half a second
 MAX_PATTERNS = 8  # for one text; twice as many take half a second, three times as many minutes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ollama_nb_server.engine.schema_keywords import Node
+from ollama_nb_server.engine.schemas.keywords import Node
 
 YEAR = "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"  # Python's begin with 1
 LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
