@@ -20,9 +20,12 @@ import psutil
 import pytest
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from gguf.quants import dequantize
+from hypothesis import settings
 from ollama_nb_server.library.bundled import DEMO
 
 START_S, STOP_S = 40.0, 15.0
+settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+settings.load_profile("suite")
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = START_S) -> object:
