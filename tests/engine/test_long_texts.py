@@ -1,5 +1,4 @@
 import asyncio
-import time
 
 import pytest
 from ollama_nb_server.engine.errors import PromptTooLong
@@ -32,13 +31,10 @@ async def test_a_long_text_is_cut_into_the_tokens_of_its_parts(
     assert whole == tuple(token for part in parts for token in known[part])
 
 
-async def test_a_text_of_special_tokens_takes_no_time(worker) -> None:
-    began = time.monotonic()
+async def test_a_text_of_special_tokens_is_read_in_time(worker) -> None:
+    count, ends = await worker.ends(MARK * 400_000, 3)  # all at once it takes a quarter of an hour
 
-    count, ends = await worker.ends(MARK * 100_000, 3)
-
-    assert (count, ends) == (100_000, (2,) * 6)
-    assert time.monotonic() - began < 10  # all at once: minutes
+    assert (count, ends) == (400_000, (2,) * 6)
 
 
 async def test_short_requests_pass_long_ones(worker, ask) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -194,11 +193,10 @@ def test_hostile_templates_wait_for_each_other_and_nobody_else_does(client) -> N
             pool.submit(client.post, "/api/generate", json=plain | {"template": f"{HOSTILE}{n}"})
             for n in range(4)
         ]
-        began = time.monotonic()
         client.post("/api/generate", json=plain).raise_for_status()
-        waited = time.monotonic() - began
+        still_waiting = [future for future in hostile if not future.done()]
         answers: list[httpx.Response] = [future.result() for future in hostile]
 
-    assert waited < 3
+    assert still_waiting
     assert {answer.status_code for answer in answers} == {500}
     assert "too much" in answers[0].json()["error"]
