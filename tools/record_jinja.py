@@ -51,7 +51,7 @@ def outcome(source, variables):
         return published.text_digest(template.render(**variables))
     except jinja2.TemplateError as error:
         return published.refusal_digest(error.message or type(error).__name__)
-    except Exception as error:
+    except Exception as error:  # whatever a template makes Python raise is an outcome to record
         return published.failure(error)
 
 

@@ -65,8 +65,9 @@ class Compiler:
         self._tokens: LLTokenizer | None = None
         self._reason = ""
         try:
-            self._tokens = table(model)
-            self._numerals = Numerals(model.vocabulary(), self._mask_words)
+            vocabulary = model.vocabulary()
+            self._tokens = table(model, vocabulary)
+            self._numerals = Numerals(vocabulary, self._mask_words)
         except ValueError as error:  # a vocabulary that cannot be cut at any byte
             self._reason = str(error)
 
@@ -195,9 +196,8 @@ class Compiler:
         return (self._tokens.vocab_size + 31) // 32
 
 
-def table(model: Model) -> LLTokenizer:
+def table(model: Model, tokens: list[bytes]) -> LLTokenizer:
     """A model's tokens for llguidance, which cuts forced text with llama.cpp's own tokenizer."""
-    tokens = model.vocabulary()
     ends = [token for token in range(model.num_vocab) if model.is_end(token)]
     if not ends:  # an end must be thinkable, though it cannot be drawn
         tokens, ends = [*tokens, b"\xff<end>"], [len(tokens)]

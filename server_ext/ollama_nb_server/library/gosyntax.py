@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
+
+from ollama_nb_server.gotemplate.formatting import show
 
 
 def parameter_lines(parameters: Mapping[str, Any]) -> str:
@@ -24,16 +25,5 @@ def go_syntax(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return _number(float(value))
+        return show(float(value))
     return json.dumps(value)
-
-
-def _number(value: float) -> str:
-    """Go's shortest form of a float64, with an exponent below 1e-04 and from 1e+06 on (%#v)."""
-    exact = Decimal(repr(value))
-    if not exact or Decimal("1e-4") <= abs(exact) < Decimal("1e6"):
-        return f"{exact:f}".removesuffix(".0")
-    sign, digits, _ = exact.normalize().as_tuple()
-    mantissa = "".join(map(str, digits))
-    point = f".{mantissa[1:]}" if mantissa[1:] else ""
-    return f"{'-' if sign else ''}{mantissa[0]}{point}e{exact.adjusted():+03d}"

@@ -38,7 +38,7 @@ MAX_DEFINITIONS = 2000  # a chain of so many fits the compiling thread's stack
 
 OVERLAP = (
     "two of these could fit the same answer; give each a property with a constant of its own, "
-    "or write anyOf"
+    "or write anyOf (of very many alternatives not all are compared)"
 )
 
 
