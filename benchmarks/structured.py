@@ -24,12 +24,12 @@ from typing import Any
 import httpx
 import numpy as np
 from ollama_nb_server.engine.compiling import Compiler
+from ollama_nb_server.engine.core import ActiveRequests, EngineCore
+from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.grammar import Compiled, Matcher
-from ollama_nb_server.engine.loop import Busy, Loop
-from ollama_nb_server.engine.messages import Finished, Generate, Grammar, LoadSpec, Sampling
+from ollama_nb_server.engine.messages import Finished, Generate, Grammar, LoadSpec, SamplingParams
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, NativeLog
-from ollama_nb_server.engine.running import Engine
-from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.sampling import SamplerChain
 
 from benchmarks.models import half_billion
 from benchmarks.servers import Target, llama_server, ours
@@ -99,7 +99,7 @@ def random_answer(
     context: Context, matcher: Matcher, seed: int, chance: np.random.Generator
 ) -> Iterator[tuple[float, float]]:
     """Seconds of the processor for the mask, and for mask and draw; at most 60 tokens."""
-    sampler = Sampler(context.model, Sampling(seed=seed), 1024)
+    sampler = SamplerChain(context.model, SamplingParams(seed=seed), 1024)
     logits = context.logits(0)
     for _ in range(60):
         logits[:] = chance.standard_normal(len(logits), np.float32)
@@ -213,7 +213,7 @@ class Asking:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Finished] = queue.SimpleQueue()
         self._ids = itertools.count(1)
-        loop = Loop(loaded, self._inbox, Busy(AbortSwitch()), self._told)
+        loop = EngineCore(loaded, self._inbox, ActiveRequests(AbortSwitch()), self._told)
         threading.Thread(target=loop.run, daemon=True).start()
 
     def _told(self, *messages: object) -> None:
@@ -230,7 +230,7 @@ class Asking:
         began = time.perf_counter()
         for first in range(0, count, at_once):
             for number in range(first, first + at_once):
-                sampling = Sampling(seed=number)
+                sampling = SamplingParams(seed=number)
                 self._inbox.put(
                     Generate(next(self._ids), prompt(number), sampling, 200, grammar=grammar)
                 )

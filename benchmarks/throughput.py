@@ -15,7 +15,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from ollama_nb_server.engine.running import TINY_PARAMS, threads_for
+from ollama_nb_server.engine.engine import TINY_PARAMS, threads_for
 from ollama_nb_server.library import gguf
 
 from benchmarks.bare import BareLoop

@@ -155,7 +155,7 @@ class Generation(str):
         NotJson
             If it is no JSON.
         """
-        from ollama_nb.schemas.reading import as_json
+        from ollama_nb.schemas.json_answers import as_json
 
         return as_json(self)
 
@@ -175,7 +175,7 @@ class Generation(str):
         NotFitting
             If the JSON is not of that class.
         """
-        from ollama_nb.schemas.reading import as_data
+        from ollama_nb.schemas.json_answers import as_data
 
         return as_data(self)
 
@@ -205,7 +205,7 @@ class Generation(str):
         """Return the answer as Jupyter shows and saves it; JSON is code, indented."""
         if self.schema is None:
             return {"text/markdown": self.text, "text/plain": self.text}
-        from ollama_nb.schemas.reading import in_block, pretty
+        from ollama_nb.schemas.json_answers import in_block, pretty
 
         indented = pretty(self.text)
         return {"text/markdown": in_block(indented), "text/plain": indented}

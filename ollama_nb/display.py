@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_nb.live import Live, Place, place, running_shell
-from ollama_nb.schemas.reading import in_block
+from ollama_nb.schemas.json_answers import in_block
 
 MAX_THOUGHT_LINES, MAX_THOUGHT_CHARS = 3, 100
 

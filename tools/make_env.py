@@ -27,7 +27,7 @@ BUGGY_OPERAND = re.compile(r"ldtilecfg[^;]*const\s+void\s*\*\s*\*")
 TRY_ENGINE = """
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
-from ollama_nb_server.engine.running import Engine
+from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.library.bundled import DEMO
 Engine(LoadSpec(str(DEMO), num_ctx=128, num_parallel=1), NativeLog(), AbortSwitch())
 """

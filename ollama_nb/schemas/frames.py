@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.errors import NotATable, NotFitting
-from ollama_nb.schemas.reading import as_json
+from ollama_nb.schemas.json_answers import as_json
 from ollama_nb.schemas.types import typed
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from traitlets import Unicode
 from ollama_nb_server import require_engine
 
 if TYPE_CHECKING:
-    from ollama_nb_server.wiring import House
+    from ollama_nb_server.application import Application
 
 MISSING = "ollama_nb: the server's packages are not installed (%s): pip install 'ollama-nb[server]'"
 
@@ -32,7 +32,7 @@ class OllamaNb(ExtensionApp):
         "", help="Folder of the model store; empty: OLLAMA_MODELS, else ~/.ollama/models."
     ).tag(config=True)
 
-    house: House | None = None
+    application: Application | None = None
 
     def initialize_settings(self) -> None:
         """Make the secret that this server's kernels use."""
@@ -42,19 +42,21 @@ class OllamaNb(ExtensionApp):
         """Register the table of routes, or say what is missing."""
         try:
             require_engine()
+            from ollama_nb_server.application import Application
             from ollama_nb_server.handlers.extension import Jupyter
             from ollama_nb_server.handlers.routes import handlers
-            from ollama_nb_server.wiring import House
         except ImportError as error:
             self.log.warning(MISSING, error)
             return
-        self.house = House(self._settings())
+        self.application = Application(self._settings())
         assert self.serverapp is not None
         base = self.serverapp.web_app.settings["base_url"].rstrip("/")
         # base_url is put in front by Jupyter; redirects need the whole prefix.
         self.handlers.extend(
             (path.removeprefix(base), kind, arguments)
-            for path, kind, arguments in handlers(Jupyter, f"{base}/ollama", self.house.rooms)
+            for path, kind, arguments in handlers(
+                Jupyter, f"{base}/ollama", self.application.context
+            )
         )
 
     def _settings(self) -> Any:
@@ -69,7 +71,7 @@ class OllamaNb(ExtensionApp):
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Tell the kernels where we are; what a Hub or a user has set stays."""
         if (
-            self.house is None
+            self.application is None
             or os.environ.get("OLLAMA_HOST")
             or os.environ.get("JUPYTER_OLLAMA_URL")
         ):
@@ -79,5 +81,5 @@ class OllamaNb(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Stop every worker."""
-        if self.house is not None:
-            await self.house.close()
+        if self.application is not None:
+            await self.application.close()

@@ -22,12 +22,12 @@ from typing import Any
 
 from tornado import httpserver, netutil, web
 
+from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.origins import is_loopback
 from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
-from ollama_nb_server.wiring import House
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +76,13 @@ class Standalone:
 
     def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
         self.settings, self.options = settings, options
-        self.house = House(settings)
+        self.application = Application(settings)
         self._last_request = time.monotonic()
         self._running = 0
         self._stop = asyncio.Event()
         policy = Policy(is_loopback(settings.host), settings.origins, settings.token)
         self._app = web.Application(
-            handlers(self._counted(), "", self.house.rooms),
+            handlers(self._counted(), "", self.application.context),
             policy=policy,
             log_function=_log_request,
         )
@@ -119,7 +119,7 @@ class Standalone:
         finally:
             self._remove_runtime_file()
             server.stop()
-            await self.house.close()
+            await self.application.close()
             await server.close_all_connections()
 
     async def _until_stopped(self) -> None:

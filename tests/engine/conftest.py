@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 from ollama_nb_server.engine.compiling import Compiler
-from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, Sampling
+from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, SamplingParams
 from ollama_nb_server.engine.native import Model, NativeLog
 from ollama_nb_server.engine.process import Worker
 
@@ -66,7 +66,7 @@ def ask() -> Ask:
     """`text, finished = await ask(worker, prompt, num_predict=...)`; greedy by default."""
 
     async def told(worker: Worker, prompt: object, **wishes: object) -> tuple[str, Finished]:
-        wishes = {"sampling": Sampling(seed=1, temperature=0), "num_predict": 24, **wishes}
+        wishes = {"sampling": SamplingParams(seed=1, temperature=0), "num_predict": 24, **wishes}
         request = Generate(worker.new_id(), prompt, **wishes)
         events = [event async for event in worker.generate(request)]
         return "".join(e.text for e in events if isinstance(e, Delta)), events[-1]
@@ -79,7 +79,7 @@ def events() -> Callable[..., Awaitable[list[object]]]:
     """`told = await events(worker, prompt, num_predict=...)`: every message of a generation."""
 
     async def told(worker: Worker, prompt: object, **wishes: object) -> list[object]:
-        wishes = {"sampling": Sampling(seed=1, temperature=0), "num_predict": 60, **wishes}
+        wishes = {"sampling": SamplingParams(seed=1, temperature=0), "num_predict": 60, **wishes}
         request = Generate(worker.new_id(), prompt, **wishes)
         return [event async for event in worker.generate(request)]
 

@@ -1,13 +1,13 @@
 """The native abort switch inside llama.cpp, without a process around it."""
 
 import pytest
+from ollama_nb_server.engine.batch_planner import BatchPlanner
+from ollama_nb_server.engine.core import ActiveRequests
+from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import DecodeFailed
-from ollama_nb_server.engine.loop import Busy
-from ollama_nb_server.engine.messages import Delta, LoadSpec, Sampling
+from ollama_nb_server.engine.messages import Delta, LoadSpec, SamplingParams
 from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog
-from ollama_nb_server.engine.policy import plan
-from ollama_nb_server.engine.running import Engine
-from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.text import TextStream
 
@@ -27,7 +27,7 @@ def engine(demo_gguf, switch):
 @pytest.fixture
 def sequence(engine):
     tokens = engine.model.tokenize("Once upon a time there was a robot", add_special=True)
-    sampler = Sampler(engine.model, Sampling(seed=1, temperature=0), 256)
+    sampler = SamplerChain(engine.model, SamplingParams(seed=1, temperature=0), 256)
     yield Sequence(1, tokens, len(tokens), 256, 20, TextStream(), sampler, slot=0)
     sampler.close()
     engine.context.clear()
@@ -39,9 +39,9 @@ def run(engine, sequence, aborted_steps=()):
     while sequence.num_generated < sequence.num_predict:
         if step in aborted_steps:
             engine.switch.set()
-            assert engine.stepper.run(*plan([sequence], 64)) is None
+            assert engine.runner.run(*BatchPlanner(64).plan([sequence])) is None
             engine.switch.clear()
-        events = engine.stepper.run(*plan([sequence], 64))
+        events = engine.runner.run(*BatchPlanner(64).plan([sequence]))
         shown += "".join(e.text for e in events if isinstance(e, Delta))
         step += 1
     return shown
@@ -59,14 +59,14 @@ def test_aborted_steps_are_rolled_back_and_can_be_run_again(engine, switch, sequ
 
 
 def test_only_the_cancellation_of_a_served_request_stops_the_computation(switch):
-    busy = Busy(switch)
-    busy.serve(frozenset({1, 2}))
+    active = ActiveRequests(switch)
+    active.serve(frozenset({1, 2}))
 
-    busy.cancelled(3)
+    active.cancelled(3)
     assert not switch.is_set
-    busy.cancelled(2)
+    active.cancelled(2)
     assert switch.is_set
-    busy.serve(frozenset({1}))
+    active.serve(frozenset({1}))
     assert not switch.is_set
 
 

@@ -1,8 +1,8 @@
 import orjson
 import pytest
 from ollama_nb_server.engine.channel import decode, encode
+from ollama_nb_server.engine.core import failure
 from ollama_nb_server.engine.errors import PromptTooLong, UnknownMessage, revived
-from ollama_nb_server.engine.loop import failure
 from ollama_nb_server.engine.messages import (
     Cancel,
     Delta,
@@ -15,17 +15,21 @@ from ollama_nb_server.engine.messages import (
     Grammar,
     Loaded,
     Logprob,
-    Sampling,
+    SamplingParams,
     Text,
     Tokenize,
     Tokens,
 )
 
 MESSAGES = [
-    Generate(1, "Hallo 🦙", Sampling(seed=2**32 - 1, top_k=0), stop=("a", "b")),
-    Generate(1, (1, 2, 3), Sampling(seed=0)),
+    Generate(1, "Hallo 🦙", SamplingParams(seed=2**32 - 1, top_k=0), stop=("a", "b")),
+    Generate(1, (1, 2, 3), SamplingParams(seed=0)),
     Generate(
-        1, "a", Sampling(seed=0), grammar=Grammar("gbnf", "root ::= .", "</think>"), logprobs=3
+        1,
+        "a",
+        SamplingParams(seed=0),
+        grammar=Grammar("gbnf", "root ::= .", "</think>"),
+        logprobs=3,
     ),
     Embed(2, ("a", "b"), truncate=False),
     Tokenize(3, "a", add_special=True),

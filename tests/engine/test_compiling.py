@@ -8,9 +8,9 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, GrammarRefused
 from ollama_nb_server.engine.grammar import Compiled, Grammars, Matcher
-from ollama_nb_server.engine.messages import Grammar, Sampling
+from ollama_nb_server.engine.messages import Grammar, SamplingParams
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, Model, generation_context
-from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.sampling import SamplerChain
 
 
 def schema(document: object) -> Grammar:
@@ -290,7 +290,7 @@ def test_a_token_that_may_not_follow_is_an_error(compiler, demo_model):
 )
 def test_the_models_own_cut_of_certain_text_stays(compiler, demo_model, constant, liked, drawn):
     matcher = Compiled(compiler.compile(schema({"const": constant}))).answer()
-    sampler = Sampler(demo_model, Sampling(seed=1, temperature=0), 64)
+    sampler = SamplerChain(demo_model, SamplingParams(seed=1, temperature=0), 64)
     token = demo_model.vocabulary().index(liked)
 
     with computed(demo_model) as context:
@@ -300,7 +300,7 @@ def test_the_models_own_cut_of_certain_text_stays(compiler, demo_model, constant
     assert text_of(demo_model, [taken, *matcher.forced()]) == str(constant)
 
 
-def favoured(context: Context, token: int, matcher: Matcher, sampler: Sampler) -> int:
+def favoured(context: Context, token: int, matcher: Matcher, sampler: SamplerChain) -> int:
     """What is drawn if the model would like this token best."""
     context.logits(0)[:] = 0
     context.logits(0)[token] = 9

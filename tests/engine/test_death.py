@@ -13,12 +13,12 @@ import time
 import psutil
 import pytest
 from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
-from ollama_nb_server.engine.messages import Delta, Embed, Generate, LoadSpec, Sampling
+from ollama_nb_server.engine.messages import Delta, Embed, Generate, LoadSpec, SamplingParams
 from ollama_nb_server.engine.process import Worker
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
-ENDLESS = Sampling(seed=1, temperature=2.0)
+ENDLESS = SamplingParams(seed=1, temperature=2.0)
 
 
 async def until(condition, deadline_s: float = 10.0):

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 from ollama_nb_server.engine.errors import PromptTooLong, UnknownToken
-from ollama_nb_server.engine.messages import Delta, Generate, Sampling
+from ollama_nb_server.engine.messages import Delta, Generate, SamplingParams
 
 PROMPTS = [
     "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n",
@@ -15,7 +15,7 @@ PROMPTS = [
     "Yesterday " * 30,
 ]
 LONG = "The small robot looked for the lost kitten in the garden. " * 30
-GREEDY = Sampling(seed=1, temperature=0)
+GREEDY = SamplingParams(seed=1, temperature=0)
 
 
 async def test_batched_answers_equal_the_same_prompts_run_alone(worker, ask):
@@ -31,7 +31,7 @@ async def test_a_seed_draws_the_same_answer_whoever_else_is_served(start_worker,
     worker = await start_worker(num_parallel=8)
     ids = random.Random(1)
     prompts = [tuple(ids.choices(range(300, 3000), k=n)) for n in (20, 64, 90, 150, 200, 333, 400)]
-    hot = Sampling(seed=5, temperature=2.0, top_k=0, top_p=1.0)
+    hot = SamplingParams(seed=5, temperature=2.0, top_k=0, top_p=1.0)
     alone = [(await ask(worker, prompt, sampling=hot))[0] for prompt in prompts]
 
     together = await asyncio.gather(*(ask(worker, prompt, sampling=hot) for prompt in prompts))
@@ -122,7 +122,7 @@ async def test_an_empty_prompt_is_a_prompt(worker, ask):
 
 async def test_a_seed_repeats_an_answer_and_another_seed_does_not(worker, ask):
     first, again, other = [
-        (await ask(worker, PROMPTS[1], sampling=Sampling(seed=seed, temperature=1.5)))[0]
+        (await ask(worker, PROMPTS[1], sampling=SamplingParams(seed=seed, temperature=1.5)))[0]
         for seed in (7, 7, 8)
     ]
 
@@ -144,7 +144,7 @@ async def test_a_seed_repeats_an_answer_and_another_seed_does_not(worker, ask):
 async def test_a_filter_that_leaves_one_token_is_greedy(worker, ask, wish):
     greedy, _ = await ask(worker, PROMPTS[1])
 
-    sampling = Sampling(**{"seed": 5, "temperature": 1.0, **wish})
+    sampling = SamplingParams(**{"seed": 5, "temperature": 1.0, **wish})
 
     assert (await ask(worker, PROMPTS[1], sampling=sampling))[0] == greedy
 
@@ -162,9 +162,11 @@ async def test_penalties_count_the_prompt_and_change_even_a_greedy_answer(worker
     prompt = "the cat and the cat and the cat and the"
     plain, _ = await ask(worker, prompt)
 
-    penalised, _ = await ask(worker, prompt, sampling=Sampling(seed=1, temperature=0, **wish))
+    penalised, _ = await ask(worker, prompt, sampling=SamplingParams(seed=1, temperature=0, **wish))
     unseen, _ = await ask(
-        worker, prompt, sampling=Sampling(seed=1, temperature=0, **{**wish, "repeat_last_n": 0})
+        worker,
+        prompt,
+        sampling=SamplingParams(seed=1, temperature=0, **{**wish, "repeat_last_n": 0}),
     )
 
     assert penalised != plain
@@ -176,12 +178,12 @@ async def test_mirostat_takes_effect(worker, ask, mirostat):
     wish = {"seed": 3, "temperature": 1.0, "top_k": 1, "mirostat": mirostat, "mirostat_tau": 8.0}
     greedy, _ = await ask(worker, PROMPTS[1])
 
-    assert (await ask(worker, PROMPTS[1], sampling=Sampling(**wish)))[0] != greedy
+    assert (await ask(worker, PROMPTS[1], sampling=SamplingParams(**wish)))[0] != greedy
 
 
 async def test_a_cancelled_request_frees_its_place_for_the_next(start_worker, ask):
     worker = await start_worker(num_parallel=1)
-    endless = Generate(worker.new_id(), PROMPTS[1], Sampling(seed=1, temperature=2.0), -1)
+    endless = Generate(worker.new_id(), PROMPTS[1], SamplingParams(seed=1, temperature=2.0), -1)
     async with aclosing(worker.generate(endless)) as events:
         assert isinstance(await anext(events), Delta)
 

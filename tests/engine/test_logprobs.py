@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 from ollama_nb_server.engine.logprobs import Pieces, measured
-from ollama_nb_server.engine.messages import Delta, Grammar, Sampling
+from ollama_nb_server.engine.messages import Delta, Grammar, SamplingParams
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
 EVEN = np.zeros(256, np.float32)
@@ -113,7 +113,7 @@ async def test_a_greedy_answer_is_made_of_the_likeliest_tokens(worker, events):
 
 async def test_the_distribution_is_the_raw_one_whatever_is_sampled(worker, events):
     wishes = {"logprobs": 3, "num_predict": 1}
-    hot = Sampling(seed=1, temperature=3.0, top_k=2, repeat_penalty=1.9)
+    hot = SamplingParams(seed=1, temperature=3.0, top_k=2, repeat_penalty=1.9)
 
     plain = pieces(await events(worker, PROMPT, **wishes))
     other = pieces(await events(worker, PROMPT, sampling=hot, **wishes))
@@ -123,7 +123,7 @@ async def test_the_distribution_is_the_raw_one_whatever_is_sampled(worker, event
 
 
 async def test_probabilities_do_not_change_an_answer(worker, events):
-    hot = Sampling(seed=4, temperature=1.2)
+    hot = SamplingParams(seed=4, temperature=1.2)
 
     assert text_of(await events(worker, PROMPT, sampling=hot)) == text_of(
         await events(worker, PROMPT, sampling=hot, logprobs=5)

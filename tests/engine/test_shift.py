@@ -1,11 +1,13 @@
 import asyncio
 
 import pytest
-from ollama_nb_server.engine.messages import Delta, Generate, Grammar, Sampling
+from ollama_nb_server.engine.messages import Delta, Generate, Grammar, SamplingParams
 from ollama_nb_server.engine.sequence import Sequence
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
-HOT = Sampling(seed=3, temperature=20.0, top_k=0, top_p=1.0)  # so hot that it hardly ever ends
+HOT = SamplingParams(
+    seed=3, temperature=20.0, top_k=0, top_p=1.0
+)  # so hot that it hardly ever ends
 ENDLESS = {"num_ctx": 64, "sampling": HOT}
 
 

@@ -4,10 +4,10 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 from ollama_nb_server.engine.errors import GrammarDeadEnd, GrammarRefused
-from ollama_nb_server.engine.messages import Grammar, Sampling
+from ollama_nb_server.engine.messages import Grammar, SamplingParams
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
-HOT = Sampling(seed=3, temperature=1.5)
+HOT = SamplingParams(seed=3, temperature=1.5)
 REVIEW = {
     "type": "object",
     "properties": {
@@ -56,7 +56,9 @@ def schema(document: dict, **more: str) -> Grammar:
     return Grammar("json_schema", json.dumps(document), **more)
 
 
-@pytest.mark.parametrize("sampling", [HOT, Sampling(seed=1, temperature=0)], ids=["hot", "greedy"])
+@pytest.mark.parametrize(
+    "sampling", [HOT, SamplingParams(seed=1, temperature=0)], ids=["hot", "greedy"]
+)
 @pytest.mark.parametrize("document", [REVIEW, ORDER], ids=["review", "order"])
 async def test_an_answer_fits_its_schema(worker, ask, document, sampling):
     text, finished = await ask(
@@ -93,7 +95,9 @@ async def test_forced_text_comes_in_few_pieces(worker, ask, events):
 
 async def test_any_json_object_is_an_object(worker, ask):
     answers = [
-        await ask(worker, PROMPT, grammar=Grammar("json_object"), sampling=Sampling(seed=seed))
+        await ask(
+            worker, PROMPT, grammar=Grammar("json_object"), sampling=SamplingParams(seed=seed)
+        )
         for seed in range(6)
     ]
 
@@ -145,7 +149,7 @@ async def test_a_stop_string_is_found_in_forced_text(worker, ask):
 async def test_constrained_answers_together_equal_the_same_alone(worker, ask):
     kinds = [REVIEW, ORDER, {"type": "array", "items": {"type": "boolean"}, "minItems": 9}, {}]
     wishes = [
-        {"grammar": schema(kinds[n % 4]), "sampling": Sampling(seed=n), "num_predict": 60}
+        {"grammar": schema(kinds[n % 4]), "sampling": SamplingParams(seed=n), "num_predict": 60}
         for n in range(8)
     ]
     alone = [(await ask(worker, PROMPT, **wish))[0] for wish in wishes]
@@ -161,7 +165,7 @@ async def test_penalties_count_what_was_forced(worker, ask):
         "properties": {"sad": {"const": "sad"}, "mood": {"enum": ["sad", "happy"]}},
         "required": ["sad", "mood"],
     }
-    penalised = Sampling(seed=1, temperature=0, presence_penalty=90.0)
+    penalised = SamplingParams(seed=1, temperature=0, presence_penalty=90.0)
 
     plain, _ = await ask(worker, PROMPT, grammar=schema(document))
     other, _ = await ask(worker, PROMPT, grammar=schema(document), sampling=penalised)
@@ -218,7 +222,11 @@ async def test_a_model_that_does_not_think_is_bound_from_its_first_token(worker,
     bound = schema(REVIEW, after="</think>", opens="<think>")
 
     answers = [
-        (await ask(worker, PROMPT, grammar=bound, sampling=Sampling(seed=s), num_predict=300))[0]
+        (
+            await ask(
+                worker, PROMPT, grammar=bound, sampling=SamplingParams(seed=s), num_predict=300
+            )
+        )[0]
         for s in range(6)
     ]
 
@@ -311,7 +319,7 @@ async def test_a_gbnf_grammar_binds_an_answer(worker, ask, seed):
     grammar = Grammar("gbnf", 'root ::= "yes" | "no" [0-9]{2} "."')
 
     text, finished = await ask(
-        worker, PROMPT, grammar=grammar, sampling=Sampling(seed=seed, temperature=1.5)
+        worker, PROMPT, grammar=grammar, sampling=SamplingParams(seed=seed, temperature=1.5)
     )
 
     assert text == "yes" or (text[:2], text[4:]) == ("no", ".")
@@ -348,7 +356,9 @@ async def test_a_grammar_that_refers_to_itself_binds_answers(worker, ask):
     grammar = Grammar("gbnf", 'root ::= "x" root "y" | "z"')
 
     told = [
-        await ask(worker, PROMPT, grammar=grammar, sampling=Sampling(seed=seed, temperature=4.0))
+        await ask(
+            worker, PROMPT, grammar=grammar, sampling=SamplingParams(seed=seed, temperature=4.0)
+        )
         for seed in range(8)
     ]
 

@@ -48,7 +48,7 @@ def put(store: Store, name: str, config: Config, *parts: tuple[str, bytes]) -> N
 
 
 @pytest.fixture(scope="module")
-def house(start_server, tmp_path_factory, demo_gguf: Path) -> Iterator[SimpleNamespace]:
+def application(start_server, tmp_path_factory, demo_gguf: Path) -> Iterator[SimpleNamespace]:
     """A server over a store in which there are models of every kind."""
     folder = tmp_path_factory.mktemp("managing")
     store = Store(folder / "models")
@@ -80,8 +80,8 @@ def house(start_server, tmp_path_factory, demo_gguf: Path) -> Iterator[SimpleNam
 
 
 @pytest.fixture(scope="module")
-def client(house) -> httpx.Client:
-    return house.client
+def client(application) -> httpx.Client:
+    return application.client
 
 
 def entries(client: httpx.Client) -> dict[str, dict]:
@@ -135,20 +135,20 @@ def test_what_is_listed_can_do_what_show_says(client: httpx.Client) -> None:
     assert {key: listed["details"][key] for key in DETAILS_KEYS} == shown["details"]
 
 
-def test_a_list_without_a_working_cache(start_server, house, tmp_path: Path) -> None:
+def test_a_list_without_a_working_cache(start_server, application, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    server = start_server(OLLAMA_MODELS=str(house.store.root), OLLAMA_NB_CACHE=str(tmp_path / "file"))  # fmt: skip
+    server = start_server(OLLAMA_MODELS=str(application.store.root), OLLAMA_NB_CACHE=str(tmp_path / "file"))  # fmt: skip
 
     with server.client() as client:
-        assert entries(client) == entries(house.client)
+        assert entries(client) == entries(application.client)
     assert server.log.read_text().count("is not used now") == 1
 
 
-def test_the_cache_lies_where_it_is_told(client: httpx.Client, house) -> None:
+def test_the_cache_lies_where_it_is_told(client: httpx.Client, application) -> None:
     entries(client)
 
-    assert (house.folder / "cache" / "headers.sqlite").is_file()
-    assert not list(house.store.root.rglob("*.sqlite*"))
+    assert (application.folder / "cache" / "headers.sqlite").is_file()
+    assert not list(application.store.root.rglob("*.sqlite*"))
 
 
 # --- show -----------------------------------------------------------------------------------------
@@ -177,8 +177,8 @@ def test_a_plain_model_has_only_what_it_has(client: httpx.Client) -> None:
     assert list(show(client, "plain")) == [key for key in SHOW_KEYS if key not in without]
 
 
-def test_the_modelfile_names_every_file(client: httpx.Client, house) -> None:
-    blobs = str(house.store.blobs.folder)
+def test_the_modelfile_names_every_file(client: httpx.Client, application) -> None:
+    blobs = str(application.store.blobs.folder)
     lines = show(client, "whole")["modelfile"].replace(blobs, "<blobs>").splitlines()
     words = [line.split(" ")[0] for line in lines if line and line[0] != "#"]
 

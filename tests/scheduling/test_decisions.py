@@ -20,7 +20,7 @@ from ollama_nb_server.scheduling.events import (
     Stop,
     Tick,
     UnloadAsked,
-    Wanted,
+    WorkerRequest,
 )
 
 
@@ -33,9 +33,9 @@ def wanted(
     explicit: frozenset[str] = frozenset(),
     adapters: tuple[str, ...] = (),
     **options: int,
-) -> Wanted:
+) -> WorkerRequest:
     spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
-    return Wanted(number, path, spec, explicit, keep_alive)
+    return WorkerRequest(number, path, spec, explicit, keep_alive)
 
 
 def loaded(num_ctx: int = 4096, num_ctx_train: int = 8192) -> Loaded:
@@ -66,7 +66,7 @@ class Driver:
         check_invariants(self.decisions)
         return orders
 
-    def load(self, request: Wanted, info: Loaded | None = None) -> int:
+    def load(self, request: WorkerRequest, info: Loaded | None = None) -> int:
         (order,) = self(Requested(request))
         self(LoadDone(order.runner, info or loaded()))
         return order.runner

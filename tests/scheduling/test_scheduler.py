@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
-from ollama_nb_server.engine.messages import Finished, Generate, LoadSpec, Sampling
+from ollama_nb_server.engine.messages import Finished, Generate, LoadSpec, SamplingParams
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.scheduler import Lease, Scheduler
 
@@ -36,7 +36,9 @@ async def gone(scheduler: Scheduler) -> None:
 
 
 async def say(lease: Lease, num_predict: int = 4) -> Finished:
-    request = Generate(lease.worker.new_id(), "Once", Sampling(seed=1, temperature=0), num_predict)
+    request = Generate(
+        lease.worker.new_id(), "Once", SamplingParams(seed=1, temperature=0), num_predict
+    )
     events = [event async for event in lease.worker.generate(request)]
     assert isinstance(events[-1], Finished)
     return events[-1]

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, replace
 
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.constraint import constraint
 from ollama_nb_server.answering.generation import (
     NOTHING,
-    Said,
+    GenerationParams,
+    OutputChunk,
     Stopwatch,
-    Wish,
     fitted,
     num_logprobs,
     run,
@@ -31,36 +32,35 @@ from ollama_nb_server.answering.prompting import (
     thoughts_of,
 )
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, refuse_tools
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.scheduling.scheduler import Lease
-from ollama_nb_server.wire.chat import ChatRequest, ChatResponse, Spoken
+from ollama_nb_server.wire.chat import AssistantMessage, ChatRequest, ChatResponse
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo
 from ollama_nb_server.wire.options import Options
 
 
-async def chat(rooms: Rooms, request: ChatRequest) -> ChatResponse | AsyncIterator[ChatResponse]:
+async def chat(app: AppContext, request: ChatRequest) -> ChatResponse | AsyncIterator[ChatResponse]:
     """Answer a chat request: one response, or a stream of them.
 
     Raises before anything has been generated wherever that is possible.
     """
     watch = Stopwatch()
     check_top_logprobs(request.top_logprobs)
-    model = await find(rooms, request.model)
+    model = await find(app, request.model)
     if not request.messages and request.keep_alive is not None and request.keep_alive.unloads:
-        rooms.scheduler.unload(str(model.weights))
+        app.scheduler.unload(str(model.weights))
         return _bare(request, "unload")
     _check(model, request)
-    options = merged_options(rooms, model, request.options)
+    options = merged_options(app, model, request.options)
     if not request.messages:
-        async with lease(rooms, model, options, request.keep_alive):
+        async with lease(app, model, options, request.keep_alive):
             return _bare(request, "load")
     if request.debug_render_only:
-        async with lease(rooms, model, options, request.keep_alive) as leased:
-            return _debug(request, await chat_prompt(rooms, leased, model, request, options))
-    answer = _answer(rooms, request, model, options, watch)
+        async with lease(app, model, options, request.keep_alive) as leased:
+            return _debug(request, await chat_prompt(app, leased, model, request, options))
+    answer = _answer(app, request, model, options, watch)
     return answer if request.stream is not False else await _whole(answer)
 
 
@@ -73,17 +73,17 @@ def _check(model: Model, request: ChatRequest) -> None:
 
 
 async def _answer(
-    rooms: Rooms, request: ChatRequest, model: Model, options: Options, watch: Stopwatch
+    app: AppContext, request: ChatRequest, model: Model, options: Options, watch: Stopwatch
 ) -> AsyncIterator[ChatResponse]:
-    async with lease(rooms, model, options, request.keep_alive) as leased:
-        prompt = await chat_prompt(rooms, leased, model, request, options)
+    async with lease(app, model, options, request.keep_alive) as leased:
+        prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
-        wish = _wish(model, request, options, prompt)
+        params = _params(model, request, options, prompt)
         tokens = await _cut(leased, model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
-        async with aclosing(run(leased, tokens, options, wish)) as events:
+        async with aclosing(run(leased, tokens, options, params)) as events:
             async for event in events:
-                if isinstance(event, Said):
+                if isinstance(event, OutputChunk):
                     if event.is_news:
                         yield _chunk(request, event, warnings)
                     continue
@@ -105,9 +105,9 @@ async def _cut(
     return await fitted(leased, prompt, options, truncate=truncate, shift=shift)
 
 
-def _wish(model: Model, request: ChatRequest, options: Options, prompt: str) -> Wish:
+def _params(model: Model, request: ChatRequest, options: Options, prompt: str) -> GenerationParams:
     thoughts = thoughts_of(model, request.think, prompt, native=True)
-    return Wish(
+    return GenerationParams(
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
@@ -121,7 +121,7 @@ def _images(request: ChatRequest) -> list[bytes]:
 
 async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:
     chunks = [chunk async for chunk in answer]
-    spoken = Spoken(
+    spoken = AssistantMessage(
         "".join(chunk.message.content for chunk in chunks),
         thinking="".join(chunk.message.thinking for chunk in chunks),
     )
@@ -129,11 +129,11 @@ async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:
     return replace(chunks[-1], message=spoken, logprobs=logprobs)
 
 
-def _chunk(request: ChatRequest, said: Said, warnings: tuple[str, ...] = ()) -> ChatResponse:
+def _chunk(request: ChatRequest, said: OutputChunk, warnings: tuple[str, ...] = ()) -> ChatResponse:
     return ChatResponse(
         request.model or "",
         time.time_ns(),
-        Spoken(said.answer, thinking=said.thinking),
+        AssistantMessage(said.answer, thinking=said.thinking),
         logprobs=said.logprobs,
         warnings=warnings,
     )
@@ -145,4 +145,4 @@ def _bare(request: ChatRequest, reason: str) -> ChatResponse:
 
 def _debug(request: ChatRequest, prompt: str) -> ChatResponse:
     info = DebugInfo(rendered_template=prompt, image_count=len(_images(request)))
-    return replace(_chunk(request, NOTHING), message=Spoken("", role=""), debug_info=info)
+    return replace(_chunk(request, NOTHING), message=AssistantMessage("", role=""), debug_info=info)

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import refuse_cloud
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.answering.transfer import pull_into
 from ollama_nb_server.library.create import Cancellation, Progress, Recipe
 from ollama_nb_server.library.create import create as steps
@@ -30,29 +30,29 @@ THREADS = ThreadPoolExecutor(4, "create")
 
 
 async def create(
-    rooms: Rooms, request: CreateRequest
+    app: AppContext, request: CreateRequest
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
-    recipe, warnings = await asyncio.to_thread(_recipe, rooms, request)
-    answer = _told(rooms, recipe, warnings)
+    recipe, warnings = await asyncio.to_thread(_recipe, app, request)
+    answer = _told(app, recipe, warnings)
     if request.stream is not False:
         return answer
     *_, last = [line async for line in answer]
     return last
 
 
-def _recipe(rooms: Rooms, request: CreateRequest) -> tuple[Recipe, list[str]]:
+def _recipe(app: AppContext, request: CreateRequest) -> tuple[Recipe, list[str]]:
     """What is to be made, and what the client should know of it."""
     if not request.asked:
         raise MissingModel
-    name = rooms.store.resolve(parse_ref(request.asked).name)
+    name = app.store.resolve(parse_ref(request.asked).name)
     _refuse_what_cannot_be(request)
     if request.modelfile and not request.source:
-        return _of_modelfile(rooms, request, name)
+        return _of_modelfile(app, request, name)
     source = _source(request.source)
     return Recipe(
         name=name,
-        source=source and rooms.store.resolve(source),
+        source=source and app.store.resolve(source),
         files=request.files,
         adapters=request.adapters,
         template=request.template or "",
@@ -69,17 +69,17 @@ def _recipe(rooms: Rooms, request: CreateRequest) -> tuple[Recipe, list[str]]:
 
 
 def _of_modelfile(
-    rooms: Rooms, request: CreateRequest, name: ModelName
+    app: AppContext, request: CreateRequest, name: ModelName
 ) -> tuple[Recipe, list[str]]:
     """The old form; fields beside `modelfile` count where the Modelfile says nothing."""
     asked = parse(request.modelfile or "")
     _refuse_drafts(bool(asked.drafts))
-    parts = ingredients(asked, rooms.store.blobs.folder, request.files or {})
+    parts = ingredients(asked, app.store.blobs.folder, request.files or {})
     if parts.source is not None:
         refuse_cloud(parts.source)
     recipe = Recipe(
         name=name,
-        source=rooms.store.resolve(parts.source.name) if parts.source else None,
+        source=app.store.resolve(parts.source.name) if parts.source else None,
         files=parts.files or None,
         adapters=parts.adapters or request.adapters,
         template=asked.template or request.template or "",
@@ -154,15 +154,15 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _told(
-    rooms: Rooms, recipe: Recipe, warnings: list[str]
+    app: AppContext, recipe: Recipe, warnings: list[str]
 ) -> AsyncIterator[ProgressResponse]:
     """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
     cancellation = Cancellation()
-    work = _Work(await asyncio.to_thread(steps, rooms.store, recipe, cancellation))
+    work = _Work(await asyncio.to_thread(steps, app.store, recipe, cancellation))
     for warning in warnings:
         yield ProgressResponse(warning)
-    if recipe.source is not None and not await asyncio.to_thread(rooms.store.has, recipe.source):
-        async with aclosing(pull_into(rooms, recipe.source)) as news:
+    if recipe.source is not None and not await asyncio.to_thread(app.store.has, recipe.source):
+        async with aclosing(pull_into(app, recipe.source)) as news:
             async for came in news:
                 yield ProgressResponse(came.status, came.digest, came.total, came.completed)
     try:

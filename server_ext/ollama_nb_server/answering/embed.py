@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.generation import Stopwatch
 from ollama_nb_server.answering.preparation import find, lease, merged_options
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
 from ollama_nb_server.scheduling.scheduler import Lease
@@ -22,13 +22,13 @@ from ollama_nb_server.wire.options import Options
 Vectors = npt.NDArray[np.float32]
 
 
-async def embed(rooms: Rooms, request: EmbedRequest) -> EmbedResponse:
+async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
     """One unit vector a text, in order; cut to `dimensions` and normalised again if asked."""
     watch = Stopwatch()
     texts = request.texts
-    model = await find(rooms, request.model)
-    options = merged_options(rooms, model, request.options)
-    async with lease(rooms, model, options, request.keep_alive) as leased:
+    model = await find(app, request.model)
+    options = merged_options(app, model, request.options)
+    async with lease(app, model, options, request.keep_alive) as leased:
         if not texts:
             return EmbedResponse(request.model or "", None)
         embedded = await _embedded(leased, texts, options, truncate=request.truncate is not False)
@@ -42,11 +42,11 @@ async def embed(rooms: Rooms, request: EmbedRequest) -> EmbedResponse:
         )
 
 
-async def embeddings(rooms: Rooms, request: EmbeddingsRequest) -> EmbeddingsResponse:
+async def embeddings(app: AppContext, request: EmbeddingsRequest) -> EmbeddingsResponse:
     """The old way: the vector of one text, never cut; names are not folded here."""
-    model = await find(rooms, request.model, fold_case=False)
-    options = merged_options(rooms, model, request.options)
-    async with lease(rooms, model, options, request.keep_alive) as leased:
+    model = await find(app, request.model, fold_case=False)
+    options = merged_options(app, model, request.options)
+    async with lease(app, model, options, request.keep_alive) as leased:
         if not request.prompt:
             return EmbeddingsResponse(None)
         embedded = await _embedded(leased, (request.prompt,), options, truncate=False)

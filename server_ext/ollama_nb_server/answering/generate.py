@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, replace
 
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.constraint import constraint
 from ollama_nb_server.answering.generation import (
     NOTHING,
-    Said,
+    GenerationParams,
+    OutputChunk,
     Stopwatch,
-    Wish,
     fitted,
     num_logprobs,
     run,
@@ -26,7 +27,6 @@ from ollama_nb_server.answering.preparation import (
 )
 from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_of
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.errors import RawConflict
@@ -36,7 +36,7 @@ from ollama_nb_server.wire.options import Options
 
 
 async def generate(
-    rooms: Rooms, request: GenerateRequest
+    app: AppContext, request: GenerateRequest
 ) -> GenerateResponse | AsyncIterator[GenerateResponse]:
     """Answer a generate request: one response, or a stream of them.
 
@@ -44,19 +44,19 @@ async def generate(
     """
     watch = Stopwatch()
     check_top_logprobs(request.top_logprobs)
-    model = await find(rooms, request.model)
+    model = await find(app, request.model)
     if not request.prompt and request.keep_alive is not None and request.keep_alive.unloads:
-        rooms.scheduler.unload(str(model.weights))
+        app.scheduler.unload(str(model.weights))
         return _bare(request, "unload")
     _check(model, request)
-    options = merged_options(rooms, model, request.options)
+    options = merged_options(app, model, request.options)
     if not request.prompt:
-        async with lease(rooms, model, options, request.keep_alive):
+        async with lease(app, model, options, request.keep_alive):
             return _bare(request, "load")
     if request.debug_render_only:
-        async with lease(rooms, model, options, request.keep_alive) as leased:
-            return _debug(request, await generate_prompt(rooms, leased, model, request))
-    answer = _answer(rooms, request, model, options, watch)
+        async with lease(app, model, options, request.keep_alive) as leased:
+            return _debug(request, await generate_prompt(app, leased, model, request))
+    answer = _answer(app, request, model, options, watch)
     return answer if request.stream is not False else await _whole(answer)
 
 
@@ -68,19 +68,19 @@ def _check(model: Model, request: GenerateRequest) -> None:
 
 
 async def _answer(
-    rooms: Rooms, request: GenerateRequest, model: Model, options: Options, watch: Stopwatch
+    app: AppContext, request: GenerateRequest, model: Model, options: Options, watch: Stopwatch
 ) -> AsyncIterator[GenerateResponse]:
-    async with lease(rooms, model, options, request.keep_alive) as leased:
-        prompt = await generate_prompt(rooms, leased, model, request)
+    async with lease(app, model, options, request.keep_alive) as leased:
+        prompt = await generate_prompt(app, leased, model, request)
         refuse_images(model, request.images)
-        wish = _wish(model, request, options, prompt)
+        params = _params(model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
-        tokens = await fitted(leased, prompt, options, truncate=truncate, shift=wish.shift)
+        tokens = await fitted(leased, prompt, options, truncate=truncate, shift=params.shift)
         texts: list[str] = []
-        async with aclosing(run(leased, tokens, options, wish)) as events:
+        async with aclosing(run(leased, tokens, options, params)) as events:
             async for event in events:
-                if isinstance(event, Said):
+                if isinstance(event, OutputChunk):
                     texts.append(event.text)
                     if event.is_news:
                         yield _chunk(request, event, warnings)
@@ -95,9 +95,11 @@ async def _answer(
                 )
 
 
-def _wish(model: Model, request: GenerateRequest, options: Options, prompt: str) -> Wish:
+def _params(
+    model: Model, request: GenerateRequest, options: Options, prompt: str
+) -> GenerationParams:
     thoughts = thoughts_of(model, request.think, prompt, native=False)
-    return Wish(
+    return GenerationParams(
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
@@ -121,7 +123,7 @@ async def _whole(answer: AsyncIterator[GenerateResponse]) -> GenerateResponse:
 
 
 def _chunk(
-    request: GenerateRequest, said: Said, warnings: tuple[str, ...] = ()
+    request: GenerateRequest, said: OutputChunk, warnings: tuple[str, ...] = ()
 ) -> GenerateResponse:
     return GenerateResponse(
         request.model or "",

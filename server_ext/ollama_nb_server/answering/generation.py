@@ -65,7 +65,7 @@ def warnings_for(leased: Lease, label: str, options: Mapping[str, Any] | None) -
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GenerationParams:
     """How a generation is to run, beside its options."""
 
     shift: bool = True
@@ -75,7 +75,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OutputChunk:
     """New text of an answer: what is thought, what is answered, and both as the model wrote them.
 
     Text that may still become a tag is in neither of the two yet.
@@ -92,7 +92,7 @@ class Said:
         return bool(self.thinking or self.answer or self.logprobs)
 
 
-NOTHING = Said("", "", "")
+NOTHING = OutputChunk("", "", "")
 
 
 def num_logprobs(logprobs: bool | None, top: int | None) -> int:
@@ -125,8 +125,8 @@ async def fitted(
 
 
 async def run(
-    lease: Lease, prompt: str | tuple[int, ...], options: Options, wish: Wish
-) -> AsyncGenerator[Said | Finished, None]:
+    lease: Lease, prompt: str | tuple[int, ...], options: Options, params: GenerationParams
+) -> AsyncGenerator[OutputChunk | Finished, None]:
     """What the model says, step by step. Closing this generator stops the worker's work."""
     worker: Worker = lease.worker
     request = Generate(
@@ -136,18 +136,18 @@ async def run(
         num_predict=options.num_predict,
         num_ctx=context_limit(options, lease.info),
         stop=tuple(options.stop),
-        shift=wish.shift,
+        shift=params.shift,
         num_keep=options.num_keep,
-        grammar=wish.grammar,
-        logprobs=wish.logprobs,
+        grammar=params.grammar,
+        logprobs=params.logprobs,
     )
-    splitter = None if wish.thoughts is None else ThoughtSplitter(wish.thoughts)
+    splitter = None if params.thoughts is None else ThoughtSplitter(params.thoughts)
     async with aclosing(worker.generate(request)) as events:
         async for event in events:
             if isinstance(event, Delta):
                 parts = splitter.feed(event.text) if splitter else ("", event.text)
-                yield Said(*parts, event.text, told(event.logprobs))
+                yield OutputChunk(*parts, event.text, told(event.logprobs))
                 continue
             if splitter:
-                yield Said(*splitter.end(), "")
+                yield OutputChunk(*splitter.end(), "")
             yield event

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ollama_nb_server.answering import showing
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import find
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.library import dialects
 from ollama_nb_server.library.errors import InvalidName, ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Entry, Model
 from ollama_nb_server.library.names import ModelName, parse_ref
-from ollama_nb_server.scheduling.scheduler import Running
+from ollama_nb_server.scheduling.scheduler import RunningModel
 from ollama_nb_server.wire.errors import MissingModel
 from ollama_nb_server.wire.models import (
     CopyRequest,
@@ -25,13 +25,13 @@ from ollama_nb_server.wire.models import (
 from ollama_nb_server.wire.times import local
 
 
-async def tags(rooms: Rooms) -> Encoded:
+async def tags(app: AppContext) -> Encoded:
     """All models in the store, the newest first."""
-    return await asyncio.to_thread(_tags, rooms)
+    return await asyncio.to_thread(_tags, app)
 
 
-def _tags(rooms: Rooms) -> Encoded:
-    return Encoded.of({"models": [_entry(entry) for entry in rooms.store.models()]})
+def _tags(app: AppContext) -> Encoded:
+    return Encoded.of({"models": [_entry(entry) for entry in app.store.models()]})
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -51,14 +51,14 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return item | ({"capabilities": entry.capabilities} if entry.capabilities else {})
 
 
-async def show(rooms: Rooms, request: ShowRequest, agent: str = "") -> Encoded:
+async def show(app: AppContext, request: ShowRequest, agent: str = "") -> Encoded:
     """Everything about one model; arrays of its metadata only if `verbose`."""
     if not request.asked:
         raise MissingModel
     try:
-        model = await find(rooms, request.asked, cloud="remote model details are unavailable")
+        model = await find(app, request.asked, cloud="remote model details are unavailable")
     except RemoteModel:
-        return await asyncio.to_thread(_show_remote, rooms, request.asked)
+        return await asyncio.to_thread(_show_remote, app, request.asked)
     return await asyncio.to_thread(_show, model, request, agent)
 
 
@@ -67,24 +67,24 @@ def _show(model: Model, request: ShowRequest, agent: str) -> Encoded:
     return Encoded.of(showing.shown(model, request, agent), *([advice] if advice else []))
 
 
-def _show_remote(rooms: Rooms, asked: str) -> Encoded:
+def _show_remote(app: AppContext, asked: str) -> Encoded:
     ref = parse_ref(asked)
     if ref.source == "local":
         raise ModelNotFound(asked, ref.name.display)
-    return Encoded.of(showing.shown_remote(rooms.store.entry(rooms.store.resolve(ref.name), asked)))
+    return Encoded.of(showing.shown_remote(app.store.entry(app.store.resolve(ref.name), asked)))
 
 
-async def ps(rooms: Rooms) -> Document:
+async def ps(app: AppContext) -> Document:
     """The loaded models, the one that stays longest first."""
-    running = rooms.scheduler.running()
+    running = app.scheduler.running()
     return Document({"models": await asyncio.to_thread(_all_loaded, running)})
 
 
-def _all_loaded(running: list[Running]) -> list[dict[str, Any]]:
+def _all_loaded(running: list[RunningModel]) -> list[dict[str, Any]]:
     return [_loaded(one) for one in running]
 
 
-def _loaded(running: Running) -> dict[str, Any]:
+def _loaded(running: RunningModel) -> dict[str, Any]:
     """What is told of a model is what it was when it was loaded."""
     model = running.model if isinstance(running.model, Model) else None
     size = running.size_bytes or _file_bytes(running.weights)  # the worker has not told it yet
@@ -107,28 +107,28 @@ def _file_bytes(path: str) -> int:
         return 0  # removed meanwhile: it still loads
 
 
-async def copy(rooms: Rooms, request: CopyRequest) -> None:
+async def copy(app: AppContext, request: CopyRequest) -> None:
     """Give a model a second name."""
     source = _parsed(request.source or "", "source")
     destination = _parsed(request.destination or "", "destination")
-    await asyncio.to_thread(_copy, rooms, source, destination, request.source or "")
+    await asyncio.to_thread(_copy, app, source, destination, request.source or "")
 
 
-def _copy(rooms: Rooms, source: ModelName, destination: ModelName, asked: str) -> None:
-    store = rooms.store
+def _copy(app: AppContext, source: ModelName, destination: ModelName, asked: str) -> None:
+    store = app.store
     store.copy(store.resolve(source), store.resolve(destination), asked)
 
 
-async def delete(rooms: Rooms, request: DeleteRequest) -> None:
+async def delete(app: AppContext, request: DeleteRequest) -> None:
     """Remove a model and what only it used; a loaded one goes on until its keep-alive is over."""
     if not request.asked:
         raise MissingModel
     name = parse_ref(request.asked).name
-    await asyncio.to_thread(_delete, rooms, name, request.asked)
+    await asyncio.to_thread(_delete, app, name, request.asked)
 
 
-def _delete(rooms: Rooms, name: ModelName, asked: str) -> None:
-    rooms.store.delete(rooms.store.resolve(name), asked)
+def _delete(app: AppContext, name: ModelName, asked: str) -> None:
+    app.store.delete(app.store.resolve(name), asked)
 
 
 def _parsed(text: str, part: str) -> ModelName:

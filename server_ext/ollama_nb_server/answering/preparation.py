@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from ollama_nb_server.answering.rooms import Rooms
-from ollama_nb_server.engine.messages import Loaded, LoadSpec, Sampling
+from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.engine.messages import Loaded, LoadSpec, SamplingParams
 from ollama_nb_server.library.errors import ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
@@ -26,7 +26,7 @@ MIN_CTX = 4
 
 
 async def find(
-    rooms: Rooms,
+    app: AppContext,
     name: str | None,
     *,
     fold_case: bool = True,
@@ -44,7 +44,7 @@ async def find(
     ref = parse_ref(name or "")
     refuse_cloud(ref, cloud)
     try:
-        return await asyncio.to_thread(_stored, rooms, ref.name, name or "", fold_case)
+        return await asyncio.to_thread(_stored, app, ref.name, name or "", fold_case)
     except RemoteModel:
         if ref.source == "local":
             raise ModelNotFound(name or "", ref.name.display) from None
@@ -57,8 +57,8 @@ def refuse_cloud(ref: ModelRef, what: str = "remote model is unavailable") -> No
         raise CloudDisabled(what)
 
 
-def _stored(rooms: Rooms, name: ModelName, asked: str, fold_case: bool) -> Model:
-    return rooms.store.model(rooms.store.resolve(name) if fold_case else name, asked)
+def _stored(app: AppContext, name: ModelName, asked: str, fold_case: bool) -> Model:
+    return app.store.model(app.store.resolve(name) if fold_case else name, asked)
 
 
 def require_completion(model: Model, asked: str, verb: str) -> None:
@@ -74,21 +74,21 @@ def require(model: Model, *capabilities: str) -> None:
         raise DoesNotSupport(model.name.full, *missing)
 
 
-def merged_options(rooms: Rooms, model: Model, request: Mapping[str, Any] | None) -> Options:
+def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | None) -> Options:
     """Built-in defaults, the model's parameters and the request's options, the latter winning."""
-    default = rooms.settings.context_length or 4096
+    default = app.settings.context_length or 4096
     return Options.merge(model.parameters, request, default_num_ctx=default)
 
 
 def lease(
-    rooms: Rooms, model: Model, options: Options, keep_alive: KeepAlive | None
+    app: AppContext, model: Model, options: Options, keep_alive: KeepAlive | None
 ) -> AbstractAsyncContextManager[Lease]:
     """A worker for this model with these load options."""
     spec = LoadSpec(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
         num_ctx=max(options.num_ctx, MIN_CTX),
-        num_parallel=rooms.settings.num_parallel,
+        num_parallel=app.settings.num_parallel,
         num_batch=options.num_batch,
         num_thread=options.num_thread,
         num_gpu=options.num_gpu,
@@ -99,7 +99,7 @@ def lease(
         rope_frequency_base=max(options.rope_frequency_base, 0.0),
         rope_frequency_scale=max(options.rope_frequency_scale, 0.0),
     )
-    return rooms.scheduler.lease(
+    return app.scheduler.lease(
         spec,
         label=model.name.display,
         explicit=LOAD_OPTIONS & options.given,
@@ -113,10 +113,10 @@ def context_limit(options: Options, info: Loaded) -> int:
     return min(max(options.num_ctx, MIN_CTX), info.num_ctx)
 
 
-def sampling(options: Options) -> Sampling:
+def sampling(options: Options) -> SamplingParams:
     """The request's sampler chain; a seed of -1 is drawn here."""
     seed = secrets.randbits(32) if options.seed == -1 else options.seed % (1 << 32)
-    return Sampling(
+    return SamplingParams(
         seed=seed,
         temperature=options.temperature,
         top_k=options.top_k,

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import context_limit, require
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.answering.styles import Think, is_rendered, style, template_of
 from ollama_nb_server.engine.messages import Loaded
-from ollama_nb_server.gotemplate.reading import read
+from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import (
     Turn,
@@ -65,7 +65,7 @@ def thoughts_of(model: Model, think: Think, prompt: str, *, native: bool) -> Tho
 
 
 async def chat_prompt(
-    rooms: Rooms, leased: Lease, model: Model, request: ChatRequest, options: Options
+    app: AppContext, leased: Lease, model: Model, request: ChatRequest, options: Options
 ) -> str:
     """The conversation as the model reads it, its oldest turns dropped until it fits."""
     turns: Sequence[Turn] = with_model_turns(
@@ -74,7 +74,7 @@ async def chat_prompt(
     if model.config.model_family == FORGETFUL or model.name.model == FORGETFUL_NAME:
         turns = without_old_thoughts(turns)
     tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
-    run, think = partial(rooms.lanes.run, template_of(model)), think_of(model, request.think)
+    run, think = partial(app.templates.run, template_of(model)), think_of(model, request.think)
     its = await run(partial(style, model, leased.info))
     if request.truncate is not False:
 
@@ -131,14 +131,14 @@ def history(model: Model) -> list[Turn]:
 
 
 async def generate_prompt(
-    rooms: Rooms, leased: Lease, model: Model, request: GenerateRequest
+    app: AppContext, leased: Lease, model: Model, request: GenerateRequest
 ) -> str:
     """The text the model reads (reference/ollama-models.md 6.10)."""
     prompt, think = request.prompt or "", think_of(model, request.think)
     if request.raw:
         return prompt
     run = partial(
-        rooms.lanes.run, request.template or template_of(model), apart=bool(request.template)
+        app.templates.run, request.template or template_of(model), apart=bool(request.template)
     )
     if request.suffix:
         return await run(partial(_insertion, leased.info, model, request, think))

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import refuse_cloud
-from ollama_nb_server.answering.rooms import Rooms
 from ollama_nb_server.library.errors import InvalidName
 from ollama_nb_server.library.names import ModelName, completed, parse_ref
 from ollama_nb_server.registry import Progress
@@ -18,40 +18,40 @@ from ollama_nb_server.wire.models import ProgressResponse, PullRequest, PushRequ
 Answer = ProgressResponse | AsyncIterator[ProgressResponse]
 
 
-async def pull(rooms: Rooms, request: PullRequest) -> Answer:
+async def pull(app: AppContext, request: PullRequest) -> Answer:
     """Download a model: a stream of its steps, or the last one."""
     if not request.asked:
         raise MissingModel
     ref = parse_ref(request.asked)
     refuse_cloud(ref)
-    name = await asyncio.to_thread(rooms.store.resolve, ref.name)
-    news = rooms.transfers.pull(name, insecure=bool(request.insecure))
+    name = await asyncio.to_thread(app.store.resolve, ref.name)
+    news = app.transfers.pull(name, insecure=bool(request.insecure))
     return await _answered(_said(news), request)
 
 
-async def pull_into(rooms: Rooms, name: ModelName) -> AsyncGenerator[Progress, None]:
+async def pull_into(app: AppContext, name: ModelName) -> AsyncGenerator[Progress, None]:
     """Download a model that another verb needs; never over a connection without TLS."""
-    async with aclosing(rooms.transfers.pull(name)) as news:
+    async with aclosing(app.transfers.pull(name)) as news:
         async for progress in news:
             yield progress
 
 
-async def push(rooms: Rooms, request: PushRequest) -> Answer:
+async def push(app: AppContext, request: PushRequest) -> Answer:
     """Upload a model: a stream of its steps, or the last one."""
     if not request.asked:
         raise MissingModel
-    return await _answered(_pushed(rooms, request), request)
+    return await _answered(_pushed(app, request), request)
 
 
-async def _pushed(rooms: Rooms, request: PushRequest) -> AsyncGenerator[ProgressResponse, None]:
+async def _pushed(app: AppContext, request: PushRequest) -> AsyncGenerator[ProgressResponse, None]:
     """A name that is none is found out too late for a status of its own, as in Ollama."""
     try:
-        name = await asyncio.to_thread(rooms.store.resolve, ModelName.parse(request.asked))
+        name = await asyncio.to_thread(app.store.resolve, ModelName.parse(request.asked))
     except InvalidName as error:
         yield ProgressResponse("retrieving manifest")
         yield ProgressResponse("couldn't retrieve manifest")
         raise UnqualifiedName(completed(request.asked)) from error
-    async with aclosing(_said(rooms.transfers.push(name, insecure=bool(request.insecure)))) as news:
+    async with aclosing(_said(app.transfers.push(name, insecure=bool(request.insecure)))) as news:
         async for line in news:
             yield line
 

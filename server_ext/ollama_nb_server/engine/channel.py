@@ -59,7 +59,7 @@ def _message(head: list[Any], blobs: Any) -> Any:
     if kind is messages.Embedded:
         values["vectors"] = tuple(next(blobs) for _ in range(head[2]))
     if kind is messages.Generate:
-        values["sampling"] = messages.Sampling(**values["sampling"])
+        values["sampling"] = messages.SamplingParams(**values["sampling"])
         grammar = values.get("grammar")
         values["grammar"] = grammar and messages.Grammar(**grammar)
     if kind is messages.Delta:

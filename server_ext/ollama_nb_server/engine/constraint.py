@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ollama_nb_server.engine.grammar import Matcher
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Model
-from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.sampling import SamplerChain
 
 
 class Constraint:
@@ -36,7 +36,7 @@ class Constraint:
         """Whether nothing may follow."""
         return not (self._thinking or self._owed or self._head) and self._answer.complete
 
-    def following(self, sampler: Sampler, context: Context, output: int) -> Iterator[int]:
+    def following(self, sampler: SamplerChain, context: Context, output: int) -> Iterator[int]:
         """The next token, drawn after the batch's token `output`, and those that it entails.
 
         Each counts as written only when it is fetched.
@@ -49,7 +49,7 @@ class Constraint:
             rules = self._head or self._answer
             yield from self._bound(rules, sampler, rules.draw(sampler, context, output))
 
-    def _bound(self, rules: Matcher, sampler: Sampler, token: int) -> Iterator[int]:
+    def _bound(self, rules: Matcher, sampler: SamplerChain, token: int) -> Iterator[int]:
         self._note(token)
         yield token
         for token in rules.forced():
@@ -69,7 +69,7 @@ class Constraint:
         elif not self._opens.startswith(begun):
             self._answer, self._head = self._head, None
 
-    def _thought(self, sampler: Sampler, token: int) -> Iterator[int]:
+    def _thought(self, sampler: SamplerChain, token: int) -> Iterator[int]:
         piece = self._model.piece(token, special=True)
         self._seen += piece
         _, found, behind = self._seen.partition(self._after)
@@ -91,7 +91,7 @@ class Constraint:
         text = owed.decode("utf-8", "replace")
         self._owed.extend(self._model.tokenize(text, add_special=False) if text else ())
 
-    def _written(self, sampler: Sampler) -> Iterator[int]:
+    def _written(self, sampler: SamplerChain) -> Iterator[int]:
         while self._owed:
             token = self._owed.popleft()
             sampler.accept([token])

@@ -20,8 +20,8 @@ from ollama_nb_server.engine.compiling import Bases, Compiler, first_line
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Ints, Model
-from ollama_nb_server.engine.sampling import Sampler
-from ollama_nb_server.engine.schemas.numerals import Place
+from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.schemas.numerals import NumeralState
 
 # Two threads, so that what is long keeps nobody waiting. Their stacks are reserved, hardly used:
 # chains of definitions are followed recursively, and short texts have no long ones.
@@ -38,14 +38,14 @@ class Matcher:
         self._matcher = base.deep_copy()
         self._mask: Ints = np.zeros(bases.mask_words, np.int32)
         self._num_vocab = bases.num_vocab
-        self._numerals, self._place = bases.numerals, Place()
+        self._numerals, self._place = bases.numerals, NumeralState()
 
     @property
     def complete(self) -> bool:
         """Whether nothing may follow."""
         return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
 
-    def draw(self, sampler: Sampler, context: Context, output: int) -> int:
+    def draw(self, sampler: SamplerChain, context: Context, output: int) -> int:
         """Draw a token that may follow; chain and grammar know of it afterwards.
 
         Few tokens are an array of their own for the chain. Where almost all may follow, the others'
@@ -64,7 +64,7 @@ class Matcher:
         self.take(token)
         return token
 
-    def _begin(self, forced: int, sampler: Sampler, context: Context, output: int) -> int:
+    def _begin(self, forced: int, sampler: SamplerChain, context: Context, output: int) -> int:
         """The first token of text that is certain: the model's own choice if it spells that text.
 
         So an answer that would have fitted anyhow stays as it is, in the model's own tokens. Only
@@ -75,7 +75,7 @@ class Matcher:
         sampler.accept([token])
         return token
 
-    def _choose(self, sampler: Sampler, context: Context, output: int) -> int:
+    def _choose(self, sampler: SamplerChain, context: Context, output: int) -> int:
         self.compute_mask()
         words = np.flatnonzero(self._mask)
         if len(words) <= FEW_WORDS:
@@ -138,7 +138,7 @@ class Compiled:
 
 
 @dataclass(slots=True)
-class Wanted:
+class GrammarJob:
     """A grammar that is to be compiled, and whom to tell."""
 
     grammar: Grammar
@@ -162,7 +162,7 @@ class Grammars:
         self._kept: OrderedDict[Grammar, Compiled] = OrderedDict()
         self._making = threading.Lock()  # around `_made`
         self._made: Compiler | None = None
-        self._jobs: dict[str, queue.SimpleQueue[Wanted]] = {
+        self._jobs: dict[str, queue.SimpleQueue[GrammarJob]] = {
             length: queue.SimpleQueue() for length in STACK_BYTES
         }
 
@@ -175,9 +175,11 @@ class Grammars:
             threading.Thread(target=work, daemon=True, name=name).start()
         threading.stack_size(before)
 
-    def compile(self, grammar: Grammar, done: Callable[[Compiled | EngineError], None]) -> Wanted:
+    def compile(
+        self, grammar: Grammar, done: Callable[[Compiled | EngineError], None]
+    ) -> GrammarJob:
         """Have a grammar compiled or refused."""
-        job = Wanted(grammar, done)
+        job = GrammarJob(grammar, done)
         with self._lock:
             compiled = self._kept.get(grammar)
             if compiled:
@@ -188,7 +190,7 @@ class Grammars:
             self._jobs["short" if len(grammar.text) <= SHORT_LETTERS else "long"].put(job)
         return job
 
-    def _work(self, jobs: queue.SimpleQueue[Wanted]) -> None:
+    def _work(self, jobs: queue.SimpleQueue[GrammarJob]) -> None:
         compiler = self._compiler()
         while True:
             job = jobs.get()

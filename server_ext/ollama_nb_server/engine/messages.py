@@ -48,7 +48,7 @@ class LoadSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingParams:
     """One request's native sampler chain. Neutral values switch a filter off. `seed` is final."""
 
     seed: int
@@ -95,7 +95,7 @@ class Generate:
 
     id: int
     prompt: str | tuple[int, ...]
-    sampling: Sampling
+    sampling: SamplingParams
     num_predict: int = -1
     num_ctx: int = 0
     stop: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """The parent's side of a worker: start it, ask it, hear of its death, stop it.
 
-One asyncio handle per process. What the worker does with a request is in `loop`.
+One asyncio handle per process. What the worker does with a request is in `core`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from tornado.ioloop import IOLoop
 from ollama_nb_server.engine.channel import decode, encode
 from ollama_nb_server.engine.child import Child
 from ollama_nb_server.engine.errors import LoadFailed, UnknownMessage, WorkerDied, revived
-from ollama_nb_server.engine.inbox import Inbox
 from ollama_nb_server.engine.messages import (
     Cancel,
     Delta,
@@ -38,6 +37,7 @@ from ollama_nb_server.engine.messages import (
     Tokenize,
     Tokens,
 )
+from ollama_nb_server.engine.response_stream import ResponseStream
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Worker:
         self.spec = spec
         self.info: Loaded
         self._ids = itertools.count(1)
-        self._inboxes: dict[int, Inbox] = {}
+        self._streams: dict[int, ResponseStream] = {}
         self._loop = asyncio.get_running_loop()
         self._death: asyncio.Future[WorkerDied] = self._loop.create_future()
         self._ready: asyncio.Future[Loaded] = self._loop.create_future()
@@ -122,15 +122,15 @@ class Worker:
         PromptTooLong, CannotGenerate, GrammarRefused, GrammarDeadEnd, DecodeFailed, WorkerDied
             As the engine's errors say.
         """
-        inbox = self._asked(request)
+        stream = self._asked(request)
         try:
             while True:
-                event = await inbox.get()
+                event = await stream.get()
                 yield event
                 if isinstance(event, Finished):
                     return
         finally:
-            self._forget(request.id, done=inbox.ended)
+            self._forget(request.id, done=stream.ended)
 
     async def embed(self, request: Embed) -> Embedded:
         """Vectors of texts; cancelling the task cancels the request."""
@@ -177,23 +177,23 @@ class Worker:
         self._close()
 
     async def _answered(self, request: Any, kind: type[Answer]) -> Answer:
-        inbox = self._asked(request)
+        stream = self._asked(request)
         try:
-            answer = await inbox.get()
+            answer = await stream.get()
         finally:
-            self._forget(request.id, done=inbox.ended)
+            self._forget(request.id, done=stream.ended)
         assert isinstance(answer, kind)
         return answer
 
-    def _asked(self, request: Any) -> Inbox:
+    def _asked(self, request: Any) -> ResponseStream:
         if self._death.done():
             raise self._death.result()
-        inbox = self._inboxes[request.id] = Inbox()
+        stream = self._streams[request.id] = ResponseStream()
         self._tell(request)
-        return inbox
+        return stream
 
     def _forget(self, request: int, *, done: bool) -> None:
-        self._inboxes.pop(request, None)
+        self._streams.pop(request, None)
         if not done and self.alive:
             self._tell(Cancel(request))
 
@@ -234,8 +234,8 @@ class Worker:
         if not self._stopping:
             log.warning("%s: worker %d: %s", self.spec.model_path, self.pid, death.cause)
         self._death.set_result(death)
-        for inbox in self._inboxes.values():
-            inbox.fail(death)
+        for stream in self._streams.values():
+            stream.fail(death)
         self._orders.close()
         if self._ready.done():
             self._close()
@@ -273,12 +273,12 @@ class Worker:
             self._ready.set_result(message)
         elif isinstance(message, Failed) and message.id == LOADING:
             self._ready.set_exception(revived(message.error, message.args))
-        elif (inbox := self._inboxes.get(message.id)) is None:
+        elif (stream := self._streams.get(message.id)) is None:
             return  # cancelled meanwhile
         elif isinstance(message, Failed):
-            inbox.fail(revived(message.error, message.args))
+            stream.fail(revived(message.error, message.args))
         else:
-            inbox.put(message)
+            stream.put(message)
 
 
 def _bound(socket: zmq.Socket[Any], secret: bytes) -> int:

@@ -54,7 +54,7 @@ def overrides(architecture: str) -> ctypes.Array[ll.llama_model_tensor_override]
 
 
 def main() -> int:
-    """Do it."""
+    """Quantise or copy a GGUF file in a process of its own: llama.cpp may abort on a bad one."""
     source, target, kind, architecture = sys.argv[1:]
     if hasattr(os, "nice"):
         os.nice(10)  # answers come first

@@ -11,20 +11,20 @@ from collections.abc import Callable, Sequence
 import llama_cpp as ll
 import numpy as np
 
-from ollama_nb_server.engine.messages import Sampling
+from ollama_nb_server.engine.messages import SamplingParams
 from ollama_nb_server.engine.native import Context, Floats, Ints, Model
 
 TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h
 
 
-class Sampler:
+class SamplerChain:
     """One request's chain, in the order of reference/ollama-models.md 9.2."""
 
-    def __init__(self, model: Model, wish: Sampling, num_ctx: int) -> None:
+    def __init__(self, model: Model, params: SamplingParams, num_ctx: int) -> None:
         self.pointer = ll.llama_sampler_chain_init(ll.llama_sampler_chain_default_params())
-        for make in _links(model, wish, num_ctx):
+        for make in _links(model, params, num_ctx):
             ll.llama_sampler_chain_add(self.pointer, make())
-        self.window = num_ctx if wish.repeat_last_n < 0 else wish.repeat_last_n
+        self.window = num_ctx if params.repeat_last_n < 0 else params.repeat_last_n
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Show the chain the end of the prompt, which penalties count too."""
@@ -69,40 +69,40 @@ def candidates(logits: Floats, tokens: Ints) -> ll.llama_token_data_array:
     return array
 
 
-def _links(model: Model, wish: Sampling, num_ctx: int) -> list[Callable[[], object]]:
+def _links(model: Model, params: SamplingParams, num_ctx: int) -> list[Callable[[], object]]:
     links: list[Callable[[], object]] = []
-    last_n = num_ctx if wish.repeat_last_n < 0 else wish.repeat_last_n
-    penalties = (wish.repeat_penalty, wish.frequency_penalty, wish.presence_penalty)
+    last_n = num_ctx if params.repeat_last_n < 0 else params.repeat_last_n
+    penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
     if last_n and penalties != (1.0, 0.0, 0.0):
         links.append(lambda: ll.llama_sampler_init_penalties(model.num_vocab, last_n, *penalties))
-    if wish.temperature <= 0:
+    if params.temperature <= 0:
         return [*links, ll.llama_sampler_init_greedy]
-    if wish.mirostat in (1, 2):
+    if params.mirostat in (1, 2):
         return [
             *links,
-            lambda: ll.llama_sampler_init_temp(wish.temperature),
-            _mirostat(model, wish),
+            lambda: ll.llama_sampler_init_temp(params.temperature),
+            _mirostat(model, params),
         ]
-    return [*links, *_filters(wish)]
+    return [*links, *_filters(params)]
 
 
-def _filters(wish: Sampling) -> list[Callable[[], object]]:
+def _filters(params: SamplingParams) -> list[Callable[[], object]]:
     links: list[Callable[[], object]] = []
-    if wish.top_k > 0:
-        links.append(lambda: ll.llama_sampler_init_top_k(wish.top_k))
-    if wish.typical_p < 1:
-        links.append(lambda: ll.llama_sampler_init_typical(wish.typical_p, 1))
-    if wish.top_p < 1:
-        links.append(lambda: ll.llama_sampler_init_top_p(wish.top_p, 1))
-    if wish.min_p > 0:
-        links.append(lambda: ll.llama_sampler_init_min_p(wish.min_p, 1))
-    if wish.temperature != 1:
-        links.append(lambda: ll.llama_sampler_init_temp(wish.temperature))
-    return [*links, lambda: ll.llama_sampler_init_dist(wish.seed)]
+    if params.top_k > 0:
+        links.append(lambda: ll.llama_sampler_init_top_k(params.top_k))
+    if params.typical_p < 1:
+        links.append(lambda: ll.llama_sampler_init_typical(params.typical_p, 1))
+    if params.top_p < 1:
+        links.append(lambda: ll.llama_sampler_init_top_p(params.top_p, 1))
+    if params.min_p > 0:
+        links.append(lambda: ll.llama_sampler_init_min_p(params.min_p, 1))
+    if params.temperature != 1:
+        links.append(lambda: ll.llama_sampler_init_temp(params.temperature))
+    return [*links, lambda: ll.llama_sampler_init_dist(params.seed)]
 
 
-def _mirostat(model: Model, wish: Sampling) -> Callable[[], object]:
-    tau, eta, seed = wish.mirostat_tau, wish.mirostat_eta, wish.seed
-    if wish.mirostat == 1:
+def _mirostat(model: Model, params: SamplingParams) -> Callable[[], object]:
+    tau, eta, seed = params.mirostat_tau, params.mirostat_eta, params.seed
+    if params.mirostat == 1:
         return lambda: ll.llama_sampler_init_mirostat(model.num_vocab, seed, tau, eta, 100)
     return lambda: ll.llama_sampler_init_mirostat_v2(seed, tau, eta)

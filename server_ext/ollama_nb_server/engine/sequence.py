@@ -17,7 +17,7 @@ MAX_TAIL = 64  # tokens behind an answer that wait and still count as decoding; 
 MIN_LOOSE = 4  # tokens of a context that a shift may always drop from, as in llama-server
 
 
-class Chooser(Protocol):
+class Sampler(Protocol):
     """What draws a sequence's next token (natively: a sampler chain)."""
 
     def close(self) -> None:
@@ -41,7 +41,7 @@ class Sequence:
     num_ctx: int
     num_predict: int
     text: TextStream
-    sampler: Chooser
+    sampler: Sampler
     slot: int = -1
     computed: int = 0
     num_keep: int = 0

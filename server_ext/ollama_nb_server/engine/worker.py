@@ -16,11 +16,11 @@ import orjson
 import zmq
 
 from ollama_nb_server.engine.channel import decode, encode
+from ollama_nb_server.engine.core import ActiveRequests, EngineCore, failure
+from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import LoadFailed
-from ollama_nb_server.engine.loop import Busy, Loop, failure
 from ollama_nb_server.engine.messages import Cancel, LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
-from ollama_nb_server.engine.running import Engine
 
 
 def connected(context: zmq.Context[Any], kind: int, order: dict[str, str], port: str) -> Any:
@@ -48,13 +48,13 @@ def die_of(failure: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def read_orders(socket: Any, inbox: queue.SimpleQueue[Any], busy: Busy) -> None:
+def read_orders(socket: Any, inbox: queue.SimpleQueue[Any], active: ActiveRequests) -> None:
     """Pass messages on; a cancellation stops the computation it concerns right here."""
     while True:
         for message in decode(socket.recv_multipart()):
             inbox.put(message)
             if isinstance(message, Cancel):
-                busy.cancelled(message.id)
+                active.cancelled(message.id)
 
 
 def main() -> None:
@@ -77,13 +77,13 @@ def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> Non
     spec = LoadSpec.received(order["spec"])
     with Engine(spec, NativeLog(), abort) as engine:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        busy = Busy(abort)
+        active = ActiveRequests(abort)
         orders = connected(context, zmq.PULL, order, "order_port")
-        threading.Thread(target=read_orders, args=(orders, inbox, busy), daemon=True).start()
+        threading.Thread(target=read_orders, args=(orders, inbox, active), daemon=True).start()
         answers.send_multipart(encode(engine.loaded()))
         if engine.context is not None:
             engine.grammars.begin()  # after the news of the load: nobody waits for it yet
-        Loop(engine, inbox, busy, lambda *told: answers.send_multipart(encode(*told))).run()
+        EngineCore(engine, inbox, active, lambda *told: answers.send_multipart(encode(*told))).run()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from tornado import iostream, web
 
-from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Encodable(Protocol):
         """Its JSON document."""
 
 
-Verb = Callable[["Answering"], Awaitable[None]]
+Verb = Callable[["ApiHandler"], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +56,19 @@ class Route:
         return ", ".join(sorted(self.methods))
 
 
-class Answering(web.RequestHandler):
+class ApiHandler(web.RequestHandler):
     """One request: run the route's verb; a client that goes away cancels it."""
 
     route: Route
     prefix: str
-    rooms_source: Callable[[], Awaitable[Rooms]]
+    _open_app: Callable[[], Awaitable[AppContext]]
 
-    def initialize(self, route: Route, rooms: Callable[[], Awaitable[Rooms]], **more: Any) -> None:
+    def initialize(
+        self, route: Route, app: Callable[[], Awaitable[AppContext]], **more: Any
+    ) -> None:
         """Take the route; see that Tornado never reads a JSON body as a form."""
         super().initialize(**more)
-        self.route, self.rooms_source = route, rooms
+        self.route, self._open_app = route, app
         self._task: asyncio.Task[Any] | None = None
         self._gone = False
         self.request.headers["Content-Type"] = JSON_BARE
@@ -92,9 +94,9 @@ class Answering(web.RequestHandler):
         finally:
             self._task = None
 
-    async def rooms(self) -> Rooms:
-        """The rooms below, opened by the first request."""
-        return await self.rooms_source()
+    async def app_context(self) -> AppContext:
+        """What the verbs call, opened by the first request."""
+        return await self._open_app()
 
     def on_connection_close(self) -> None:
         """Cancel what the client will not read any more."""

@@ -6,7 +6,7 @@ import asyncio
 
 from tornado import web
 
-from ollama_nb_server.handlers.base import Answering
+from ollama_nb_server.handlers.base import ApiHandler
 from ollama_nb_server.library.blobs import BlobWriter
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import InvalidDigest
@@ -17,7 +17,7 @@ DRAINED_BYTES = 1 << 18  # of a refused body; who sends more finds the connectio
 
 
 @web.stream_request_body
-class Uploading(Answering):
+class Uploading(ApiHandler):
     """Takes a blob's bytes as they come."""
 
     _writer: BlobWriter | None = None
@@ -35,7 +35,7 @@ class Uploading(Answering):
         except InvalidDigest as error:
             self._refusal = error  # said after the body: a client that still sends reads nothing
             return
-        blobs = (await self.rooms()).store.blobs
+        blobs = (await self.app_context()).store.blobs
         try:
             self._writer = None if blobs.has(digest) else blobs.writer()
         except OSError as error:
@@ -89,7 +89,7 @@ class Uploading(Answering):
         return True
 
 
-async def upload(handler: Answering) -> None:
+async def upload(handler: ApiHandler) -> None:
     """Make the blob visible once its digest is known."""
     assert isinstance(handler, Uploading)
     handler.send(b"", None, 201 if await handler.commit() else 200)

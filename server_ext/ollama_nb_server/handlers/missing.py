@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from html import escape
 from http.client import responses
 
-from ollama_nb_server.handlers.base import TEXT, Answering, Route
+from ollama_nb_server.handlers.base import TEXT, ApiHandler, Route
 
 
-async def missing(routes: Sequence[Route], handler: Answering) -> None:
+async def missing(routes: Sequence[Route], handler: ApiHandler) -> None:
     """Answer 404; a trailing or a doubled slash is redirected as Ollama's router does."""
     prefix = handler.prefix
     path = handler.request.path[len(prefix) :]
@@ -25,7 +25,7 @@ async def missing(routes: Sequence[Route], handler: Answering) -> None:
         handler.send(b"404 page not found", TEXT, 404)
 
 
-def _redirect(handler: Answering, path: str, status: int) -> None:
+def _redirect(handler: ApiHandler, path: str, status: int) -> None:
     query = f"?{handler.request.query}" if handler.request.query else ""
     handler.set_header("Location", path + query)
     if handler.request.method != "GET":

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers import blobs, verbs
-from ollama_nb_server.handlers.base import Answering, Route
+from ollama_nb_server.handlers.base import ApiHandler, Route
 from ollama_nb_server.handlers.missing import missing
 
 
@@ -57,10 +57,10 @@ MISSING = Route("/.*", "missing", dict.fromkeys(METHODS, partial(missing, ROUTES
 
 
 def handlers(
-    access: type[Any], prefix: str, rooms: Callable[[], Awaitable[Rooms]]
-) -> list[tuple[str, type[Answering], dict[str, Any]]]:
+    access: type[Any], prefix: str, app: Callable[[], Awaitable[AppContext]]
+) -> list[tuple[str, type[ApiHandler], dict[str, Any]]]:
     """Tornado's list of handlers below a prefix, for one way of access."""
-    plain = type("Api", (Answering, access), {})
+    plain = type("Api", (ApiHandler, access), {})
     uploading = type("Upload", (blobs.Uploading, access), {})
     made = []
     for route in (*ROUTES, MISSING):
@@ -68,5 +68,5 @@ def handlers(
         path = f"{prefix}{route.path}"
         if route.path == "/" and prefix:
             path = f"{prefix}/?"
-        made.append((path, kind, {"route": route, "rooms": rooms, "prefix": prefix}))
+        made.append((path, kind, {"route": route, "app": app, "prefix": prefix}))
     return made

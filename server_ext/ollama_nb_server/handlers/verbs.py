@@ -10,7 +10,7 @@ from ollama_nb_server.answering import embed as embedding
 from ollama_nb_server.answering import generate as generating
 from ollama_nb_server.answering import models as managing
 from ollama_nb_server.answering import transfer as transferring
-from ollama_nb_server.handlers.base import JSON_BARE, Answering
+from ollama_nb_server.handlers.base import JSON_BARE, ApiHandler
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.wire.chat import ChatRequest
 from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest
@@ -31,125 +31,125 @@ from ollama_nb_server.wire.models import (
 OLLAMA_VERSION = "0.33.0"
 
 
-async def root(handler: Answering) -> None:
+async def root(handler: ApiHandler) -> None:
     """Say that a server is here, in Ollama's words."""
     handler.send(b"Ollama is running", "text/plain; charset=utf-8")
 
 
-async def version(handler: Answering) -> None:
+async def version(handler: ApiHandler) -> None:
     """The version of the API."""
     await handler.answer(Document({"version": OLLAMA_VERSION}))
 
 
-async def status(handler: Answering) -> None:
+async def status(handler: ApiHandler) -> None:
     """There is no cloud here; `source` says who switched it off."""
-    source = "env" if (await handler.rooms()).settings.no_cloud else "config"
+    source = "env" if (await handler.app_context()).settings.no_cloud else "config"
     await handler.answer(Document({"cloud": {"disabled": True, "source": source}}))
 
 
-async def generate(handler: Answering) -> None:
+async def generate(handler: ApiHandler) -> None:
     """Continue a prompt."""
     request = read(GenerateRequest, handler.request.body)
-    await handler.answer(await generating.generate(await handler.rooms(), request))
+    await handler.answer(await generating.generate(await handler.app_context(), request))
 
 
-async def chat(handler: Answering) -> None:
+async def chat(handler: ApiHandler) -> None:
     """Answer a conversation."""
     request = read(ChatRequest, handler.request.body)
-    await handler.answer(await chatting.chat(await handler.rooms(), request))
+    await handler.answer(await chatting.chat(await handler.app_context(), request))
 
 
-async def embed(handler: Answering) -> None:
+async def embed(handler: ApiHandler) -> None:
     """Vectors of texts."""
     request = read(EmbedRequest, handler.request.body)
-    await handler.answer(await embedding.embed(await handler.rooms(), request))
+    await handler.answer(await embedding.embed(await handler.app_context(), request))
 
 
-async def embeddings(handler: Answering) -> None:
+async def embeddings(handler: ApiHandler) -> None:
     """The vector of one text, the old way."""
     request = read(EmbeddingsRequest, handler.request.body)
-    await handler.answer(await embedding.embeddings(await handler.rooms(), request))
+    await handler.answer(await embedding.embeddings(await handler.app_context(), request))
 
 
-async def tags(handler: Answering) -> None:
+async def tags(handler: ApiHandler) -> None:
     """The models in the store."""
-    await handler.answer(await managing.tags(await handler.rooms()))
+    await handler.answer(await managing.tags(await handler.app_context()))
 
 
-async def ps(handler: Answering) -> None:
+async def ps(handler: ApiHandler) -> None:
     """The loaded models."""
-    await handler.answer(await managing.ps(await handler.rooms()))
+    await handler.answer(await managing.ps(await handler.app_context()))
 
 
-async def show(handler: Answering) -> None:
+async def show(handler: ApiHandler) -> None:
     """One model in detail."""
     request = read(ShowRequest, handler.request.body)
     agent = handler.request.headers.get("User-Agent", "")
-    await handler.answer(await managing.show(await handler.rooms(), request, agent))
+    await handler.answer(await managing.show(await handler.app_context(), request, agent))
 
 
-async def copy(handler: Answering) -> None:
+async def copy(handler: ApiHandler) -> None:
     """A second name."""
-    await managing.copy(await handler.rooms(), read(CopyRequest, handler.request.body))
+    await managing.copy(await handler.app_context(), read(CopyRequest, handler.request.body))
     handler.send(b"", None)
 
 
-async def delete(handler: Answering) -> None:
+async def delete(handler: ApiHandler) -> None:
     """Remove a model."""
-    await managing.delete(await handler.rooms(), read(DeleteRequest, handler.request.body))
+    await managing.delete(await handler.app_context(), read(DeleteRequest, handler.request.body))
     handler.send(b"", None)
 
 
-async def create(handler: Answering) -> None:
+async def create(handler: ApiHandler) -> None:
     """Make a model."""
     request = read(CreateRequest, handler.request.body)
-    await handler.answer(await creating.create(await handler.rooms(), request), JSON_BARE)
+    await handler.answer(await creating.create(await handler.app_context(), request), JSON_BARE)
 
 
-async def head_blob(handler: Answering) -> None:
+async def head_blob(handler: ApiHandler) -> None:
     """Whether a blob is there."""
-    store = (await handler.rooms()).store
+    store = (await handler.app_context()).store
     store.blobs.existing(Digest.parse(handler.path_args[0]))
     handler.send(b"", None)
 
 
-async def pull(handler: Answering) -> None:
+async def pull(handler: ApiHandler) -> None:
     """Download a model."""
     request = read(PullRequest, handler.request.body)
-    await handler.answer(await transferring.pull(await handler.rooms(), request), JSON_BARE)
+    await handler.answer(await transferring.pull(await handler.app_context(), request), JSON_BARE)
 
 
-async def push(handler: Answering) -> None:
+async def push(handler: ApiHandler) -> None:
     """Upload a model."""
     request = read(PushRequest, handler.request.body)
-    await handler.answer(await transferring.push(await handler.rooms(), request), JSON_BARE)
+    await handler.answer(await transferring.push(await handler.app_context(), request), JSON_BARE)
 
 
-async def no_account(handler: Answering) -> None:
+async def no_account(handler: ApiHandler) -> None:
     """Accounts are in the cloud."""
     raise CloudDisabled("there are no accounts here")
 
 
-async def web_search(handler: Answering) -> None:
+async def web_search(handler: ApiHandler) -> None:
     """A cloud feature."""
     read(GoModel, handler.request.body)
     raise CloudDisabled("web search is unavailable")
 
 
-async def web_fetch(handler: Answering) -> None:
+async def web_fetch(handler: ApiHandler) -> None:
     """A cloud feature."""
     read(GoModel, handler.request.body)
     raise CloudDisabled("web fetch is unavailable")
 
 
-async def recommendations(handler: Answering) -> None:
+async def recommendations(handler: ApiHandler) -> None:
     """What to try first: the model that is always there."""
     demo = {"model": "demo", "description": "The small model that comes with ollama_nb"}
     facts = {"context_length": 2048, "max_output_tokens": 2048}
     await handler.answer(Document({"recommendations": [demo | facts]}))
 
 
-async def compatible(handler: Answering) -> None:
+async def compatible(handler: ApiHandler) -> None:
     """To come: the OpenAI and Anthropic dialects. The body must be JSON all the same."""
     if handler.request.method == "POST" and not re.search("audio", handler.route.path):
         first_value(handler.request.body)

@@ -1,14 +1,14 @@
 """What a model can do, read from its parts (reference/ollama-models.md 5.7 and 8).
 
 One routine for show, the list, chat and the others. Jinja templates are read by their words, Go
-templates by their trees, which `gotemplate.reading` reads.
+templates by their trees, which `gotemplate.analysis` reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ollama_nb_server.gotemplate.reading import read
+from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.gguf import GGUFMetadata
 from ollama_nb_server.library.manifest import Config
 

@@ -25,9 +25,9 @@ from ollama_nb_server.gotemplate import (
     Value,
     parse,
 )
+from ollama_nb_server.gotemplate.analysis import TemplateFacts, read_trees
 from ollama_nb_server.gotemplate.limits import DEFAULT_LIMITS
 from ollama_nb_server.gotemplate.nodes import Action, Command, Field, List, Pipe
-from ollama_nb_server.gotemplate.reading import Reading, read_trees
 from ollama_nb_server.prompts.conversation import Turn
 from ollama_nb_server.prompts.errors import GoTemplateBroken, GoTemplateFailed
 from ollama_nb_server.prompts.go_cut import cut_after_response
@@ -60,7 +60,7 @@ class GoChatTemplate:
 
     template: Template
     last_run: Template
-    reading: Reading
+    reading: TemplateFacts
 
     @classmethod
     def of(cls, text: str, *, clock: Clock = datetime.now) -> GoChatTemplate:

@@ -33,7 +33,7 @@ from ollama_nb_server.registry.ownership import Ownership
 from ollama_nb_server.registry.parts import Part, PartFiles, plan
 from ollama_nb_server.registry.pieces import pieces
 from ollama_nb_server.registry.progress import Progress
-from ollama_nb_server.registry.session import Place, Session, patiently
+from ollama_nb_server.registry.session import BlobSource, Session, patiently
 from ollama_nb_server.registry.threads import finished, together
 from ollama_nb_server.registry.verification import Verification
 
@@ -51,7 +51,7 @@ class Download:
         self._parts: list[Part] = []
         self._total = layer.size
         self._waiting = False
-        self._place: Place | None = None
+        self._place: BlobSource | None = None
         self._locating = asyncio.Lock()
         self._at_once = asyncio.Semaphore(self._limits.num_parts)
         self.followers, self.ending = 0, False
@@ -215,7 +215,7 @@ class Download:
         if part.missing:
             raise CutShort
 
-    def _asked(self, place: Place, part: Part) -> AbstractAsyncContextManager[httpx.Response]:
+    def _asked(self, place: BlobSource, part: Part) -> AbstractAsyncContextManager[httpx.Response]:
         """Ask for what is missing; a place that is not the registry's learns nothing of us."""
         headers = {"Range": f"bytes={part.start}-{part.end - 1}"}
         half_bytes = self._limits.half_bytes(len(self._parts))
@@ -223,7 +223,7 @@ class Download:
             return self._session.request("GET", place.url, headers, half_bytes=half_bytes)
         return self._session.web.piece(place.url, headers, half_bytes)
 
-    async def _located(self) -> Place:
+    async def _located(self) -> BlobSource:
         async with self._locating:
             if self._place is None:
                 self._place = await self._session.locate(self.digest)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BlobSource:
     """Where a blob is to be had; `ours`: it is the registry itself, which may want the token."""
 
     url: httpx.URL
@@ -147,15 +147,15 @@ class Session:
         async with self.request(method, url, headers) as response:
             return await asyncio.wait_for(bounded(response, limit), self.limits.head_s)
 
-    async def locate(self, digest: Digest) -> Place:
+    async def locate(self, digest: Digest) -> BlobSource:
         """Where a blob's bytes are; a stock registry has them itself, others redirect."""
         url = self.blob_url(digest)
         async with self.request("GET", url, {"Range": "bytes=0-0"}, leave=False) as response:
             if target := redirect(response):
-                return Place(target, ours=False)
+                return BlobSource(target, ours=False)
             if response.status_code not in (200, 206):
                 raise UnexpectedAnswer(f"unexpected status code {response.status_code}")
-            return Place(response.url, ours=True)
+            return BlobSource(response.url, ours=True)
 
     # --- tokens -----------------------------------------------------------------------------------
 

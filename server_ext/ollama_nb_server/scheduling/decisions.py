@@ -27,7 +27,7 @@ from ollama_nb_server.scheduling.events import (
     Stop,
     Tick,
     UnloadAsked,
-    Wanted,
+    WorkerRequest,
 )
 
 # What a worker is made of; only where a request sets one of these it can want another worker.
@@ -51,7 +51,7 @@ class Runner:
     """One worker as the policy sees it. `retiring` runners take no new requests."""
 
     id: int
-    wanted: Wanted
+    wanted: WorkerRequest
     keep_alive: float
     phase: Phase = Phase.LOADING
     info: Loaded | None = None
@@ -69,7 +69,7 @@ class Runner:
         """Ready, and nobody uses it."""
         return self.phase is Phase.READY and not self.users
 
-    def fits(self, wanted: Wanted) -> bool:
+    def fits(self, wanted: WorkerRequest) -> bool:
         """Whether the loaded worker can serve the request as it is."""
         info = self.info
         if wanted.spec == self.wanted.spec:
@@ -80,10 +80,10 @@ class Runner:
             return False
         return not any(self._differs(wanted, name) for name in LOAD_OPTIONS & wanted.explicit)
 
-    def _differs(self, wanted: Wanted, name: str) -> bool:
+    def _differs(self, wanted: WorkerRequest, name: str) -> bool:
         return bool(getattr(wanted.spec, name) != getattr(self.wanted.spec, name))
 
-    def serves(self, wanted: Wanted) -> bool:
+    def serves(self, wanted: WorkerRequest) -> bool:
         """Whether the request may be granted now."""
         return (
             self.phase is Phase.READY
@@ -101,7 +101,7 @@ class Decisions:
     max_queue: int = 512
     default_keep_alive: float = 300.0
     runners: dict[int, Runner] = field(default_factory=dict)
-    pending: deque[Wanted] = field(default_factory=deque)
+    pending: deque[WorkerRequest] = field(default_factory=deque)
     _next_runner: int = 1
     _orders: list[Instruction] = field(default_factory=list)
 
@@ -133,7 +133,7 @@ class Decisions:
 
     # --- events -----------------------------------------------------------------------------------
 
-    def _requested(self, wanted: Wanted, now: float) -> None:
+    def _requested(self, wanted: WorkerRequest, now: float) -> None:
         runner = self._serving(wanted)
         if runner is not None:
             self._grant(wanted, runner, now)
@@ -195,7 +195,7 @@ class Decisions:
         if self.pending:
             self._make_room(self.pending[0])
 
-    def _make_room(self, wanted: Wanted) -> None:
+    def _make_room(self, wanted: WorkerRequest) -> None:
         same = next((r for r in self.runners.values() if r.key == wanted.key), None)
         if same is not None:
             if same.phase is Phase.READY:
@@ -213,7 +213,7 @@ class Decisions:
         retiring = next((r for r in order if r.retiring), None)
         return retiring or next((r for r in order if r.idle), order[0])
 
-    def _serving(self, wanted: Wanted) -> Runner | None:
+    def _serving(self, wanted: WorkerRequest) -> Runner | None:
         return next((r for r in self.runners.values() if r.serves(wanted)), None)
 
     def _awaited(self, runner: Runner) -> bool:
@@ -221,14 +221,14 @@ class Decisions:
 
     # --- instructions -----------------------------------------------------------------------------
 
-    def _grant(self, wanted: Wanted, runner: Runner, now: float) -> None:
+    def _grant(self, wanted: WorkerRequest, runner: Runner, now: float) -> None:
         if wanted.keep_alive is not None:
             runner.keep_alive = wanted.keep_alive
         runner.users.add(wanted.id)
         runner.expires = now + runner.keep_alive
         self._orders.append(Grant(wanted.id, runner.id))
 
-    def _load(self, wanted: Wanted) -> None:
+    def _load(self, wanted: WorkerRequest) -> None:
         runner = Runner(self._next_runner, wanted, self.default_keep_alive)
         self._next_runner += 1
         self.runners[runner.id] = runner

@@ -11,7 +11,7 @@ from ollama_nb_server.engine.messages import Loaded, LoadSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WorkerRequest:
     """One request for a worker.
 
     `explicit` names the load options that somebody set: only these can make a loaded worker
@@ -39,7 +39,7 @@ class Wanted:
 class Requested:
     """Somebody wants a worker."""
 
-    wanted: Wanted
+    wanted: WorkerRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from ollama_nb_server.scheduling.events import (
     Stop,
     Tick,
     UnloadAsked,
-    Wanted,
+    WorkerRequest,
 )
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningModel:
     """A loaded or loading model as `ps` shows it; `model` is what its first request gave along.
 
     `expires_at` is seconds since the epoch, `inf` for good. While it loads, its size is 0.
@@ -122,7 +122,7 @@ class Scheduler:
             raise ShuttingDown
         began = time.perf_counter_ns()
         self._bury()
-        wanted = Wanted(next(self._ids), label, spec, explicit, keep_alive, model)
+        wanted = WorkerRequest(next(self._ids), label, spec, explicit, keep_alive, model)
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
@@ -136,7 +136,7 @@ class Scheduler:
         """Unload a model once nobody uses it; nothing happens if it is not loaded."""
         self._tell(UnloadAsked(weights))
 
-    def running(self) -> list[Running]:
+    def running(self) -> list[RunningModel]:
         """What is loaded or loads, the one that stays longest first; what ends is left out."""
         offset = time.time() - self._clock()
         shown = [
@@ -248,11 +248,11 @@ class Scheduler:
             delay = max(wake - self._clock(), 0.0)
             self._alarm = asyncio.get_running_loop().call_later(delay, self._tell, Tick())
 
-    def _shown(self, runner: Runner, info: Loaded | None, offset: float) -> Running:
+    def _shown(self, runner: Runner, info: Loaded | None, offset: float) -> RunningModel:
         wanted, loading = runner.wanted, runner.phase is Phase.LOADING
         keep_alive = runner.keep_alive if wanted.keep_alive is None else wanted.keep_alive
         expires = self._clock() + keep_alive if loading else runner.expires
-        return Running(
+        return RunningModel(
             label=wanted.label,
             weights=runner.key,
             size_bytes=info.size_bytes if info is not None else 0,

@@ -146,7 +146,7 @@ class ChatRequest(GoModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class AssistantMessage:
     """What the assistant says in a chunk."""
 
     content: str
@@ -165,7 +165,7 @@ class ChatResponse:
 
     model: str
     created_at: int
-    message: Spoken
+    message: AssistantMessage
     done: bool = False
     done_reason: str | None = None
     debug_info: DebugInfo | None = None

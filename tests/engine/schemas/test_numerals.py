@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ollama_nb_server.engine.grammar import Compiled
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.schemas.numerals import Numerals, Part, Place
+from ollama_nb_server.engine.schemas.numerals import Numerals, NumeralState, Part
 
 MOST_TOKENS = 200
 OF_NUMBERS = b"0123456789.eE+-"
@@ -37,11 +37,11 @@ OF_NUMBERS = b"0123456789.eE+-"
 )
 @pytest.mark.parametrize("step", [1, 3, 2000])
 def test_a_place_is_known_however_the_text_is_cut(text, part, digits, step):
-    place = Place()
+    place = NumeralState()
     for start in range(0, len(text), step):
         place = place.behind(text[start : start + step])
 
-    assert place == Place(part, digits)
+    assert place == NumeralState(part, digits)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_a_place_is_known_however_the_text_is_cut(text, part, digits, step):
     ids=str,
 )
 def test_what_gives_a_number_too_many_digits_is_told(before, more, over):
-    assert Place().behind(before).overruns(more) is over
+    assert NumeralState().behind(before).overruns(more) is over
 
 
 def test_tokens_that_run_on_are_taken_out_of_a_mask():
     numerals = Numerals([b"1", b"12", b",", b'"', b".5"], mask_words=1)
     mask = np.array([0b11111], np.int32)
 
-    numerals.narrow(Place(Part.WHOLE, 15), mask)
+    numerals.narrow(NumeralState(Part.WHOLE, 15), mask)
 
     assert mask.tolist() == [0b11101]
 
@@ -78,7 +78,7 @@ def test_a_mask_is_never_left_without_a_token():
     numerals = Numerals([b"1", b"12", b","], mask_words=1)
     mask = np.array([0b011], np.int32)
 
-    numerals.narrow(Place(Part.WHOLE, 16), mask)
+    numerals.narrow(NumeralState(Part.WHOLE, 16), mask)
 
     assert mask.tolist() == [0b011]
 
@@ -112,7 +112,7 @@ def numbers(value) -> list:
 
 def digits_first(compiled: Compiled, vocabulary: list[bytes], chance: random.Random) -> str:
     """An answer of the longest tokens of digits that may follow, and others only without them."""
-    matcher, place, data = compiled.answer(), Place(), b""
+    matcher, place, data = compiled.answer(), NumeralState(), b""
     numerals = Numerals(vocabulary, compiled.bases.mask_words)
     for _ in range(MOST_TOKENS):
         mask = np.zeros(compiled.bases.mask_words * 32, np.uint8)

@@ -39,34 +39,36 @@ BEGINNING = re.compile(rb"[.eE+-]*[0-9][0-9.eE+-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NumeralState:
     """A place in a JSON text: the part of it, and how many digits this part has so far."""
 
     part: Part = Part.OUTSIDE
     digits: int = 0
 
-    def behind(self, data: bytes) -> Place:
+    def behind(self, data: bytes) -> NumeralState:
         """The place behind more of the text."""
         place = self
         for byte in data:
             place = place._behind(byte)
         return place
 
-    def _behind(self, byte: int) -> Place:
+    def _behind(self, byte: int) -> NumeralState:
         if self.part is Part.ESCAPE:
-            return Place(Part.TEXT)
+            return NumeralState(Part.TEXT)
         if self.part is Part.TEXT:
-            return Place({ord('"'): Part.OUTSIDE, ord("\\"): Part.ESCAPE}.get(byte, Part.TEXT))
+            return NumeralState(
+                {ord('"'): Part.OUTSIDE, ord("\\"): Part.ESCAPE}.get(byte, Part.TEXT)
+            )
         if self.part is not Part.OUTSIDE:
             if byte in DIGITS:
                 return replace(self, digits=min(self.digits, MOST_DIGITS[self.part]) + 1)
             if byte in NEXT:
-                return Place(NEXT[byte])
+                return NumeralState(NEXT[byte])
             if byte in b"+-":
                 return self
         if byte in STARTS:
-            return Place(Part.WHOLE, int(byte in DIGITS))
-        return Place(Part.TEXT if byte == ord('"') else Part.OUTSIDE)
+            return NumeralState(Part.WHOLE, int(byte in DIGITS))
+        return NumeralState(Part.TEXT if byte == ord('"') else Part.OUTSIDE)
 
     def overruns(self, data: bytes) -> bool:
         """Whether more of the text gives the number that is being written too many digits."""
@@ -90,14 +92,14 @@ class Numerals:
             beginning = BEGINNING.match(data)
             if beginning:
                 self._beginnings.setdefault(beginning[0], []).append(token)
-        self._masks: dict[Place, Ints | None] = {}
+        self._masks: dict[NumeralState, Ints | None] = {}
 
-    def place(self, place: Place, token: int) -> Place:
+    def place(self, place: NumeralState, token: int) -> NumeralState:
         """The place behind a token."""
         known = 0 <= token < len(self._vocabulary)
         return place.behind(self._vocabulary[token]) if known else place
 
-    def narrow(self, place: Place, mask: Ints) -> None:
+    def narrow(self, place: NumeralState, mask: Ints) -> None:
         """Take the tokens out of a mask that run on, unless no other is left."""
         if place.part in MOST_DIGITS:
             if place not in self._masks:
@@ -107,7 +109,7 @@ class Numerals:
                 left = mask & ~running_on
                 mask[:] = left if left.any() else mask
 
-    def _mask(self, place: Place) -> Ints | None:
+    def _mask(self, place: NumeralState) -> Ints | None:
         """Bits of the tokens that run on, 32 to a word; None if there are none."""
         bits = np.zeros(self._mask_words * 32, np.uint8)
         for beginning, tokens in self._beginnings.items():

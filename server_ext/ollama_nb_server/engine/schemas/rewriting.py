@@ -29,7 +29,7 @@ from ollama_nb_server.engine.schemas.keywords import (
     escaped,
 )
 from ollama_nb_server.engine.schemas.objects import Closing, Objects, asks
-from ollama_nb_server.engine.schemas.reading import read
+from ollama_nb_server.engine.schemas.parsing import read
 from ollama_nb_server.engine.schemas.references import References
 
 __all__ = ["Prepared", "prepared", "read"]

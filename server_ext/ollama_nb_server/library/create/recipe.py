@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from ollama_nb_server.gotemplate.analysis import KNOWN_FUNCTIONS
 from ollama_nb_server.gotemplate.errors import LimitExceeded, SyntaxFault
 from ollama_nb_server.gotemplate.limits import DEFAULT_LIMITS
 from ollama_nb_server.gotemplate.parser import parse_trees
-from ollama_nb_server.gotemplate.reading import KNOWN_FUNCTIONS
 from ollama_nb_server.library.errors import (
     BadInfo,
     BadLicense,

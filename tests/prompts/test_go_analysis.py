@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ollama_nb_server.gotemplate.reading import read
+from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.prompts.go import GoChatTemplate
 
 LOOP = "{{ range .Messages }}%s{{ end }}"

@@ -6,27 +6,28 @@ Sequences change only after the batch has been computed: an aborted one leaves t
 from __future__ import annotations
 
 import time
+from collections import abc
 from collections.abc import Iterable
-from collections.abc import Sequence as Many
 
+from ollama_nb_server.engine.batch_planner import Item
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd
+from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import Delta, Failed, Finished
 from ollama_nb_server.engine.native import Batch, Context, Model
-from ollama_nb_server.engine.policy import Item
-from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
 
 Event = Delta | Finished | Failed
 
 
-class Stepper:
+class ModelRunner:
     """Computes steps of one context."""
 
-    def __init__(self, model: Model, context: Context, batch: Batch) -> None:
-        self._model, self._context, self._batch = model, context, batch
+    def __init__(self, model: Model, context: Context, kv_cache: KVCache, batch: Batch) -> None:
+        self._model, self._context, self._kv_cache, self._batch = model, context, kv_cache, batch
         self._pieces: dict[int, bytes] = {}
 
-    def run(self, items: Many[Item]) -> list[Event] | None:
+    def run(self, items: abc.Sequence[Item]) -> list[Event] | None:
         """Decode and draw. None: the computation was aborted, and nothing has changed.
 
         A native error fails every request of the batch; their slots are clean afterwards.
@@ -37,7 +38,8 @@ class Stepper:
         except DecodeFailed as error:
             return [self._failed(item.sequence, error) for item in items]
         if not decoded:
-            self._roll_back(items)
+            for item in items:
+                self._kv_cache.roll_back(item.sequence)
             return None
         now = time.perf_counter_ns()
         events: list[Event] = []
@@ -50,15 +52,9 @@ class Stepper:
         return events
 
     @staticmethod
-    def _row(item: Item) -> tuple[int, int, Many[int], bool]:
+    def _row(item: Item) -> tuple[int, int, abc.Sequence[int], bool]:
         sequence, at = item.sequence, item.sequence.computed
         return sequence.slot, at, sequence.tokens[at : at + item.count], item.last
-
-    def _roll_back(self, items: Many[Item]) -> None:
-        for sequence in (item.sequence for item in items):
-            if not self._context.forget(sequence.slot, sequence.computed):
-                self._context.forget(sequence.slot)  # a recurrent state has no yesterday
-                sequence.computed = 0
 
     def _failed(self, sequence: Sequence, error: DecodeFailed) -> Failed:
         return Failed(sequence.id, "DecodeFailed", (error.function, error.code))
@@ -91,7 +87,7 @@ class Stepper:
 
         Only one at a time where their probabilities are wanted: each has to be computed first.
         """
-        assert isinstance(sequence.sampler, Sampler)
+        assert isinstance(sequence.sampler, SamplerChain)
         if sequence.constraint is None:
             return (sequence.sampler.sample(self._context, output),)
         return sequence.constraint.following(sequence.sampler, self._context, output)

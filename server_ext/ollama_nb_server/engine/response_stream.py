@@ -8,7 +8,7 @@ from typing import Any
 from ollama_nb_server.engine.messages import Delta
 
 
-class Inbox:
+class ResponseStream:
     """A mailbox of one reader. `ended` once its last message (or its failure) has arrived."""
 
     def __init__(self) -> None:

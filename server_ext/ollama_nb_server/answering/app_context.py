@@ -1,10 +1,10 @@
-"""The rooms that answering calls, in one value; both apps build it once and own its life."""
+"""What answering calls, in one value; both apps build it once and own its life."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ollama_nb_server.answering.lanes import Lanes
+from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.registry import Transfers
@@ -12,11 +12,11 @@ from ollama_nb_server.scheduling.scheduler import Scheduler
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class AppContext:
     """Where models lie, who is loaded, what is on its way, and what the administrator has set."""
 
     store: Store
     scheduler: Scheduler
     transfers: Transfers
     settings: Settings
-    lanes: Lanes
+    templates: TemplateExecutor

@@ -1,4 +1,4 @@
-"""The engine's loop: take requests in, step while there is work, send what became of it.
+"""The engine's main loop: take requests in, step while there is work, send what became of it.
 
 Runs on the worker's main thread. Requests come through a queue; cancellations also flip the abort
 switch from the reading thread (see `worker`), so that a long computation ends at once.
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ollama_nb_server.engine.background import LONG, BackgroundJob, BackgroundThread, JobDone
 from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.embedding import Job
+from ollama_nb_server.engine.engine import MIN_CTX, Engine
 from ollama_nb_server.engine.errors import CannotGenerate, EngineError, PromptTooLong, UnknownToken
-from ollama_nb_server.engine.grammar import Compiled, Wanted
+from ollama_nb_server.engine.grammar import Compiled, GrammarJob
 from ollama_nb_server.engine.logprobs import Pieces
-from ollama_nb_server.engine.memory import Slots
 from ollama_nb_server.engine.messages import (
     Cancel,
     Delta,
@@ -32,27 +33,24 @@ from ollama_nb_server.engine.messages import (
     Tokenize,
     Tokens,
 )
+from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
-from ollama_nb_server.engine.policy import plan
-from ollama_nb_server.engine.reading import LONG, Read, Reader, Reading
-from ollama_nb_server.engine.running import MIN_CTX, Engine
-from ollama_nb_server.engine.sampling import Sampler
+from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
-from ollama_nb_server.engine.step import Event
 from ollama_nb_server.engine.text import TextStream
 
 MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class GrammarReady:
     """From the thread of grammars: what became of the one that request `id` waits for."""
 
     id: int
     outcome: Compiled | EngineError
 
 
-class Busy:
+class ActiveRequests:
     """Which requests the running computation serves; read by the thread of cancellations."""
 
     def __init__(self, abort: AbortSwitch) -> None:
@@ -73,18 +71,22 @@ class Busy:
         self.ids = ids
 
 
-class Loop:
+class EngineCore:
     """Serves requests until the process ends."""
 
     def __init__(
-        self, engine: Engine, inbox: queue.SimpleQueue[Any], busy: Busy, send: Callable[..., None]
+        self,
+        engine: Engine,
+        inbox: queue.SimpleQueue[Any],
+        active: ActiveRequests,
+        send: Callable[..., None],
     ) -> None:
-        self._engine, self._inbox, self._busy, self._send = engine, inbox, busy, send
-        self._slots = Slots(engine.num_parallel)
+        self._engine, self._inbox, self._active, self._send = engine, inbox, active, send
+        self._kv_cache = engine.kv_cache
         self._waiting: deque[Sequence] = deque()
-        self._unbound: dict[int, tuple[Sequence, Wanted]] = {}  # their grammars are being compiled
+        self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob]] = {}
         self._embeds: deque[Job] = deque()
-        self._reader = Reader(inbox.put)
+        self._background = BackgroundThread(inbox.put)
 
     def run(self) -> None:
         """Work for ever."""
@@ -98,7 +100,7 @@ class Loop:
 
     @property
     def _idle(self) -> bool:
-        return not (self._slots.sequences or self._waiting or self._embeds)
+        return not (self._kv_cache.sequences or self._waiting or self._embeds)
 
     def _take_in(self) -> None:
         """Handle all messages that are there; wait for one if there is nothing to do."""
@@ -119,30 +121,34 @@ class Loop:
         match message:
             case Generate(id, prompt):
                 work = partial(self._prompt_tokens, prompt)
-                self._read(Reading(id, work, partial(self._start, message)), len(prompt))
+                self._in_background(
+                    BackgroundJob(id, work, partial(self._start, message)), len(prompt)
+                )
             case Embed(id, texts):
                 work = partial(self._engine.embedder.begin, message)
-                self._read(Reading(id, work, self._embeds.append), sum(map(len, texts)))
+                self._in_background(
+                    BackgroundJob(id, work, self._embeds.append), sum(map(len, texts))
+                )
             case Tokenize(id, text):
                 work = partial(tokens_of, model, message)
-                self._read(Reading(id, work, self._send), len(text))
+                self._in_background(BackgroundJob(id, work, self._send), len(text))
             case Detokenize(id, tokens):
                 work = partial(text_of, model, message)
-                self._read(Reading(id, work, self._send), len(tokens))
-            case Read(id, outcome, then):
-                if self._reader.take(id):
+                self._in_background(BackgroundJob(id, work, self._send), len(tokens))
+            case JobDone(id, outcome, then):
+                if self._background.take(id):
                     taken(outcome, then)
-            case Bound(id, outcome):
-                self._bound(id, outcome)
+            case GrammarReady(id, outcome):
+                self._grammar_ready(id, outcome)
             case Cancel(id):
                 self._cancel(id)
 
-    def _read(self, reading: Reading, length: int) -> None:
+    def _in_background(self, job: BackgroundJob, length: int) -> None:
         """Make something of a text: at once, or aside if it is long."""
         if length < LONG:
-            reading.then(reading.work())
+            job.then(job.work())
         else:
-            self._reader.read(reading)
+            self._background.submit(job)
 
     def _start(self, request: Generate, tokens: list[int]) -> None:
         if self._engine.context is None:
@@ -152,7 +158,7 @@ class Loop:
         if len(tokens) >= num_ctx:
             raise PromptTooLong(len(tokens), num_ctx)
         most, wanted = MAX_PREDICT_CONTEXTS * num_ctx, request.num_predict
-        sampler = Sampler(self._engine.model, request.sampling, num_ctx)
+        sampler = SamplerChain(self._engine.model, request.sampling, num_ctx)
         sampler.accept(tokens)
         keep = len(tokens) if request.num_keep < 0 else request.num_keep
         sequence = Sequence(
@@ -171,18 +177,18 @@ class Loop:
         if request.grammar is None:
             self._waiting.append(sequence)
         else:
-            self._bind(sequence, request.grammar)
+            self._compile_grammar(sequence, request.grammar)
 
-    def _bind(self, sequence: Sequence, grammar: Grammar) -> None:
+    def _compile_grammar(self, sequence: Sequence, grammar: Grammar) -> None:
         """Have its grammar compiled; others go on meanwhile."""
-        told = partial(Bound, sequence.id)
+        told = partial(GrammarReady, sequence.id)
         job = self._engine.grammars.compile(grammar, lambda made: self._inbox.put(told(made)))
-        self._unbound[sequence.id] = sequence, job
+        self._waiting_for_grammar[sequence.id] = sequence, job
 
-    def _bound(self, request: int, outcome: Compiled | EngineError) -> None:
-        if request not in self._unbound:
+    def _grammar_ready(self, request: int, outcome: Compiled | EngineError) -> None:
+        if request not in self._waiting_for_grammar:
             return  # cancelled meanwhile
-        sequence, job = self._unbound.pop(request)
+        sequence, job = self._waiting_for_grammar.pop(request)
         if isinstance(outcome, EngineError):
             sequence.close()
             raise outcome
@@ -203,62 +209,43 @@ class Loop:
 
     def _cancel(self, request: int) -> None:
         self._embeds = deque(e for e in self._embeds if e.id != request)
-        self._reader.take(request)
-        if request in self._unbound:
-            unbound, job = self._unbound.pop(request)
+        self._background.take(request)
+        if request in self._waiting_for_grammar:
+            sequence, job = self._waiting_for_grammar.pop(request)
             job.drop()
-            unbound.close()
+            sequence.close()
         for sequence in [s for s in self._waiting if s.id == request]:
             self._waiting.remove(sequence)
             sequence.close()
-        for sequence in [s for s in self._slots.sequences if s.id == request]:
+        for sequence in [s for s in self._kv_cache.sequences if s.id == request]:
             self._end(sequence)
 
     # --- working ----------------------------------------------------------------------------------
 
     def _admit(self) -> None:
-        while self._waiting and self._slots.free:
+        while self._waiting and self._kv_cache.num_free:
             sequence = self._waiting.popleft()
             sequence.began_ns = time.perf_counter_ns()
-            self._slots.admit(sequence)
-        for move in self._slots.close_holes():
-            assert self._engine.context is not None
-            self._engine.context.move(move.source, move.target)
-
-    def _make_room(self) -> None:
-        """Shift the contexts that are full."""
-        for sequence in (s for s in self._slots.sequences if s.needs_shift):
-            assert self._engine.context is not None
-            begin, end = sequence.outdated
-            self._engine.context.drop(sequence.slot, begin, end)
-            sequence.drop(begin, end)
-
-    def _settle(self, *, computed: bool) -> None:
-        """What was to be moved has been, or (aborted half-way) is computed from the beginning."""
-        for sequence in (s for s in self._slots.sequences if s.unsettled):
-            sequence.unsettled = False
-            if not computed:
-                assert self._engine.context is not None
-                self._engine.context.forget(sequence.slot)
-                sequence.computed = 0
+            self._kv_cache.admit(sequence)
+        self._kv_cache.close_holes()
 
     def _step(self) -> None:
-        self._make_room()
-        batches = plan(self._slots.sequences, self._engine.num_batch, self._engine.tile)
+        self._kv_cache.shift()
+        batches = self._engine.planner.plan(self._kv_cache.sequences)
         if not batches:
             return
         by_id = {item.sequence.id: item.sequence for items in batches for item in items}
-        self._busy.serve(frozenset(by_id))
+        self._active.serve(frozenset(by_id))
         told: list[Event] = []
         for items in batches:
             if not self._inbox.empty():  # somebody's message is more urgent
                 break
-            events = self._engine.stepper.run(items)
-            self._settle(computed=events is not None)
+            events = self._engine.runner.run(items)
+            self._kv_cache.settle(computed=events is not None)
             if events is None:  # aborted
                 break
             told += events
-        self._busy.ids = frozenset()
+        self._active.ids = frozenset()
         for event in told:
             if not isinstance(event, Delta):
                 self._end(by_id[event.id])
@@ -270,19 +257,17 @@ class Loop:
         if not self._embeds:
             return
         job = self._embeds[0]
-        self._busy.serve(frozenset({job.id}))
+        self._active.serve(frozenset({job.id}))
         try:
             if self._inbox.empty() and self._engine.embedder.step(job):
                 self._send(self._embeds.popleft().answer())
         except EngineError as error:
             self._embeds.popleft()
             self._send(failure(job.id, error))
-        self._busy.ids = frozenset()
+        self._active.ids = frozenset()
 
     def _end(self, sequence: Sequence) -> None:
-        assert self._engine.context is not None
-        self._engine.context.forget(sequence.slot)
-        self._slots.release(sequence)
+        self._kv_cache.release(sequence)
         sequence.close()
 
 

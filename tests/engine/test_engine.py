@@ -1,5 +1,5 @@
 import pytest
-from ollama_nb_server.engine.running import slots_that_fit, threads_for, usable_processors
+from ollama_nb_server.engine.engine import slots_that_fit, threads_for, usable_processors
 
 GIB = 1 << 30
 

@@ -21,7 +21,7 @@ SLOW_S = 0.3  # of the processor; an ordinary template takes some milliseconds
 MAX_KNOWN = 512  # templates remembered as slow
 
 
-class Lanes:
+class TemplateExecutor:
     """Runs the work of templates; a template that was slow once waits among its like."""
 
     def __init__(self) -> None:

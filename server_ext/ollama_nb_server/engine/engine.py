@@ -8,9 +8,12 @@ from contextlib import ExitStack, suppress
 
 import psutil
 
+from ollama_nb_server.engine.batch_planner import BatchPlanner
 from ollama_nb_server.engine.embedding import Embedder
 from ollama_nb_server.engine.grammar import Grammars
+from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
+from ollama_nb_server.engine.model_runner import ModelRunner
 from ollama_nb_server.engine.native import (
     FLASH_TILE,
     AbortSwitch,
@@ -22,7 +25,6 @@ from ollama_nb_server.engine.native import (
     max_sequences,
     offloads,
 )
-from ollama_nb_server.engine.step import Stepper
 
 MAX_PARALLEL = 16
 MIN_CTX = 4
@@ -77,7 +79,8 @@ class Engine:
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = threads_for(self.model.num_params, spec.num_thread)
         self.context: Context | None = None
-        self.num_parallel, self.num_batch, self.tile = 0, 0, 0
+        self.num_parallel, self.num_batch = 0, 0
+        self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
         self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
         self._owned.callback(self.embedder.close)
         if self.model.generates:
@@ -99,7 +102,8 @@ class Engine:
         self.num_parallel = min(spec.num_parallel or fitting, max_sequences())
         self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel)
         flash = self.model.num_params < TINY_PARAMS
-        self.tile = FLASH_TILE if flash and self.num_batch >= FLASH_TILE else 0
+        tile = FLASH_TILE if flash and self.num_batch >= FLASH_TILE else 0
+        self.planner = BatchPlanner(self.num_batch, tile)
         self.context = generation_context(
             self.model,
             num_ctx=self.num_ctx,
@@ -111,7 +115,8 @@ class Engine:
         )
         self._owned.callback(self.context.close)
         batch = Batch(self.num_batch)
-        self.stepper = Stepper(self.model, self.context, batch)
+        self.kv_cache = KVCache(self.context, self.num_parallel)
+        self.runner = ModelRunner(self.model, self.context, self.kv_cache, batch)
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
 

@@ -1,4 +1,4 @@
-from ollama_nb_server.engine.policy import PREFILL_BESIDE_DECODE, plan
+from ollama_nb_server.engine.batch_planner import PREFILL_BESIDE_DECODE, BatchPlanner
 from ollama_nb_server.engine.sequence import Sequence
 
 
@@ -13,11 +13,17 @@ def sequence(slot: int, num_tokens: int, computed: int) -> Sequence:
 
 
 def planned(sequences: list[Sequence], num_batch: int = 512) -> list[tuple[int, int, bool]]:
-    return [(i.sequence.slot, i.count, i.last) for b in plan(sequences, num_batch) for i in b]
+    return [
+        (i.sequence.slot, i.count, i.last)
+        for b in BatchPlanner(num_batch).plan(sequences)
+        for i in b
+    ]
 
 
 def tiled(sequences: list[Sequence], num_batch: int = 512) -> list[list[tuple[int, int]]]:
-    return [[(i.sequence.slot, i.count) for i in b] for b in plan(sequences, num_batch, 64)]
+    return [
+        [(i.sequence.slot, i.count) for i in b] for b in BatchPlanner(num_batch, 64).plan(sequences)
+    ]
 
 
 def test_a_short_prompt_is_computed_whole_and_draws_a_token():

@@ -1,4 +1,4 @@
-"""Opens the rooms for both apps when the first request needs them; closes them in reverse."""
+"""Opens store, scheduler and transfers for both apps at the first request, and closes them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import platform
 import time
 from pathlib import Path
 
-from ollama_nb_server.answering.lanes import Lanes
+from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.loading import put_right
-from ollama_nb_server.answering.rooms import Rooms
+from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.environment import Settings
@@ -29,17 +29,17 @@ KEY_FOLDER = ".ollama"  # in the user's home, wherever the models are
 GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
 
-class House:
-    """The rooms and their life."""
+class Application:
+    """What both apps serve from, and its life."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._rooms: Rooms | None = None
+        self._context: AppContext | None = None
         self._tidying: asyncio.Task[None] | None = None
 
-    async def rooms(self) -> Rooms:
-        """The rooms; made by the first call."""
-        if self._rooms is None:
+    async def context(self) -> AppContext:
+        """What the verbs call; made by the first call."""
+        if self._context is None:
             settings = self.settings
             removes = not settings.no_prune
             store = Store(
@@ -48,9 +48,11 @@ class House:
                 cache=settings.cache,
                 go_template=settings.go_template,
             )
-            self._rooms = Rooms(store, self._scheduler(), self._transfers(store), settings, Lanes())
+            self._context = AppContext(
+                store, self._scheduler(), self._transfers(store), settings, TemplateExecutor()
+            )
             self._tidying = asyncio.create_task(self._tidy(store))
-        return self._rooms
+        return self._context
 
     async def _tidy(self, store: Store) -> None:
         """Let go of what nobody needs, after the first requests; not worth an error to anybody."""
@@ -80,17 +82,12 @@ class House:
         agent = f"ollama/{OLLAMA_VERSION} ({machine} {platform.system().lower()}) ollama_nb"
         return Transfers(store, Path.home() / KEY_FOLDER, agent)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a model is loaded."""
-        return self._rooms is not None and bool(self._rooms.scheduler.running())
-
     async def close(self) -> None:
         """End the tidying; stop every download and every worker."""
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
-        if self._rooms is not None:
-            self._rooms.lanes.close()
-            await self._rooms.transfers.close()
-            await self._rooms.scheduler.close()
+        if self._context is not None:
+            self._context.templates.close()
+            await self._context.transfers.close()
+            await self._context.scheduler.close()

@@ -38,7 +38,7 @@ BRANCHES = If | Range | With
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TemplateFacts:
     """What a template tells.
 
     Attributes
@@ -57,7 +57,7 @@ class Reading:
 
 
 @lru_cache(maxsize=512)
-def read(text: str) -> Reading | None:
+def read(text: str) -> TemplateFacts | None:
     """Read a template, once for each text: None if it is no template.
 
     Examples
@@ -73,10 +73,10 @@ def read(text: str) -> Reading | None:
         return None
 
 
-def read_trees(trees: Mapping[str, List]) -> Reading:
+def read_trees(trees: Mapping[str, List]) -> TemplateFacts:
     """Read a template's own tree, which has the empty name, and those that it defines."""
     root = trees[""]
-    return Reading(variables(trees.values()), tool_tag(root), think_tags(root))
+    return TemplateFacts(variables(trees.values()), tool_tag(root), think_tags(root))
 
 
 def variables(roots: Iterable[List]) -> frozenset[str]:
