@@ -93,6 +93,7 @@ class Far:
     mountable: set[str] = field(default_factory=set)
     demands_token: bool = False
     realm: str = ""  # where tokens are to be had, if not here
+    challenge: list[str] = field(default_factory=list)  # the demand in other words, line by line
     tokens: set[str] = field(default_factory=set)
     elsewhere: str = ""  # a host name that blobs are redirected to
     redirects_uploads: bool = False
@@ -242,7 +243,7 @@ class Handler(BaseHTTPRequestHandler):
             )
             realm = far.realm or f"http://{far.host}/token"
             challenge = f'Bearer realm="{realm}",service="{far.host}",scope="{scope}"'
-            self.answer(401, b"", {"WWW-Authenticate": challenge})
+            self.challenged(far.challenge or [challenge])
         elif found := re.fullmatch(r"/v2/(.+)/manifests/(.+)", path):
             self.manifest(f"{found[1]}:{found[2]}")
         elif "/blobs/uploads/" in path:
@@ -260,6 +261,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def challenged(self, lines: list[str]) -> None:
+        self.send_response(401)
+        for line in lines:
+            self.send_header("WWW-Authenticate", line)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def token(self) -> None:
         """Give a token to whoever signed this very address."""

@@ -23,9 +23,71 @@ HEADER = 'Bearer realm="https://h/token",service="s",scope="repository:u/m:pull,
     ],
 )
 def test_a_challenge_is_read_as_ollama_reads_it(header: str, expected: tuple[str, ...]) -> None:
-    challenge = Challenge.parse(header)
+    assert read(header) == expected
 
-    assert (challenge.realm, challenge.service, challenge.scope) == expected
+
+def read(header: str) -> tuple[str, ...]:
+    challenge = Challenge.parse(header)
+    assert challenge is not None
+    return (challenge.realm, challenge.service, challenge.scope)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        # other letters, blanks and tabs around commas and equal signs, empty elements
+        'bearer realm="R",service="S",scope="A B"',
+        'BEARER  Realm = "R" , SERVICE\t=\t"S"\t,scope= "A B"',
+        ', ,Bearer realm="R",,service="S", ,scope="A B",',
+        # a value without quotes is a token, or what registries send instead
+        'Bearer realm=R,service=S,scope="A B"',
+        'Bearer realm=R , service = S ,scope="A B"',
+        # a quoted text: escapes, and commas or equal signs that are only text
+        r'Bearer realm="\R",service="\S",scope="A\ B"',
+        'Bearer error="a, b=\\"c\\", d",realm="R",service="S",scope="A B"',
+        'Bearer realm="R",realm="other",service="S",scope="A B",scope="C"',
+        # other schemes before and behind it: with parameters, with a token68, with nothing
+        'Basic realm="x", Bearer realm="R",service="S",scope="A B"',
+        'Negotiate, Bearer realm="R",service="S",scope="A B", Basic realm="x"',
+        'Negotiate YWJj/+-._~==, Bearer realm="R",service="S",scope="A B",NTLM YQ==',
+        'Digest realm="x, Bearer realm=\\"no\\"",qop="auth", Bearer realm="R",service="S",scope="A B"',
+        'Bearer realm="R",service="S",scope="A B", Bearer realm="second"',
+    ],
+)  # fmt: skip
+def test_a_challenge_may_be_written_in_every_way_that_http_allows(header: str) -> None:
+    assert read(header) == ("R", "S", "A B")
+
+
+def test_an_address_needs_no_quotes() -> None:
+    header = "Bearer realm=https://h:5/token?a=b, scope=repository:u/m:pull"
+
+    assert read(header) == ("https://h:5/token?a=b", "", "repository:u/m:pull")
+
+
+def test_a_token68_has_no_parameters() -> None:
+    assert read("Bearer realm==, Basic realm=x") == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        ",",
+        "Basic",
+        'Basic realm="x"',
+        'realm="Bearer"',
+        "Bearertoken a=b",
+        'Basic a="Bearer b"',
+    ],
+)
+def test_where_no_token_is_demanded_there_is_no_challenge(header: str) -> None:
+    assert Challenge.parse(header) is None
+
+
+@pytest.mark.parametrize("letters", ['"', '" ', '\\"', ", ", "a ", "a=", '",', '"\\'])
+def test_a_long_header_is_read_in_one_go(letters: str) -> None:
+    """As long as the head of an answer may be; the time limit of a test is the bound."""
+    assert Challenge.parse("Bearer " + letters * 50_000) is not None
 
 
 def test_the_address_of_a_token_has_its_keys_in_order() -> None:

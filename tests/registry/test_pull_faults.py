@@ -369,6 +369,28 @@ async def test_a_realm_on_another_host_gets_nothing(far: Far, here) -> None:
     assert not far.asked("GET", "/token")
 
 
+@pytest.mark.parametrize(
+    "lines", [["bearer  {}"], ["Basic realm=x", "Bearer {}"], ["Basic, bearer {}"]]
+)
+async def test_a_demand_may_be_spelled_otherwise_and_among_others(far, here, lines) -> None:
+    far.demands_token = True
+    far.challenge = [
+        line.format(
+            f'realm = "http://{far.host}/token" , service=here, scope="repository:u/m:pull"'
+        )
+        for line in lines
+    ]
+
+    assert (await here.pulled(far.publish(b"w")))[-1].status == "success"
+
+
+async def test_a_registry_that_wants_no_token_but_a_password_lets_nobody_in(far, here) -> None:
+    far.demands_token, far.challenge = True, ['Basic realm="x"']
+
+    with pytest.raises(ManifestUnavailable, match="unauthorized: access denied"):
+        await here.pulled(far.publish(b"w"))
+
+
 async def test_a_registry_that_takes_no_token_is_asked_twice(far: Far, here) -> None:
     far.demands_token = True
     name = far.publish(b"w")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -13,6 +15,13 @@ from ollama_nb_server.registry.errors import RealmElsewhere, UnexpectedAnswer
 NONCE_BYTES = 16
 # What is signed ends with the hash of the request's body, which is empty.
 EMPTY = base64.b64encode(hashlib.sha256(b"").hexdigest().encode()).decode()
+# The grammar of RFC 9110, sections 5.6 and 11, read generously: as Ollama does, a quote ends a text
+# only before a comma or at the end of the header, and a value without quotes may be an address.
+QUOTED = r'"((?:[^"\\]|\\.?|"(?![ \t]*(?:,|\Z)))*)(?:"|\Z)'
+ELEMENT = re.compile(rf'(?:[^",]|{QUOTED})+')
+PARAMETER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*")
+TOKEN68 = re.compile(r"[0-9A-Za-z._~+/-]+=*")
+ESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +33,15 @@ class Challenge:
     scope: str
 
     @classmethod
-    def parse(cls, header: str) -> Challenge:
-        """Read the header `WWW-Authenticate`; what is missing is empty."""
-        rest = header.removeprefix("Bearer ")
-        return cls(*(_value(rest, key) for key in ("realm", "service", "scope")))
+    def parse(cls, header: str) -> Challenge | None:
+        """Find the demand for a Bearer token in `WWW-Authenticate`; None if there is none.
+
+        Several header lines are one, joined by commas. A parameter that is missing is empty.
+        """
+        for scheme, given in _challenges(header):
+            if scheme == "bearer":
+                return cls(*(given.get(key, "") for key in ("realm", "service", "scope")))
+        return None
 
     def url(self, origin: str, now: int, nonce: str) -> str:
         """The address that answers with a token.
@@ -67,14 +81,27 @@ def to_be_signed(url: str) -> str:
     return f"GET,{url},{EMPTY}"
 
 
-def _value(header: str, key: str) -> str:
-    """The text between quotes; a quote ends it only before a comma or at the end of the header."""
-    _, found, rest = header.partition(f'{key}="')
-    if not found:
-        return ""
-    end = 0
-    while end < len(rest):
-        if rest[end] == '"' and rest[end + 1 : end + 2] in ("", ","):
-            break
-        end += 1
-    return rest[:end]
+def _challenges(header: str) -> list[tuple[str, dict[str, str]]]:
+    """Each scheme in small letters with its parameters; of equal parameters the first counts."""
+    found: list[tuple[str, dict[str, str]]] = []
+    for element in _elements(header):
+        parameter = PARAMETER.match(element)
+        if parameter is None:
+            scheme, *rest = re.split(r"[ \t]+", element, maxsplit=1)
+            found.append((scheme.casefold(), {}))
+            element = rest[0] if rest else ""
+            parameter = None if TOKEN68.fullmatch(element) else PARAMETER.match(element)
+        if parameter is not None and found:
+            found[-1][1].setdefault(parameter[1].casefold(), _value(element[parameter.end() :]))
+    return found
+
+
+def _elements(header: str) -> Iterator[str]:
+    """What stands between commas; empty elements are allowed and mean nothing (RFC 9110, 5.6.1)."""
+    elements = (found[0].strip(" \t") for found in ELEMENT.finditer(header))
+    return (element for element in elements if element)
+
+
+def _value(text: str) -> str:
+    quoted = re.match(QUOTED, text)
+    return text if quoted is None else ESCAPED.sub(r"\1", quoted[1])

@@ -168,12 +168,12 @@ class Session:
 
     async def authorise(self, response: httpx.Response, used: str) -> None:
         """Get the token that an answer demands, unless somebody has just done so."""
-        header = response.headers.get("WWW-Authenticate", "")
-        if origin(response.url) != origin(self._base) or not header.startswith("Bearer "):
+        challenge = Challenge.parse(response.headers.get("WWW-Authenticate", ""))
+        if origin(response.url) != origin(self._base) or challenge is None:
             raise Unauthorized
         async with self._authorising:
             if self.authorization(response.url) == used:
-                await self._fetch_token(Challenge.parse(header))
+                await self._fetch_token(challenge)
 
     async def _fetch_token(self, challenge: Challenge) -> None:
         url = httpx.URL(challenge.url(origin(self._base), int(time.time()), nonce()))
