@@ -173,6 +173,22 @@ def corrupt(handler: Handler) -> None:
     handler.blob(change=lambda data: bytes(byte ^ 1 for byte in data))
 
 
+def late(seconds: float) -> Act:
+    """Answer as ever, but only after so long."""
+
+    def act(handler: Handler) -> None:
+        handler.server.far.stopped.wait(seconds)
+        handler.behave()
+
+    return act
+
+
+def commit_in_silence(handler: Handler) -> None:
+    """Take a whole blob, and end the connection before that is said."""
+    handler.commit(handler.parts.path.rpartition("/")[2])
+    hang_up(handler)
+
+
 def redirect(location: str, code: int = 307) -> Act:
     return lambda handler: handler.answer(code, b"", {"Location": location})
 
@@ -354,17 +370,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(202, b"", {"Location": f"{prefix}{base}{name}?_state=a%2Fb"})
             return
         name = self.parts.path.rpartition("/")[2]
-        if self.command == "PUT":
-            data = far.uploads[name] or b"".join(
-                far.direct_parts[i] for i in sorted(far.direct_parts)
-            )
-            wanted = self.query["digest"][0]
-            if digest_of(data) != wanted:
-                self.answer(400, b"digest invalid")
-                return
-            far.blobs[wanted] = data
-            far.direct_parts.clear()
-            self.answer(201)
+        if name not in far.uploads:
+            self.answer(404, b"blob upload unknown")
+        elif self.command == "PUT":
+            self.answer(201) if self.commit(name) else self.answer(400, b"digest invalid")
         elif far.redirects_uploads:
             part = len([seen for seen in far.seen if seen.method == "PATCH"]) - 1
             here = f"http://{far.host}{base}{name}"
@@ -373,6 +382,17 @@ class Handler(BaseHTTPRequestHandler):
         else:
             far.uploads[name] += self.body
             self.answer(202, b"", {"Location": f"{prefix}{base}{name}?_state=a%2Fb"})
+
+    def commit(self, name: str) -> bool:
+        """Make a blob of an upload, which is over then; False if it is not the right one."""
+        far, wanted = self.server.far, self.query["digest"][0]
+        data = far.uploads[name] or b"".join(far.direct_parts[i] for i in sorted(far.direct_parts))
+        if digest_of(data) != wanted:
+            return False
+        far.blobs[wanted] = data
+        del far.uploads[name]
+        far.direct_parts.clear()
+        return True
 
 
 class Server(ThreadingHTTPServer):

@@ -5,9 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
+from dataclasses import replace
 
 import pytest
-from far import CONFIG, Far, digest_of, hang_up, status, wait_for
+from far import (
+    CONFIG,
+    QUICK,
+    Far,
+    commit_in_silence,
+    digest_of,
+    hang_up,
+    late,
+    status,
+    wait_for,
+)
 from ollama_nb_server.library.manifest import MANIFEST_TYPE
 from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.registry.errors import MaxRetriesExceeded, NoManifest, Refused
@@ -142,6 +154,62 @@ async def test_after_six_tries_it_gives_up(far: Far, here, name: str) -> None:
         await here.pushed(name)
     assert len(far.asked("PATCH")) == 6
     assert far.manifests == {}
+
+
+async def test_a_registry_may_take_its_time_to_store_what_it_has(far, make_here, name) -> None:
+    """It takes the hash of a whole blob before it answers; other silence ends after `stall_s`."""
+    here, pause_s = make_here(), 3 * QUICK.stall_s
+    far.misbehave("PUT", "/uploads/", late(pause_s + QUICK.head_s))
+    far.misbehave("PUT", "/manifests/", late(pause_s))
+
+    assert (await here.pushed(name))[-1].status == "success"
+    assert len(far.asked("PUT", "/uploads/")) == 3
+    assert len(far.asked("PUT", "/manifests/")) == 1
+
+
+async def test_the_larger_a_part_the_longer_it_may_take(far: Far, make_here, name: str) -> None:
+    here = make_here(limits=replace(QUICK, stored_bytes_per_s=PART // 60))
+    far.misbehave("PATCH", "/uploads/", late(3 * QUICK.stall_s))
+
+    assert (await here.pushed(name))[-1].status == "success"
+    assert len([seen for seen in far.asked("PATCH") if len(seen.body) > 100]) == 5
+
+
+async def test_direct_parts_may_take_longer_too(far: Far, make_here, name: str) -> None:
+    here = make_here(limits=replace(QUICK, stored_bytes_per_s=PART // 60))
+    far.redirects_uploads = True
+    far.misbehave("PUT", "/direct/", late(3 * QUICK.stall_s))
+
+    assert (await here.pushed(name))[-1].status == "success"
+    assert len(far.asked("PUT", "/direct/")) == len(far.asked("PATCH"))
+
+
+async def test_a_blob_that_arrived_though_nobody_said_so_is_not_committed_twice(far, here, name):
+    far.misbehave("PUT", "/uploads/", commit_in_silence)
+
+    assert (await here.pushed(name))[-1].status == "success"
+    assert len(far.asked("PUT", "/uploads/")) == 3
+
+
+async def test_a_commit_that_ends_while_it_is_tried_again_counts(far, make_here, name) -> None:
+    here = make_here(limits=replace(QUICK, commit_s=0.1))
+    tried_again, there = threading.Event(), threading.Event()
+
+    def end_late(handler) -> None:
+        tried_again.wait(10)
+        handler.commit(handler.parts.path.rpartition("/")[2])
+        there.set()
+        hang_up(handler)
+
+    def refuse_once_it_is_there(handler) -> None:
+        tried_again.set()
+        there.wait(10)
+        handler.answer(404, b"blob upload unknown")
+
+    far.misbehave("PUT", "/uploads/", end_late)
+    far.misbehave("PUT", "/uploads/", refuse_once_it_is_there)
+
+    assert (await here.pushed(name))[-1].status == "success"
 
 
 async def test_what_is_refused_is_not_tried_again(far: Far, here, name: str) -> None:

@@ -25,6 +25,9 @@ class Limits:
     connect_s: float = 15.0
     stall_s: float = 30.0  # without a byte
     head_s: float = 60.0  # until the head of an answer is complete
+    # What a registry was sent it stores before it answers; of a whole blob it takes the hash first.
+    commit_s: float = 600.0
+    stored_bytes_per_s: int = 10 * MB
     max_redirects: int = 10
     max_manifest_bytes: int = 4 * MIB
     max_text_bytes: int = 64 * 1024  # of a token's answer
@@ -42,6 +45,10 @@ class Limits:
         """How large the two halves of a part's buffer are, when so many parts are on their way."""
         at_once = min(max(num_parts, 1), self.num_parts)
         return min(self.buffers_bytes // (2 * at_once), MAX_HALF_BYTES)
+
+    def stored_s(self, num_bytes: int) -> float:
+        """How long a registry may be silent when it was sent so many bytes."""
+        return self.stall_s + num_bytes / self.stored_bytes_per_s
 
     def pause_s(self, failures: int) -> float:
         """How long to wait after so many failures in a row."""

@@ -7,17 +7,18 @@ knows no lock: a partial file that has just been written is its own, unless we w
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ollama_nb_server.library.blobs import touch
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.registry.limits import Limits
 from ollama_nb_server.registry.parts import PartFiles
+from ollama_nb_server.registry.threads import finished
 
 FOLDER = ".ollama-nb-downloads"
 LOOK_S = 0.1
@@ -40,18 +41,20 @@ class Ownership:
         waiting
             Called again and again while somebody else does; false gives up, and owns nothing.
         """
-        while (patience_s := await asyncio.to_thread(self._taken)) is None:
-            if not waiting():
-                yield
-                return
-            await asyncio.sleep(LOOK_S)
         try:
+            while (patience_s := await finished(self._taken)) is None:
+                if not waiting():
+                    yield
+                    return
+                await asyncio.sleep(LOOK_S)
             # What is waited for is a file's age, which nobody announces.
-            while not await asyncio.to_thread(self._quiet, patience_s) and waiting():  # noqa: ASYNC110
+            while not await finished(self._quiet, patience_s) and waiting():  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
             yield
         finally:
-            self._released()
+            # Whoever is cancelled while a thread takes the lock has it all the same.
+            if self._lock.is_locked:
+                self._released()
 
     def _taken(self) -> float | None:
         """Take the lock; returns how long the data must have rested, None if the lock is held."""
@@ -73,8 +76,9 @@ class Ownership:
 
     def _released(self) -> None:
         """Leave a mark if there is something to go on with, nothing otherwise."""
-        if self._files.changed_at() is None:
-            self._path.unlink(missing_ok=True)
-        else:
-            os.utime(self._path)
+        with suppress(OSError):  # without a mark the next one waits a little, and that is all
+            if self._files.changed_at() is None:
+                self._path.unlink(missing_ok=True)
+            else:
+                touch(self._path)
         self._lock.release()

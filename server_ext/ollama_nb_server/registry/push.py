@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from ollama_nb_server.library.manifest import MANIFEST_TYPE, Layer, Manifest
 from ollama_nb_server.library.store import Store
-from ollama_nb_server.registry.errors import FileDoesNotExist, NoManifest
+from ollama_nb_server.registry.errors import NoManifest
 from ollama_nb_server.registry.progress import Progress, told
 from ollama_nb_server.registry.session import Session, patiently
 from ollama_nb_server.registry.upload import Upload
@@ -42,7 +42,7 @@ async def _layer(store: Store, layer: Layer, session: Session) -> AsyncGenerator
     """News of one blob; the last says that all of it is there."""
     path = store.blobs.existing(layer.digest)
     size = path.stat().st_size
-    if not await _has(layer, session):
+    if not await session.has(layer.digest):
         upload = Upload(session, layer, path, size)
         task = asyncio.ensure_future(upload.run())
         try:
@@ -56,24 +56,14 @@ async def _layer(store: Store, layer: Layer, session: Session) -> AsyncGenerator
     yield Progress(f"pushing {layer.digest.hex[:12]}", layer.digest.colon, size, size)
 
 
-async def _has(layer: Layer, session: Session) -> bool:
-    async def ask() -> bool:
-        try:
-            async with session.request("HEAD", session.blob_url(layer.digest)):
-                return True
-        except FileDoesNotExist:
-            return False
-
-    return await patiently(ask, session.limits.quick_tries, session.limits.pause_s)
-
-
 async def _put_manifest(manifest: Manifest, session: Session) -> None:
     """In compact form, without the newline that the file ends with."""
 
     async def put() -> None:
         headers = {"Content-Type": MANIFEST_TYPE}
         data = manifest.encode().rstrip(b"\n")
-        async with session.request("PUT", session.manifest_url, headers, data):
+        put_at, patience_s = session.manifest_url, session.limits.commit_s
+        async with session.request("PUT", put_at, headers, data, silent_s=patience_s):
             pass
 
     await patiently(put, session.limits.quick_tries, session.limits.pause_s)

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import httpx
@@ -17,6 +18,7 @@ from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.registry.answers import bounded, raise_for, redirect, shown
 from ollama_nb_server.registry.challenge import Challenge, nonce, to_be_signed
 from ollama_nb_server.registry.errors import (
+    FileDoesNotExist,
     RegistryError,
     TooManyRedirects,
     Unauthorized,
@@ -79,6 +81,7 @@ class Session:
         *,
         leave: bool = True,
         half_bytes: int | None = None,
+        silent_s: float | None = None,
     ) -> AsyncIterator[httpx.Response]:
         """The answer, its body unread; a token is fetched if one is demanded, once.
 
@@ -89,6 +92,8 @@ class Session:
             answer.
         half_bytes
             A large answer is expected: half of the buffer for it.
+        silent_s
+            How long the registry may be silent before it answers, if longer than `stall_s`.
 
         Raises
         ------
@@ -97,7 +102,15 @@ class Session:
         """
         for _ in range(2):
             used = self.authorization(url)
-            response = await self._followed(leave, method, url, headers or {}, content, half_bytes)
+            once = partial(
+                self.once,
+                method,
+                headers=headers or {},
+                content=content,
+                half_bytes=half_bytes,
+                silent_s=silent_s,
+            )
+            response = await self._followed(once, method, url, leave=leave)
             try:
                 if response.status_code != 401:
                     await raise_for(response, self.limits.max_reason_bytes)
@@ -110,15 +123,14 @@ class Session:
 
     async def _followed(
         self,
-        leave: bool,
+        once: Callable[..., Awaitable[httpx.Response]],
         method: str,
         url: httpx.URL,
-        headers: Mapping[str, str],
-        content: bytes | None,
-        half_bytes: int | None,
+        *,
+        leave: bool,
     ) -> httpx.Response:
         for _ in range(self.limits.max_redirects + 1):
-            response = await self.once(method, url, headers, content, half_bytes)
+            response = await once(url=url)
             target = redirect(response) if method in ("GET", "HEAD") else None
             if target is None or not (leave or target.host == url.host):
                 return response
@@ -133,12 +145,13 @@ class Session:
         headers: Mapping[str, str],
         content: Content = None,
         half_bytes: int | None = None,
+        silent_s: float | None = None,
     ) -> httpx.Response:
         """Send one request and take its answer as it comes; the caller closes it."""
         own = {"User-Agent": self.web.user_agent, **headers}
         if authorization := self.authorization(url):
             own["Authorization"] = authorization
-        return await self.web.ask(method, url, own, content, half_bytes)
+        return await self.web.ask(method, url, own, content, half_bytes, silent_s)
 
     async def text(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], limit: int
@@ -146,6 +159,18 @@ class Session:
         """The whole body of an answer, if it is not larger than `limit`."""
         async with self.request(method, url, headers) as response:
             return await asyncio.wait_for(bounded(response, limit), self.limits.head_s)
+
+    async def has(self, digest: Digest) -> bool:
+        """Whether the registry has a blob."""
+
+        async def ask() -> bool:
+            try:
+                async with self.request("HEAD", self.blob_url(digest)):
+                    return True
+            except FileDoesNotExist:
+                return False
+
+        return await patiently(ask, self.limits.quick_tries, self.limits.pause_s)
 
     async def locate(self, digest: Digest) -> BlobSource:
         """Where a blob's bytes are; a stock registry has them itself, others redirect."""

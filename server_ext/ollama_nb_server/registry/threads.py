@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 async def finished(function: Callable[..., T], *arguments: Any) -> T:
-    """Run it in a thread. Cancelling waits until it has ended: nobody closes its file before."""
+    """Run it in a thread. Cancelling waits until it has ended: nobody closes its file before.
+
+    Cancelling it again changes nothing: a download that fails may be cancelled while its parts end.
+    """
     running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait({running})
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
         raise
 
 

@@ -16,7 +16,9 @@ from ollama_nb_server.library.manifest import Layer
 from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.registry.answers import raise_for, redirect
 from ollama_nb_server.registry.errors import (
+    FileDoesNotExist,
     MaxRetriesExceeded,
+    Refused,
     RegistryError,
     Unauthorized,
     UnexpectedAnswer,
@@ -109,7 +111,11 @@ class Upload:
 
         async def put() -> None:
             response = await self._session.web.ask(
-                "PUT", place, self._headers(part), self._bytes(part)
+                "PUT",
+                place,
+                self._headers(part),
+                self._bytes(part),
+                silent_s=self._limits.stored_s(part.size),
             )
             try:
                 await raise_for(response, self._limits.max_reason_bytes)
@@ -121,28 +127,33 @@ class Upload:
         finally:
             self._at_once.release()
 
-    async def _again(self, operation: Callable[[], Awaitable[Any]], part: Part) -> Any:
-        """As often as it takes; a failed try's bytes do not count."""
+    async def _again(
+        self, operation: Callable[[], Awaitable[Any]], part: Part | None = None
+    ) -> Any:
+        """As often as it takes; a failed try's bytes of a part do not count."""
+        what = "commit" if part is None else f"part {part.number}"
         failures = 0
         while True:
             try:
                 return await operation()
             except RegistryError as error:
-                part.completed = 0
+                if part is not None:
+                    part.completed = 0
                 failures += 1
                 if not (error.temporary or isinstance(error, Unreachable)):
                     raise
                 if failures >= self._limits.tries:
                     raise MaxRetriesExceeded(error) from error
                 short = self._layer.digest.hex[:12]
-                log.info("pushing %s part %d: %s: trying again", short, part.number, error)
+                log.info("pushing %s, %s: %s: trying again", short, what, error)
                 await asyncio.sleep(self._limits.pause_s(failures))
 
     async def _sent(
         self, method: str, part: Part, address: httpx.URL, headers: dict[str, str]
     ) -> httpx.Response:
-        own = {**self._headers(part), **headers}
-        return await self._session.once(method, address, own, self._bytes(part))
+        own, content = {**self._headers(part), **headers}, self._bytes(part)
+        patience_s = self._limits.stored_s(part.size)
+        return await self._session.once(method, address, own, content, silent_s=patience_s)
 
     def _headers(self, part: Part) -> dict[str, str]:
         return {"Content-Type": "application/octet-stream", "Content-Length": str(part.size)}
@@ -168,11 +179,29 @@ class Upload:
             {"digest": self._layer.digest.colon, "etag": f"{whole}-{len(self._parts)}"}
         )
 
-        async def put() -> None:
-            async with self._session.request("PUT", url, {"Content-Length": "0"}):
-                pass
+        await self._again(self._committing(url))
 
-        await self._again(put, self._parts[-1]) if self._parts else await put()
+    def _committing(self, url: httpx.URL) -> Callable[[], Awaitable[None]]:
+        """The last step. A try that seemed to fail may have worked: then the registry has it all.
+
+        It knows nothing more of an upload that it has brought to its end, and would refuse it.
+        """
+        tries = 0
+
+        async def put() -> None:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and await self._session.has(self._layer.digest):
+                return
+            headers, patience_s = {"Content-Length": "0"}, self._limits.commit_s
+            try:
+                async with self._session.request("PUT", url, headers, silent_s=patience_s):
+                    pass
+            except (FileDoesNotExist, Refused):
+                if tries == 1 or not await self._session.has(self._layer.digest):
+                    raise
+
+        return put
 
 
 class _TokenRenewed(Unauthorized):

@@ -34,19 +34,16 @@ class Web:
         if self._clients is None:
             _keep_secrets_out_of_logs()
             tls = await asyncio.to_thread(httpx.create_ssl_context)
-            timeout = httpx.Timeout(self.limits.stall_s, connect=self.limits.connect_s, pool=None)
             unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=8)
             self._clients = self._clients or (
                 httpx.AsyncClient(
                     verify=tls,
-                    timeout=timeout,
                     limits=unlimited,
                     mounts=dict.fromkeys(DIRECT),
                     headers={"Accept-Encoding": "identity"},
                 ),
                 httpx.AsyncClient(
                     transport=BodyTransport(tls),
-                    timeout=timeout,
                     headers={"Accept-Encoding": "identity", "Connection": "close"},
                 ),
             )
@@ -59,6 +56,7 @@ class Web:
         headers: Mapping[str, str],
         content: Content = None,
         half_bytes: int | None = None,
+        silent_s: float | None = None,
     ) -> httpx.Response:
         """Send a request as it is; the caller closes the answer, whose body is not yet read.
 
@@ -66,6 +64,8 @@ class Web:
         ----------
         half_bytes
             A large answer is expected: half of the buffer for it.
+        silent_s
+            How long the server may be silent before it answers, if longer than `stall_s`.
 
         Raises
         ------
@@ -76,15 +76,22 @@ class Web:
         large = half_bytes is not None and not proxied(url)
         client = bodies if large else questions
         try:
-            request = client.build_request(method, url, headers=headers, content=content)
+            request = client.build_request(
+                method, url, headers=headers, content=content, timeout=self._timeout(silent_s)
+            )
             request.extensions["half_bytes"] = half_bytes
             sending = client.send(request, stream=True)
-            limit = self.limits.head_s if content is None else None
+            limit = max(self.limits.head_s, silent_s or 0.0) if content is None else None
             return await asyncio.wait_for(sending, limit)
         except asyncio.TimeoutError as error:
             raise Unreachable(method, shown(url), "no answer in time", temporary=True) from error
         except (httpx.TransportError, httpx.InvalidURL, ValueError) as error:
             raise unreachable(method, url, error) from error
+
+    def _timeout(self, silent_s: float | None) -> httpx.Timeout:
+        limits = self.limits
+        read_s = limits.stall_s if silent_s is None else silent_s
+        return httpx.Timeout(limits.stall_s, connect=limits.connect_s, read=read_s, pool=None)
 
     @asynccontextmanager
     async def piece(
