@@ -78,7 +78,7 @@ class Standalone:
         self.settings, self.options = settings, options
         self.application = Application(settings)
         self._last_request = time.monotonic()
-        self._running = 0
+        self._running: set[web.RequestHandler] = set()
         self._stop = asyncio.Event()
         policy = Policy(is_loopback(settings.host), settings.origins, settings.token)
         self._app = web.Application(
@@ -91,18 +91,29 @@ class Standalone:
         server = self
 
         class Counted(Open):
-            """Tells the server when it was last used."""
+            """Tells the server when it was last used.
+
+            A request ends in one of two ways, or in both: Tornado calls no `on_finish` for a body
+            that never came to its end.
+            """
 
             async def prepare(self) -> None:
-                server._running += 1
+                server._running.add(self)
                 await super().prepare()
 
             def on_finish(self) -> None:
-                server._running -= 1
-                server._last_request = time.monotonic()
+                server._ended(self)
                 super().on_finish()
 
+            def on_connection_close(self) -> None:
+                server._ended(self)
+                super().on_connection_close()
+
         return Counted
+
+    def _ended(self, request: web.RequestHandler) -> None:
+        self._running.discard(request)
+        self._last_request = time.monotonic()
 
     async def run(self) -> None:
         """Serve until a signal or the idle timeout."""
@@ -126,7 +137,7 @@ class Standalone:
         limit = self.options.idle_timeout or float("inf")
         while not self._stop.is_set():
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), IDLE_CHECK_S)
+                await asyncio.wait_for(self._stop.wait(), min(IDLE_CHECK_S, limit))
             idle = time.monotonic() - self._last_request
             if not self._running and idle > limit:
                 log.info("no request for %.0f s: the server ends", idle)
