@@ -23,7 +23,7 @@ test: install  ## run all tests
 	$(PYTEST)
 
 test-fast: install  ## run the tests that take no time
-	$(PYTEST) -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser and not real"
 
 lint: install  ## ruff and the contracts between the rooms
 	$(RUN) -m ruff check .

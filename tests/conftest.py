@@ -1,4 +1,4 @@
-"""Real servers for the tests: stand-alone and inside Jupyter, in folders of their own."""
+"""Real servers for the tests, stand-alone and inside Jupyter, in folders of their own; models."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from gguf.quants import dequantize
 from hypothesis import settings
 from ollama_nb_server.library.bundled import DEMO
+
+sys.path.insert(0, str(Path(__file__).parent / "models"))  # the modules that write or fetch models
+
+import published_models
+import random_models
 
 START_S, STOP_S = 40.0, 15.0
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
@@ -91,6 +96,41 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def demo_gguf() -> Path:
     return DEMO
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    published_models.mark(items)
+
+
+@pytest.fixture(scope="session")
+def models_dir(pytestconfig: pytest.Config) -> Path:
+    """Where models that take a while to write or fetch stay between runs."""
+    return pytestconfig.cache.mkdir("models")
+
+
+@pytest.fixture(scope="session")
+def q4_k_gguf(models_dir: Path) -> Path:
+    """A model of random weights that the engine treats as a real one: see `random_models`."""
+    return random_models.written_once(models_dir, random_models.write_q4_k)
+
+
+@pytest.fixture(scope="session")
+def mamba_gguf(models_dir: Path) -> Path:
+    """A tiny recurrent model of random weights."""
+    return random_models.written_once(models_dir, random_models.write_mamba)
+
+
+@pytest.fixture(scope="session")
+def smollm2(models_dir: Path) -> Path:
+    """SmolLM2-135M-Instruct in Q4_1; tests that use it are marked `real`."""
+    return published_models.fetched("smollm2", models_dir)
+
+
+@pytest.fixture(scope="session")
+def qwen_coder(models_dir: Path) -> Path:
+    """Qwen2.5-Coder-0.5B-Instruct in Q4_K_M; tests that use it are marked `real`."""
+    return published_models.fetched("qwen_coder", models_dir)
 
 
 @pytest.fixture

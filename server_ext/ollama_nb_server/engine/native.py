@@ -476,7 +476,7 @@ class Context:
 
     @cached_property
     def can_shift(self) -> bool:
-        """Whether tokens can be dropped from the middle (recurrent memory cannot)."""
+        """Whether older tokens can be dropped; a recurrent memory keeps its state, and can too."""
         return bool(self.memory) and bool(ll.llama_memory_can_shift(self.memory))
 
     def drop(self, seq: int, begin: int, end: int) -> None:
