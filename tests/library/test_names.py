@@ -71,6 +71,22 @@ def test_where_a_model_is_to_come_from(text: str, name: str, source: str | None)
     assert (ref.name, ref.source) == (ModelName.parse(name), source)
 
 
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [
+        ("m:8b", None),
+        ("m:cloud", "m:cloud"),
+        ("m:8b-Cloud", "m:8b-Cloud"),
+        (" m:8b:cloud ", "m:8b-cloud"),
+        ("m:local", "m:local"),
+        ("m:8b:local", None),
+        (f"m:{80 * 't'}:cloud", None),
+    ],
+)
+def test_a_suffix_may_be_part_of_the_name(text: str, literal: str | None) -> None:
+    assert parse_ref(text).literal == (ModelName.parse(literal) if literal else None)
+
+
 def test_both_sources_at_once_are_refused() -> None:
     with pytest.raises(ConflictingSource):
         parse_ref("m:cloud:local")

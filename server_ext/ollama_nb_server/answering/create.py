@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
 
+from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.preparation import refuse_cloud
 from ollama_nb_server.answering.transfer import pull_into
 from ollama_nb_server.library.create import Cancellation, Progress, Recipe
 from ollama_nb_server.library.create import create as steps
 from ollama_nb_server.library.errors import ServerPath
 from ollama_nb_server.library.modelfile import Modelfile, ingredients, parse
-from ollama_nb_server.library.names import ModelName, parse_ref
+from ollama_nb_server.library.names import ModelName, ModelRef
+from ollama_nb_server.library.store import Store
 from ollama_nb_server.wire.chat import Message, ToolCall
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
@@ -45,14 +46,13 @@ def _recipe(app: AppContext, request: CreateRequest) -> tuple[Recipe, list[str]]
     """What is to be made, and what the client should know of it."""
     if not request.asked:
         raise MissingModel
-    name = app.store.resolve(parse_ref(request.asked).name)
+    name = naming.new(app.store, request.asked)
     _refuse_what_cannot_be(request)
     if request.modelfile and not request.source:
         return _of_modelfile(app, request, name)
-    source = _source(request.source)
     return Recipe(
         name=name,
-        source=source and app.store.resolve(source),
+        source=_source(app.store, request.source) if request.source else None,
         files=request.files,
         adapters=request.adapters,
         template=request.template or "",
@@ -75,11 +75,9 @@ def _of_modelfile(
     asked = parse(request.modelfile or "")
     _refuse_drafts(bool(asked.drafts))
     parts = ingredients(asked, app.store.blobs.folder, request.files or {})
-    if parts.source is not None:
-        refuse_cloud(parts.source)
     recipe = Recipe(
         name=name,
-        source=app.store.resolve(parts.source.name) if parts.source else None,
+        source=_source(app.store, parts.source) if parts.source else None,
         files=parts.files or None,
         adapters=parts.adapters or request.adapters,
         template=asked.template or request.template or "",
@@ -100,11 +98,9 @@ def _warnings(asked: Modelfile) -> list[str]:
     return [f"warning: parameter {name} has no effect" for name in asked.without_effect]
 
 
-def _source(text: str | None) -> ModelName | None:
-    if not text:
-        return None
-    ref = parse_ref(text)
-    refuse_cloud(ref)
+def _source(store: Store, asked: str | ModelRef) -> ModelName:
+    ref = naming.meant(store, asked)
+    naming.refuse_cloud(ref)
     return ref.name
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ollama_nb_server.answering import showing
+from ollama_nb_server.answering import naming, showing
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import find
 from ollama_nb_server.library import dialects
-from ollama_nb_server.library.errors import InvalidName, ModelNotFound, RemoteModel
+from ollama_nb_server.library.errors import InvalidName, RemoteModel
 from ollama_nb_server.library.model import Entry, Model
-from ollama_nb_server.library.names import ModelName, parse_ref
+from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.scheduler import RunningModel
 from ollama_nb_server.wire.errors import MissingModel
 from ollama_nb_server.wire.models import (
@@ -68,10 +70,8 @@ def _show(model: Model, request: ShowRequest, agent: str) -> Encoded:
 
 
 def _show_remote(app: AppContext, asked: str) -> Encoded:
-    ref = parse_ref(asked)
-    if ref.source == "local":
-        raise ModelNotFound(asked, ref.name.display)
-    return Encoded.of(showing.shown_remote(app.store.entry(app.store.resolve(ref.name), asked)))
+    name = naming.meant(app.store, asked).name
+    return Encoded.of(showing.shown_remote(app.store.entry(name, asked)))
 
 
 async def ps(app: AppContext) -> Document:
@@ -109,30 +109,32 @@ def _file_bytes(path: str) -> int:
 
 async def copy(app: AppContext, request: CopyRequest) -> None:
     """Give a model a second name."""
-    source = _parsed(request.source or "", "source")
-    destination = _parsed(request.destination or "", "destination")
-    await asyncio.to_thread(_copy, app, source, destination, request.source or "")
+    await asyncio.to_thread(_copy, app.store, request.source or "", request.destination or "")
 
 
-def _copy(app: AppContext, source: ModelName, destination: ModelName, asked: str) -> None:
-    store = app.store
-    store.copy(store.resolve(source), store.resolve(destination), asked)
+def _copy(store: Store, source: str, destination: str) -> None:
+    with _blamed("source"):
+        name = naming.existing(store, source)
+    with _blamed("destination"):
+        new = naming.new(store, destination)
+    store.copy(name, new, source)
+
+
+@contextmanager
+def _blamed(part: str) -> Iterator[None]:
+    """Say which of two names is none."""
+    try:
+        yield
+    except InvalidName as error:
+        raise InvalidName(error.text, part) from error
 
 
 async def delete(app: AppContext, request: DeleteRequest) -> None:
     """Remove a model and what only it used; a loaded one goes on until its keep-alive is over."""
     if not request.asked:
         raise MissingModel
-    name = parse_ref(request.asked).name
-    await asyncio.to_thread(_delete, app, name, request.asked)
+    await asyncio.to_thread(_delete, app.store, request.asked)
 
 
-def _delete(app: AppContext, name: ModelName, asked: str) -> None:
-    app.store.delete(app.store.resolve(name), asked)
-
-
-def _parsed(text: str, part: str) -> ModelName:
-    try:
-        return parse_ref(text).name
-    except InvalidName as error:
-        raise InvalidName(text, part) from error
+def _delete(store: Store, asked: str) -> None:
+    store.delete(naming.existing(store, asked), asked)

@@ -11,15 +11,16 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.engine.messages import Loaded, LoadSpec, SamplingParams
 from ollama_nb_server.library.errors import ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
+from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.decisions import LOAD_OPTIONS
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.durations import KeepAlive
-from ollama_nb_server.wire.errors import CloudDisabled, DoesNotSupport, MissingModel
+from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel
 from ollama_nb_server.wire.options import Options
 
 MIN_CTX = 4
@@ -41,24 +42,18 @@ async def find(
     """
     if not (name or "").strip():
         raise MissingModel
-    ref = parse_ref(name or "")
-    refuse_cloud(ref, cloud)
+    return await asyncio.to_thread(_stored, app.store, name or "", fold_case, cloud)
+
+
+def _stored(store: Store, asked: str, fold_case: bool, cloud: str) -> Model:
+    ref = naming.meant(store, asked, fold_case=fold_case)
+    naming.refuse_cloud(ref, cloud)
     try:
-        return await asyncio.to_thread(_stored, app, ref.name, name or "", fold_case)
+        return store.model(ref.name, asked)
     except RemoteModel:
         if ref.source == "local":
-            raise ModelNotFound(name or "", ref.name.display) from None
+            raise ModelNotFound(asked, ref.name.display) from None
         raise
-
-
-def refuse_cloud(ref: ModelRef, what: str = "remote model is unavailable") -> None:
-    """Refuse a model that lives in the cloud."""
-    if ref.source == "cloud":
-        raise CloudDisabled(what)
-
-
-def _stored(app: AppContext, name: ModelName, asked: str, fold_case: bool) -> Model:
-    return app.store.model(app.store.resolve(name) if fold_case else name, asked)
 
 
 def require_completion(model: Model, asked: str, verb: str) -> None:

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.preparation import refuse_cloud
+from ollama_nb_server.answering.naming import meant, refuse_cloud
 from ollama_nb_server.library.errors import InvalidName
-from ollama_nb_server.library.names import ModelName, completed, parse_ref
+from ollama_nb_server.library.names import ModelName, completed
 from ollama_nb_server.registry import Progress
 from ollama_nb_server.registry.errors import UnqualifiedName
 from ollama_nb_server.wire.errors import MissingModel
@@ -22,10 +22,9 @@ async def pull(app: AppContext, request: PullRequest) -> Answer:
     """Download a model: a stream of its steps, or the last one."""
     if not request.asked:
         raise MissingModel
-    ref = parse_ref(request.asked)
+    ref = await asyncio.to_thread(meant, app.store, request.asked)
     refuse_cloud(ref)
-    name = await asyncio.to_thread(app.store.resolve, ref.name)
-    news = app.transfers.pull(name, insecure=bool(request.insecure))
+    news = app.transfers.pull(ref.name, insecure=bool(request.insecure))
     return await _answered(_said(news), request)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -100,10 +101,15 @@ def _split(text: str) -> tuple[str, str, str, str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A name as a request gives it, and where the model is to come from."""
+    """A name as a request gives it, and where the model is to come from.
+
+    `literal` is the same text where its suffix is no word about the source but part of the tag, as
+    in the names of models that real Ollamas have pulled from the cloud: `m:8b-cloud`, `m:cloud`.
+    """
 
     name: ModelName
     source: Literal["local", "cloud"] | None = None
+    literal: ModelName | None = None
 
 
 def parse_ref(text: str) -> ModelRef:
@@ -118,9 +124,19 @@ def parse_ref(text: str) -> ModelRef:
     if source is not None and _source(bare, text)[1] is not None:
         raise ConflictingSource(text.strip())
     try:
-        return ModelRef(ModelName.parse(bare), source)
+        return ModelRef(ModelName.parse(bare), source, _literal(text.strip(), bare, source))
     except InvalidName as error:
         raise InvalidName(text) from error
+
+
+def _literal(text: str, bare: str, source: str | None) -> ModelName | None:
+    """`m:8b:cloud` is no name, but another way to write `m:8b-cloud`."""
+    if source is None:
+        return None
+    for spelling in (text, f"{bare}-cloud") if source == "cloud" else (text,):
+        with suppress(InvalidName):
+            return ModelName.parse(spelling)
+    return None
 
 
 def _source(bare: str, text: str) -> tuple[str, Literal["local", "cloud"] | None]:
