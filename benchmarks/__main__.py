@@ -10,13 +10,14 @@ SCRIPTS = (
     "imports",
     "throughput",
     "first_token",
+    "busy",
     "latency",
     "listing",
     "pull",
     "rendering",
     "structured",
 )
-COMPARED = ("throughput", "first_token", "structured")
+COMPARED = ("throughput", "first_token", "busy", "structured")
 
 
 def main() -> None:

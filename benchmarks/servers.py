@@ -149,8 +149,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def ours(model: Path, streams: int) -> Iterator[Target]:
-    """Our stand-alone server with the model loaded."""
+def ours(model: Path, streams: int, **environ: str) -> Iterator[Target]:
+    """Our stand-alone server with the model loaded, and more in its environment."""
     with TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         prepared_store(folder / "models", model)
@@ -165,7 +165,7 @@ def ours(model: Path, streams: int) -> Iterator[Target]:
             "WARNING",
         ]
         settings = {"OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NUM_PARALLEL": str(streams)}
-        with process(command, folder, **settings) as running:
+        with process(command, folder, **settings, **environ) as running:
             target = Target(f"http://127.0.0.1:{port}")
             wait_for(target.url, {}, running)
             rate(target, "aa", 1, 4)

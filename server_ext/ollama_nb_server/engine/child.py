@@ -12,11 +12,15 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 native_log = logging.getLogger("ollama_nb_server.engine.llama_cpp")
 
 ENVIRONMENT = {"GGML_NO_BACKTRACE": "1"}  # llama.cpp would start a debugger to print one
+# How often a thread of libgomp looks whether the others have come before it sleeps. Its own 300,000
+# hold the processor that a busy process beside us has taken from the thread they wait for.
+SPINNING = {"GOMP_SPINCOUNT": "1000"}
+SAYS_HOW_TO_WAIT = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")  # a user's own word on it
 
 OUT_OF_MEMORY = getattr(signal, "SIGKILL", 0)  # what Linux ends a process with then
 
@@ -38,7 +42,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env={**os.environ, **ENVIRONMENT},
+            env=environment(os.environ),  # OpenMP reads it when it is loaded, not later
             start_new_session=True,  # Ctrl-C in the server's terminal is for the server
         )
         self.pid = self._process.pid
@@ -82,3 +86,9 @@ class Child:
         except OSError:
             native_log.debug("worker %d left its orders unread", self.pid)
         died(code)
+
+
+def environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """What a worker finds in its environment; how its threads wait only if nobody has said it."""
+    said = any(name in inherited for name in SAYS_HOW_TO_WAIT)
+    return {**inherited, **ENVIRONMENT, **({} if said else SPINNING)}
