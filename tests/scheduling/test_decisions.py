@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from ollama_nb_server.engine.messages import Loaded, LoadSpec
-from ollama_nb_server.scheduling.decisions import Decisions, Phase
+from drive import Driver, loaded, wanted
 from ollama_nb_server.scheduling.errors import QueueFull
 from ollama_nb_server.scheduling.events import (
     Ended,
@@ -20,56 +19,7 @@ from ollama_nb_server.scheduling.events import (
     Stop,
     Tick,
     UnloadAsked,
-    WorkerRequest,
 )
-
-
-def wanted(
-    number: int,
-    path: str = "a",
-    *,
-    num_ctx: int = 4096,
-    keep_alive: float | None = None,
-    explicit: frozenset[str] = frozenset(),
-    adapters: tuple[str, ...] = (),
-    **options: int,
-) -> WorkerRequest:
-    spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
-    return WorkerRequest(number, path, spec, explicit, keep_alive)
-
-
-def loaded(num_ctx: int = 4096, num_ctx_train: int = 8192) -> Loaded:
-    return Loaded(num_ctx, num_ctx_train, 4, 64, 512, False, "", "", 10, 0, 1)
-
-
-def check_invariants(decisions: Decisions) -> None:
-    runners = decisions.runners.values()
-    assert sum(r.phase is Phase.LOADING for r in runners) <= 1
-    assert len(runners) <= decisions.max_loaded
-    assert len({r.key for r in runners}) == len(runners)
-    assert all(not r.users or r.phase is not Phase.LOADING for r in runners)
-    assert len(decisions.pending) <= decisions.max_queue + 1
-    waiting = {w.id for w in decisions.pending}
-    assert all(waiting.isdisjoint(r.users) for r in runners)
-
-
-class Driver:
-    """Feeds events, collects instructions, and checks the invariants after each event."""
-
-    def __init__(self, **limits: float) -> None:
-        self.decisions = Decisions(**limits)
-        self.now = 0.0
-
-    def __call__(self, event: object, at: float | None = None) -> list[object]:
-        self.now = self.now if at is None else at
-        orders = self.decisions.handle(event, self.now)
-        check_invariants(self.decisions)
-        return orders
-
-    def load(self, request: WorkerRequest, info: Loaded | None = None) -> int:
-        (order,) = self(Requested(request))
-        self(LoadDone(order.runner, info or loaded()))
-        return order.runner
 
 
 @pytest.fixture
@@ -145,6 +95,17 @@ def test_an_idle_model_goes_when_its_keep_alive_is_over(drive: Driver) -> None:
     assert drive.decisions.next_wake() == 70.0
     assert drive(Tick(), at=69.0) == []
     assert [type(o) for o in drive(Tick(), at=70.0)] == [Stop]
+
+
+def test_an_idle_model_past_its_keep_alive_goes_while_another_one_loads(drive: Driver) -> None:
+    """Also where somebody waits for it with options it does not have: the clock must not spin."""
+    drive.load(wanted(1, "a", num_ctx=512, keep_alive=5.0), loaded(512))
+    drive(Left(1))
+    drive(Requested(wanted(2, "b")))
+    drive(Requested(wanted(3, "a", num_ctx=4096)))
+
+    assert drive(Tick(), at=5.0) == [Stop(1, "its keep-alive is over")]
+    assert drive.decisions.next_wake() == math.inf
 
 
 def test_a_busy_model_stays_whatever_the_clock_says(drive: Driver) -> None:

@@ -123,8 +123,10 @@ class Decisions:
                 self._unload(key, now)
             case Tick():
                 pass
+        self._grant_all(now)
         self._expire(now)
-        self._advance(now)
+        if self.pending:
+            self._make_room(self.pending[0])
         return self._orders
 
     def next_wake(self) -> float:
@@ -176,15 +178,8 @@ class Decisions:
 
     # --- policy -----------------------------------------------------------------------------------
 
-    def _expire(self, now: float) -> None:
-        """Stop what is idle and either retiring or past its keep-alive, unless somebody waits."""
-        for runner in self.runners.values():
-            awaited = not runner.retiring and self._awaited(runner)
-            if runner.idle and not awaited and (runner.retiring or runner.expires <= now):
-                self._stop(runner, "retired" if runner.retiring else "its keep-alive is over")
-
-    def _advance(self, now: float) -> None:
-        """Grant whatever can be granted, then see to the oldest request that still waits."""
+    def _grant_all(self, now: float) -> None:
+        """Grant whatever can be granted."""
         waiting, self.pending = self.pending, deque()
         for wanted in waiting:
             runner = self._serving(wanted)
@@ -192,8 +187,16 @@ class Decisions:
                 self.pending.append(wanted)
             else:
                 self._grant(wanted, runner, now)
-        if self.pending:
-            self._make_room(self.pending[0])
+
+    def _expire(self, now: float) -> None:
+        """Stop what is idle and either retiring or past its keep-alive.
+
+        Whoever still waits could not be served by it, so nobody is asked: an idle runner that
+        outlived its time would have the timer go off without end.
+        """
+        for runner in self.runners.values():
+            if runner.idle and (runner.retiring or runner.expires <= now):
+                self._stop(runner, "retired" if runner.retiring else "its keep-alive is over")
 
     def _make_room(self, wanted: WorkerRequest) -> None:
         same = next((r for r in self.runners.values() if r.key == wanted.key), None)
