@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +10,17 @@ import gguf
 import numpy as np
 import psutil
 import pytest
+
+with pytest.MonkeyPatch.context() as patch:  # read once, by OpenMP, when llama.cpp brings it in
+    patch.setenv("GOMP_SPINCOUNT", "1000")  # as in workers: beside busy processes it must not spin
+    import llama_cpp  # noqa: F401
+
 from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, SamplingParams
 from ollama_nb_server.engine.native import Model, NativeLog
 from ollama_nb_server.engine.process import Worker
+
+sys.path.insert(0, str(Path(__file__).parent))  # the module that tests here share
 
 StartWorker = Callable[..., Awaitable[Worker]]
 Ask = Callable[..., Awaitable[tuple[str, Finished]]]

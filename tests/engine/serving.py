@@ -1,0 +1,137 @@
+"""The engine's core in the test's own thread, interrupted at exact places.
+
+Model, engine and core are the real ones. What brings messages in and takes them out is the test's,
+so that a run is the same every time: it is over when nothing is left to do, and a cancellation
+comes at a given token, or in the middle of a computation, at a given node of its graph.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as ll
+from ollama_nb_server.engine.core import ActiveRequests, EngineCore
+from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.messages import (
+    Cancel,
+    Delta,
+    Failed,
+    Finished,
+    Generate,
+    LoadSpec,
+    SamplingParams,
+)
+from ollama_nb_server.engine.native import AbortSwitch, NativeLog
+
+GREEDY = SamplingParams(seed=1, temperature=0)
+Action = Callable[[], object]
+
+
+class NothingLeft(BaseException):
+    """There is nothing to do, and no message will come."""
+
+
+class Inbox(queue.SimpleQueue):
+    def get(self, *args: object, **kwargs: object) -> Any:
+        if self.empty():
+            raise NothingLeft
+        return super().get()
+
+
+class CountingSwitch(AbortSwitch):
+    """Counts how often llama.cpp asks it: once a node of a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nodes, self.at_node = 0, dict[int, Action]()
+        self.function = ll.ggml_abort_callback(self._asked)
+
+    def _asked(self, _: object) -> bool:
+        self.nodes += 1
+        self.at_node.pop(self.nodes, bool)()
+        return self.is_set
+
+
+@dataclass
+class Answer:
+    """What has come of a request; `places` are the nodes that were computed at each piece."""
+
+    pieces: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    end: Finished | Failed | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def steps(self) -> list[int]:
+        """Nodes that were computed between its pieces."""
+        return [later - sooner for sooner, later in zip(self.places, self.places[1:], strict=False)]
+
+
+class Serving:
+    """A loaded model at work. Requests and cancellations go in, `run` lets it serve them."""
+
+    def __init__(self, path: Path, **wishes: Any) -> None:
+        self._switch = CountingSwitch()
+        spec = LoadSpec(str(path), **{"num_ctx": 512, "num_parallel": 4, **wishes})
+        self.engine = Engine(spec, NativeLog(), self._switch)
+        self._inbox, self._active = Inbox(), ActiveRequests(self._switch)
+        self._core = EngineCore(self.engine, self._inbox, self._active, self._sent)
+        self.answers: list[Answer] = []
+        self._at_piece: dict[tuple[int, int], Action] = {}
+
+    def close(self) -> None:
+        self.engine.__exit__()
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of graphs computed so far."""
+        return self._switch.nodes
+
+    def ask(self, prompt: str | tuple[int, ...], **wishes: Any) -> int:
+        """Put a request in; its id, which is its place in `answers`."""
+        request = len(self.answers)
+        self.answers.append(Answer())
+        wishes = {"sampling": GREEDY, "num_predict": 24, **wishes}
+        self._inbox.put(Generate(request, prompt, **wishes))
+        return request
+
+    def leave(self, request: int) -> None:
+        """Cancel between two computations: there is nothing to stop."""
+        self._inbox.put(Cancel(request))
+
+    def cancel(self, request: int) -> None:
+        """Cancel as the worker's reading thread does, whatever is being computed."""
+        self._inbox.put(Cancel(request))
+        self._active.cancelled(request)
+
+    def at_piece(self, request: int, count: int, action: Action) -> None:
+        """Have something done when so many pieces of an answer have come."""
+        self._at_piece[request, count] = action
+
+    def in_nodes(self, count: int, action: Action) -> None:
+        """Have something done in the middle of a computation, so many nodes from now."""
+        self._switch.at_node[self.nodes + count] = action
+
+    def run(self) -> None:
+        """Serve until nothing is left to do."""
+        try:
+            self._core.run()
+        except NothingLeft:
+            assert not self._switch.at_node, "the computation was over before"
+
+    def _sent(self, *told: Any) -> None:
+        for event in told:
+            answer = self.answers[event.id]
+            if isinstance(event, Delta):
+                answer.pieces.append(event.text)
+                answer.places.append(self.nodes)
+                self._at_piece.pop((event.id, len(answer.pieces)), bool)()
+            else:
+                answer.end = event
