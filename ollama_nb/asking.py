@@ -10,7 +10,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ollama_nb import statistics
 from ollama_nb.answers import CallStats, Generation
@@ -29,32 +29,7 @@ if TYPE_CHECKING:
 
     from ollama_nb.connection import Connection
     from ollama_nb.display import Screen
-    from ollama_nb.schemas import Schema
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One question: the verb, the model, and the fields of Ollama's request that are set.
-
-    `schema` is the form of the answer, which is sent as `format`.
-    """
-
-    verb: Literal["generate", "chat"]
-    model: str
-    fields: Mapping[str, Any]
-    schema: Schema | None = None
-
-    @property
-    def prompt(self) -> str:
-        """What is asked, as text: the prompt, or the last message."""
-        if self.verb == "generate":
-            return str(self.fields["prompt"])
-        return str(self.fields["messages"][-1].get("content", ""))
-
-    def send(self, client: Any) -> Any:
-        """Start the call on an `ollama` client, streaming."""
-        form = {} if self.schema is None else {"format": self.schema.format}
-        return getattr(client, self.verb)(self.model, stream=True, **self.fields, **form)
+    from ollama_nb.request import Request
 
 
 @dataclass(slots=True)
@@ -163,7 +138,7 @@ def _begin(request: Request) -> tuple[Connection, Any, Any]:
 
     for attempt in ("first", "second"):
         connection = current()
-        stream = request.send(connection.client)
+        stream = request.parts(connection.http)
         try:
             with translated(connection, request.model):
                 return connection, stream, next(stream)
@@ -203,11 +178,7 @@ async def ask_async(request: Request, on_text: Callable[[str], None]) -> Generat
 
 async def _async_parts(request: Request) -> AsyncIterator[Any]:
     connection = current()
-    client = connection.async_client()
-    try:
+    async with connection.async_http() as http:
         with translated(connection, request.model):
-            stream = await request.send(client)
-            async for part in stream:
+            async for part in request.parts_async(http):
                 yield part
-    finally:
-        await client.close()

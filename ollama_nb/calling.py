@@ -5,10 +5,10 @@ Errors of the server are raised as the client raises them; `failures` turns both
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.connection import current, forget
+from ollama_nb.lines import ACCEPT, documents
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -60,12 +60,11 @@ def steps(
     import ollama
 
     step: dict[str, Any] = {}
-    with connection.http.stream("POST", route, json=body, timeout=None) as response:
+    with connection.http.stream("POST", route, json=body, headers=ACCEPT, timeout=None) as response:
         if response.is_error:
             response.read()
             raise_error(response)
-        for line in filter(None, response.iter_lines()):
-            step = json.loads(line)
+        for step in documents(response):
             if error := step.get("error"):
                 raise ollama.ResponseError(str(error), response.status_code)
             yield step

@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.asking import Request, ask
+from ollama_nb.asking import ask
 from ollama_nb.catalogue import default_model
 from ollama_nb.display import screen
 from ollama_nb.errors import Interrupted, NotText
 from ollama_nb.generating import merged
+from ollama_nb.request import Request
 from ollama_nb.schemas import wanted
 
 if TYPE_CHECKING:

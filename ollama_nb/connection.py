@@ -69,11 +69,12 @@ class Connection:
         hooks = {"response": [self._note_warnings]}
         return ollama.Client(self.url, headers=self.headers, event_hooks=hooks, **self._transport())
 
-    def async_client(self) -> ollama.AsyncClient:
+    def async_http(self) -> httpx.AsyncClient:
         """Return a new asynchronous client, for one event loop."""
-        import ollama
+        import httpx
 
-        return ollama.AsyncClient(self.url, headers=self.headers, **self._transport("Async"))
+        transport = self._transport("Async")
+        return httpx.AsyncClient(base_url=self.url, headers=self.headers, **transport)
 
     def _transport(self, kind: str = "") -> dict[str, Any]:
         """Return the httpx arguments that the way to this server needs."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.asking import Request, ask
+from ollama_nb.asking import ask
 from ollama_nb.catalogue import default_model
 from ollama_nb.display import screen
 from ollama_nb.errors import NotText
 from ollama_nb.options import checked
+from ollama_nb.request import Request
 from ollama_nb.schemas import wanted
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -27,6 +28,9 @@ class OtherOllama(ThreadingHTTPServer):
         self.store = Models()
         self.loaded: list[str] = []
         self.warning = ""
+        self.ends = " "  # what stands behind a word
+        self.as_events = False
+        self.headers: Mapping[str, str] = {}  # of the last request
         self.requests: list[dict[str, Any]] = []
         self.left_early = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}{prefix}"
@@ -98,6 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, verb: str, body: dict[str, Any]) -> None:
         self.server.requests.append(body)
+        self.server.headers = self.headers
         name = body.get("source") or body["model"]
         if verb in ("pull", "create"):
             self._stream_steps(verb, body)
@@ -158,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         for word in prompt.split():
             if word == "vanish":
                 raise ConnectionAbortedError
-            self._line(self._part(verb, model, word + " "))
+            self._line(self._part(verb, model, word + self.server.ends))
             time.sleep(0.1 if "slowly" in prompt else 0)
         if "break" in prompt:
             self._line({"error": "the model worker was killed"})
@@ -173,6 +178,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _line(self, message: object) -> None:
-        data = json.dumps(message).encode() + b"\n"
+        data = json.dumps(message, ensure_ascii=False).encode() + b"\n"  # as Go writes U+0085
+        if self.server.as_events:
+            data = b": a comment\n\ndata: " + data + b"\n"
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         self.wfile.flush()

@@ -7,7 +7,6 @@ Jupyter.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -18,16 +17,13 @@ from typing import Any, Protocol
 from tornado import iostream, web
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
+from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
 
 log = logging.getLogger(__name__)
 
-JSON, JSON_BARE, NDJSON = (
-    "application/json; charset=utf-8",
-    "application/json",
-    "application/x-ndjson",
-)
-TEXT = "text/plain"
+JSON, JSON_BARE, TEXT = "application/json; charset=utf-8", "application/json", "text/plain"
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 
 
@@ -71,6 +67,7 @@ class ApiHandler(web.RequestHandler):
         self.route, self._open_app = route, app
         self._task: asyncio.Task[Any] | None = None
         self._gone = False
+        self._streaming = NDJSON
         self.request.headers["Content-Type"] = JSON_BARE
 
     async def serve(self) -> None:
@@ -119,7 +116,7 @@ class ApiHandler(web.RequestHandler):
     async def answer(
         self, answer: Encodable | AsyncIterator[Encodable], content_type: str = JSON
     ) -> None:
-        """Answer with one document, or stream many, a line each."""
+        """Answer with one document, or stream many: a line each, or an event."""
         if isinstance(answer, AsyncIterator):
             await self._stream(answer)
             return
@@ -131,14 +128,16 @@ class ApiHandler(web.RequestHandler):
         async with aclosing(answers):  # type: ignore[type-var]
             first = await anext(answers)
             self._warn(first)
-            self.set_header("Content-Type", NDJSON)
+            self._streaming = streaming_for(self.request.headers.get("Accept", ""))
+            for name, value in self._streaming.headers.items():
+                self.set_header(name, value)
             await self._line(first.encode())
             async for answer in answers:
                 await self._line(answer.encode())
         web.RequestHandler.finish(self)
 
     async def _line(self, document: bytes) -> None:
-        self.write(document + b"\n")
+        self.write(self._streaming.framed(document))
         await self.flush()
 
     def _warn(self, answer: Any) -> None:
@@ -155,13 +154,12 @@ class ApiHandler(web.RequestHandler):
             self.refuse(status, sentence)
             return
         sentence = describe_midway(error, self.route.name) or str(error)
-        await self._line(json.dumps({"error": sentence}, ensure_ascii=False).encode())
+        await self._line(encoded({"error": sentence}))
         web.RequestHandler.finish(self)
 
     def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:
         """Answer with an error, in the shape of the route's API."""
-        body = json.dumps(SHAPES[self.route.style](status, sentence), ensure_ascii=False)
-        self.send(body.encode(), content_type, status)
+        self.send(encoded(SHAPES[self.route.style](status, sentence)), content_type, status)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors that Tornado or Jupyter raise, in our shape."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-import orjson
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ollama_nb_server.wire.durations import KeepAliveField
+from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.generate import DebugInfo, metrics
 from ollama_nb_server.wire.golike import GoModel
@@ -190,4 +190,4 @@ class ChatResponse:
             document["done_reason"] = self.done_reason
         if self.debug_info is not None:
             document["_debug_info"] = self.debug_info.document()
-        return orjson.dumps(document | logprobs_field(self.logprobs) | metrics(self))
+        return encoded(document | logprobs_field(self.logprobs) | metrics(self))

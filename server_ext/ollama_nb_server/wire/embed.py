@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from ollama_nb_server.wire.durations import KeepAliveField
+from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import BadInput
 from ollama_nb_server.wire.golike import GoModel
 
@@ -71,7 +71,7 @@ class EmbedResponse:
         for name in ("total_duration", "load_duration", "prompt_eval_count"):
             if value := getattr(self, name):
                 document[name] = value
-        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+        return encoded(document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +83,4 @@ class EmbeddingsResponse:
     def encode(self) -> bytes:
         """The JSON document."""
         row: Any = [] if self.embedding is None else self.embedding
-        return orjson.dumps({"embedding": row}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return encoded({"embedding": row})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import orjson
 from pydantic import Field
 
 from ollama_nb_server.wire.durations import KeepAliveField
+from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.golike import GoModel
 from ollama_nb_server.wire.logprobs import Logprob, logprobs_field
@@ -105,4 +105,4 @@ class GenerateResponse:
             document |= metrics(self)
         if self.debug_info is not None:
             document["_debug_info"] = self.debug_info.document()
-        return orjson.dumps(document | logprobs_field(self.logprobs))
+        return encoded(document | logprobs_field(self.logprobs))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import orjson
 from pydantic import Field
 
 from ollama_nb_server.wire.chat import Message
+from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.golike import GoModel
 
 
@@ -96,7 +96,7 @@ class Document:
 
     def encode(self) -> bytes:
         """The JSON document."""
-        return orjson.dumps(self.fields)
+        return encoded(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Encoded:
     @classmethod
     def of(cls, fields: dict[str, Any], *warnings: str) -> Encoded:
         """Encode an object; NumPy's arrays are lists, 32-bit floats in their shortest form."""
-        return cls(orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY), warnings)
+        return cls(encoded(fields), warnings)
 
     def encode(self) -> bytes:
         """The JSON document."""
@@ -128,4 +128,4 @@ class ProgressResponse:
     def encode(self) -> bytes:
         """The JSON document."""
         extra = {"digest": self.digest, "total": self.total, "completed": self.completed}
-        return orjson.dumps({"status": self.status, **{k: v for k, v in extra.items() if v}})
+        return encoded({"status": self.status, **{k: v for k, v in extra.items() if v}})
