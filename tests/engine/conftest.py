@@ -94,8 +94,24 @@ def events() -> Callable[..., Awaitable[list[object]]]:
     return told
 
 
-def write_bert(path: Path, num_embd: int = 32, num_ctx: int = 64) -> None:
-    """Write the smallest BERT that llama.cpp loads, mean-pooled."""
+@pytest.fixture(scope="session")
+def bert_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The same BERT with another kind of pooling: `bert_of(PoolingType.CLS)`."""
+    folder = tmp_path_factory.mktemp("berts")
+
+    def written(pooling: int) -> Path:
+        path = folder / f"{pooling:d}.gguf"
+        if not path.exists():
+            write_bert(path, pooling=pooling)
+        return path
+
+    return written
+
+
+def write_bert(
+    path: Path, num_embd: int = 32, num_ctx: int = 64, pooling: int = gguf.PoolingType.MEAN
+) -> None:
+    """Write the smallest BERT that llama.cpp loads."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2581hello", "\u2581world", "\u2581a"]
     writer = gguf.GGUFWriter(path, "bert")
     writer.add_context_length(num_ctx)
@@ -105,7 +121,7 @@ def write_bert(path: Path, num_embd: int = 32, num_ctx: int = 64) -> None:
     writer.add_head_count(2)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.add_uint32("bert.pooling_type", pooling)
     writer.add_tokenizer_model("bert")
     writer.add_token_list(words)
     writer.add_token_type_count(2)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ollama_nb_server.engine.errors import (
+    CannotEmbed,
     EmbeddingNotFinite,
     InputTooLong,
     NoRoomForInput,
@@ -20,6 +21,7 @@ from ollama_nb_server.engine.native import (
     Context,
     Floats,
     Model,
+    Pooling,
     embedding_context,
 )
 
@@ -88,6 +90,8 @@ class Embedder:
 
     def prove(self, lengths: tuple[int, ...]) -> None:
         """Compute texts of these lengths, so that a processor that cannot dies here."""
+        if self._model.pooling is Pooling.RANK:  # its scores are never read
+            return
         for length in lengths:
             self._vectors([[max(self._model.bos, 0)] * min(length, self._limit)])
 
@@ -96,9 +100,13 @@ class Embedder:
 
         Raises
         ------
+        CannotEmbed
+            A reranker has scores of its own length (`n_cls_out`) where others have vectors.
         NoRoomForInput, InputTooLong
             One bad text fails the whole request.
         """
+        if self._model.pooling is Pooling.RANK:
+            raise CannotEmbed
         texts = [self._tokens(text, request) for text in request.texts]
         return Job(request.id, deque(self._groups(texts)), sum(map(len, texts)))
 

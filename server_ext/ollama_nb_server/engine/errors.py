@@ -8,6 +8,7 @@ EngineError
 ├── NoRoomForInput        the limit leaves no place for any token
 ├── EmbeddingNotFinite    a vector holds NaN or infinity
 ├── CannotGenerate        the model only embeds
+├── CannotEmbed           the model only ranks
 ├── UnknownToken          a prompt of token ids holds one that the vocabulary does not have
 ├── GrammarRefused        a grammar or a schema that cannot be compiled, and where it is wrong
 ├── GrammarDeadEnd        no token may follow what a constrained request has written
@@ -77,6 +78,15 @@ class CannotGenerate(EngineError):
 
     def __init__(self) -> None:
         super().__init__("this model only embeds texts; it cannot generate any")
+
+
+class CannotEmbed(EngineError):
+    """The model is a reranker: of two texts it tells a score, of one it has no vector."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this model ranks texts (a reranker) and has no embeddings; choose a model that embeds"
+        )
 
 
 class UnknownToken(EngineError):

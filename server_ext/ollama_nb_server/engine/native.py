@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -50,6 +51,12 @@ if version("llama-cpp-python") not in TESTED:
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+
+
+class Pooling(IntEnum):
+    """How the vectors of a text's tokens become one (enum llama_pooling_type, llama.h)."""
+
+    NONE, MEAN, CLS, LAST, RANK = range(5)
 
 
 class NativeLog:
@@ -130,6 +137,7 @@ class Model:
         self.pointer = ll.llama_model_load_from_file(path, params)
         if not self.pointer:
             raise LoadFailed(spec.model_path, log.reason())
+        self._refuse_unknown_pooling(spec.model_path)
         self.vocab = ll.llama_model_get_vocab(self.pointer)
         self.adapters = [self._adapter(path, log) for path in spec.adapters]
         if ll.llama_model_has_encoder(self.pointer):
@@ -166,10 +174,17 @@ class Model:
     def _of_architecture(self, key: str) -> str | None:
         return self.meta(f"{self.meta('general.architecture')}.{key}")
 
+    def _refuse_unknown_pooling(self, path: str) -> None:
+        """Refuse what would abort the process as soon as there is a context."""
+        told = self._of_architecture("pooling_type")
+        if told is not None and told not in map(str, map(int, Pooling)):
+            raise LoadFailed(path, f"its metadata name a pooling type {told} that does not exist")
+
     @cached_property
-    def pooling(self) -> str | None:
-        """`<arch>.pooling_type` of the metadata; a model that has it only embeds."""
-        return self._of_architecture("pooling_type")
+    def pooling(self) -> Pooling | None:
+        """`<arch>.pooling_type` of the metadata; a model that has it only embeds (or ranks)."""
+        told = self._of_architecture("pooling_type")
+        return None if told is None else Pooling(int(told))
 
     @cached_property
     def generates(self) -> bool:
@@ -495,6 +510,17 @@ class Context:
         if self.memory:
             ll.llama_memory_clear(self.memory, True)
 
+    def hidden_states(self, count: int) -> Floats:
+        """The last batch's vectors, one for each of its `count` tokens; gone with the next batch.
+
+        Only where the context does not pool, and every token's output was asked for.
+        """
+        pointer = ll.llama_get_embeddings(self.pointer)
+        if not pointer:
+            raise DecodeFailed("llama_get_embeddings", 0)
+        rows: Floats = np.ctypeslib.as_array(pointer, (count, self.model.num_embd))
+        return rows
+
     def embedding(self, seq: int) -> Floats:
         """The pooled vector of a sequence of the last batch (a copy)."""
         pointer = ll.llama_get_embeddings_seq(self.pointer, seq)
@@ -541,15 +567,26 @@ def generation_context(
 
 
 def embedding_context(
-    model: Model, *, num_tokens: int, num_seqs: int, threads: int, abort: AbortSwitch
+    model: Model,
+    *,
+    num_tokens: int,
+    num_seqs: int,
+    threads: int,
+    abort: AbortSwitch,
+    pools: bool = True,
 ) -> Context:
-    """A context that pools: as its GGUF says, else the mean; a batch's texts share its room."""
+    """A context that pools: as its GGUF says, else the mean; a batch's texts share its room.
+
+    What comes out has `num_embd` values a text for every kind of pooling but RANK.
+    """
     params = ll.llama_context_default_params()
     params.n_ctx = params.n_batch = params.n_ubatch = num_tokens
     params.n_seq_max = num_seqs
     params.n_threads = params.n_threads_batch = threads
     params.kv_unified, params.no_perf, params.embeddings = True, True, True
     params.flash_attn_type = ll.LLAMA_FLASH_ATTN_TYPE_AUTO
-    if model.pooling is None:
+    if not pools:
+        params.pooling_type = ll.LLAMA_POOLING_TYPE_NONE
+    elif not model.pooling:  # none is named, or NONE
         params.pooling_type = ll.LLAMA_POOLING_TYPE_MEAN
     return Context(model, params, abort)

@@ -228,6 +228,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         lambda _, __: (400, "input after truncation exceeds maximum context length"),
     ),
     (engine.EmbeddingNotFinite, _says(400)),
+    (engine.CannotEmbed, _says(400)),
     (engine.GrammarRefused, _says(400)),
     (engine.WorkerDied, _died),
     (engine.EngineError, _says(500)),
