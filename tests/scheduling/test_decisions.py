@@ -121,6 +121,22 @@ def test_keep_alive_zero_unloads_after_the_answer(drive: Driver) -> None:
     assert [type(o) for o in drive(Left(1))] == [Stop]
 
 
+def test_a_model_without_a_keep_alive_still_serves_whom_it_was_loaded_for() -> None:
+    drive = Driver(default_keep_alive=0.0)
+    drive(Requested(wanted(1)))
+
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1)]
+    assert drive(Left(1)) == [Stop(1, "its keep-alive is over")]
+
+
+def test_an_unload_during_the_load_still_serves_whom_it_was_loaded_for(drive: Driver) -> None:
+    drive(Requested(wanted(1, "a")))
+    drive(UnloadAsked("a"))
+
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1)]
+    assert drive(Left(1)) == [Stop(1, "its keep-alive is over")]
+
+
 def test_keep_alive_for_good_never_wakes(drive: Driver) -> None:
     drive.load(wanted(1, keep_alive=math.inf))
     drive(Left(1))
