@@ -27,7 +27,14 @@ from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.grammar import Compiled, Matcher
-from ollama_nb_server.engine.messages import Finished, Generate, Grammar, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import (
+    Finished,
+    Generate,
+    Grammar,
+    LoadSpec,
+    SamplingParams,
+    TextSegment,
+)
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, NativeLog
 from ollama_nb_server.engine.sampling import SamplerChain
 
@@ -231,9 +238,8 @@ class Asking:
         for first in range(0, count, at_once):
             for number in range(first, first + at_once):
                 sampling = SamplingParams(seed=number)
-                self._inbox.put(
-                    Generate(next(self._ids), prompt(number), sampling, 200, grammar=grammar)
-                )
+                said = (TextSegment(prompt(number)),)
+                self._inbox.put(Generate(next(self._ids), said, sampling, 200, grammar=grammar))
             for _ in range(at_once):
                 self._done.get()
         took = time.perf_counter() - began

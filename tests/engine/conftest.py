@@ -16,7 +16,16 @@ with pytest.MonkeyPatch.context() as patch:  # read once, by OpenMP, when llama.
     import llama_cpp  # noqa: F401
 
 from ollama_nb_server.engine.compiling import Compiler
-from ollama_nb_server.engine.messages import Delta, Finished, Generate, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import (
+    Delta,
+    Finished,
+    Generate,
+    LoadSpec,
+    SamplingParams,
+    Segment,
+    TextSegment,
+    TokenSegment,
+)
 from ollama_nb_server.engine.native import Model, NativeLog
 from ollama_nb_server.engine.process import Worker
 
@@ -75,7 +84,7 @@ def ask() -> Ask:
 
     async def told(worker: Worker, prompt: object, **wishes: object) -> tuple[str, Finished]:
         wishes = {"sampling": SamplingParams(seed=1, temperature=0), "num_predict": 24, **wishes}
-        request = Generate(worker.new_id(), prompt, **wishes)
+        request = Generate(worker.new_id(), segments(prompt), **wishes)
         events = [event async for event in worker.generate(request)]
         return "".join(e.text for e in events if isinstance(e, Delta)), events[-1]
 
@@ -88,7 +97,7 @@ def events() -> Callable[..., Awaitable[list[object]]]:
 
     async def told(worker: Worker, prompt: object, **wishes: object) -> list[object]:
         wishes = {"sampling": SamplingParams(seed=1, temperature=0), "num_predict": 60, **wishes}
-        request = Generate(worker.new_id(), prompt, **wishes)
+        request = Generate(worker.new_id(), segments(prompt), **wishes)
         return [event async for event in worker.generate(request)]
 
     return told
@@ -106,6 +115,11 @@ def bert_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
         return path
 
     return written
+
+
+def segments(prompt: str | tuple[int, ...]) -> tuple[Segment, ...]:
+    """A prompt of one piece."""
+    return (TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt),)
 
 
 def write_bert(

@@ -24,6 +24,8 @@ from ollama_nb_server.engine.messages import (
     Generate,
     LoadSpec,
     SamplingParams,
+    TextSegment,
+    TokenSegment,
 )
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 
@@ -99,7 +101,8 @@ class Serving:
         request = len(self.answers)
         self.answers.append(Answer())
         wishes = {"sampling": GREEDY, "num_predict": 24, **wishes}
-        self._inbox.put(Generate(request, prompt, **wishes))
+        segment = TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt)
+        self._inbox.put(Generate(request, (segment,), **wishes))
         return request
 
     def leave(self, request: int) -> None:
@@ -133,5 +136,5 @@ class Serving:
                 answer.pieces.append(event.text)
                 answer.places.append(self.nodes)
                 self._at_piece.pop((event.id, len(answer.pieces)), bool)()
-            else:
+            elif isinstance(event, Finished | Failed):
                 answer.end = event

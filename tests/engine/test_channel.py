@@ -5,6 +5,7 @@ from ollama_nb_server.engine.core import failure
 from ollama_nb_server.engine.errors import PromptTooLong, UnknownMessage, revived
 from ollama_nb_server.engine.messages import (
     Cancel,
+    Cancelled,
     Delta,
     Detokenize,
     Embed,
@@ -15,21 +16,28 @@ from ollama_nb_server.engine.messages import (
     Grammar,
     Loaded,
     Logprob,
+    Priority,
+    Progress,
     SamplingParams,
     Text,
+    TextSegment,
     Tokenize,
     Tokens,
+    TokenSegment,
 )
 
 MESSAGES = [
-    Generate(1, "Hallo 🦙", SamplingParams(seed=2**32 - 1, top_k=0), stop=("a", "b")),
-    Generate(1, (1, 2, 3), SamplingParams(seed=0)),
+    Generate(
+        1, (TextSegment("Hallo 🦙"),), SamplingParams(seed=2**32 - 1, top_k=0), stop=("a", "b")
+    ),
+    Generate(1, (TextSegment("a", False), TokenSegment((1, 2))), SamplingParams(seed=0)),
     Generate(
         1,
-        "a",
+        (TextSegment("a"),),
         SamplingParams(seed=0),
         grammar=Grammar("gbnf", "root ::= .", "</think>"),
         logprobs=3,
+        priority=Priority.BATCH,
     ),
     Embed(2, ("a", "b"), truncate=False),
     Tokenize(3, "a", add_special=True),
@@ -38,7 +46,9 @@ MESSAGES = [
     Loaded(1, 2, 3, 4, 5, True, "<s>", "</s>", 6, 7, 8, ("careful",)),
     Delta(6, "text\n\u0000"),
     Delta(6, "é", (Logprob("é", -0.5, (195, 169), (Logprob("\ufffd", -9.25, (195,)),)),)),
-    Finished(7, "stop", 1, 2, 3, 4),
+    Finished(7, "stop", 1, 2, 3, 4, stop="END", cached_count=1),
+    Progress(7, 64, 200),
+    Cancelled(7, 64, 2),
     Embedded(8, (b"\x00" * 8, b"\xff" * 8), 9),
     Tokens(9, (1,)),
     Text(10, ""),

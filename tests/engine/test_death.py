@@ -13,7 +13,14 @@ import time
 import psutil
 import pytest
 from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
-from ollama_nb_server.engine.messages import Delta, Embed, Generate, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import (
+    Delta,
+    Embed,
+    Generate,
+    LoadSpec,
+    SamplingParams,
+    TextSegment,
+)
 from ollama_nb_server.engine.process import Worker
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -49,7 +56,10 @@ async def drain(events):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGILL])
 async def test_a_worker_that_is_killed_fails_its_requests_with_the_cause(worker, number):
     answers = [
-        worker.generate(Generate(worker.new_id(), "Once", ENDLESS, -1, stop=("\0",))) for _ in "ab"
+        worker.generate(
+            Generate(worker.new_id(), (TextSegment("Once"),), ENDLESS, -1, stop=("\0",))
+        )
+        for _ in "ab"
     ]
     for answer in answers:
         assert isinstance(await anext(answer), Delta)

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 from ollama_nb_server.engine.errors import PromptTooLong, UnknownToken
-from ollama_nb_server.engine.messages import Delta, Generate, SamplingParams
+from ollama_nb_server.engine.messages import Delta, Generate, SamplingParams, TextSegment
 
 PROMPTS = [
     "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n",
@@ -183,7 +183,9 @@ async def test_mirostat_takes_effect(worker, ask, mirostat):
 
 async def test_a_cancelled_request_frees_its_place_for_the_next(start_worker, ask):
     worker = await start_worker(num_parallel=1)
-    endless = Generate(worker.new_id(), PROMPTS[1], SamplingParams(seed=1, temperature=2.0), -1)
+    endless = Generate(
+        worker.new_id(), (TextSegment(PROMPTS[1]),), SamplingParams(seed=1, temperature=2.0), -1
+    )
     async with aclosing(worker.generate(endless)) as events:
         assert isinstance(await anext(events), Delta)
 

@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from ollama_nb_server.engine.messages import Delta, Generate, Grammar, SamplingParams
+from ollama_nb_server.engine.messages import Delta, Generate, Grammar, SamplingParams, TextSegment
 from ollama_nb_server.engine.sequence import Sequence
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
@@ -110,7 +110,7 @@ async def test_cancelling_others_in_a_shift_leaves_a_whole_answer(start_worker, 
     wishes = {"num_predict": 400, "shift": True, **ENDLESS}
 
     async def leave_early(after: int) -> None:
-        request = Generate(worker.new_id(), PROMPT, **wishes)
+        request = Generate(worker.new_id(), (TextSegment(PROMPT),), **wishes)
         events = worker.generate(request)
         shown = 0
         async for event in events:

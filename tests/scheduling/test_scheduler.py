@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
-from ollama_nb_server.engine.messages import Finished, Generate, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import (
+    Finished,
+    Generate,
+    LoadSpec,
+    SamplingParams,
+    TextSegment,
+)
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.scheduler import Lease, Scheduler
 
@@ -37,7 +43,10 @@ async def gone(scheduler: Scheduler) -> None:
 
 async def say(lease: Lease, num_predict: int = 4) -> Finished:
     request = Generate(
-        lease.worker.new_id(), "Once", SamplingParams(seed=1, temperature=0), num_predict
+        lease.worker.new_id(),
+        (TextSegment("Once"),),
+        SamplingParams(seed=1, temperature=0),
+        num_predict,
     )
     events = [event async for event in lease.worker.generate(request)]
     assert isinstance(events[-1], Finished)

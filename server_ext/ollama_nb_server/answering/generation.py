@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.answering.preparation import context_limit, sampling
-from ollama_nb_server.engine.messages import Delta, Finished, Generate, Grammar
+from ollama_nb_server.engine.messages import (
+    Delta,
+    Finished,
+    Generate,
+    Grammar,
+    Progress,
+    Segment,
+    TextSegment,
+    TokenSegment,
+)
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
@@ -124,6 +133,10 @@ async def fitted(
     return prompt if cut is None else cut
 
 
+def _segments(prompt: str | tuple[int, ...]) -> tuple[Segment, ...]:
+    return (TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt),)
+
+
 async def run(
     lease: Lease, prompt: str | tuple[int, ...], options: Options, params: GenerationParams
 ) -> AsyncGenerator[OutputChunk | Finished, None]:
@@ -131,7 +144,7 @@ async def run(
     worker: Worker = lease.worker
     request = Generate(
         id=worker.new_id(),
-        prompt=prompt,
+        prompt=_segments(prompt),
         sampling=sampling(options),
         num_predict=options.num_predict,
         num_ctx=context_limit(options, lease.info),
@@ -140,6 +153,7 @@ async def run(
         num_keep=options.num_keep,
         grammar=params.grammar,
         logprobs=params.logprobs,
+        num_thread=options.num_thread,
     )
     splitter = None if params.thoughts is None else ThoughtSplitter(params.thoughts)
     async with aclosing(worker.generate(request)) as events:
@@ -147,6 +161,8 @@ async def run(
             if isinstance(event, Delta):
                 parts = splitter.feed(event.text) if splitter else ("", event.text)
                 yield OutputChunk(*parts, event.text, told(event.logprobs))
+                continue
+            if isinstance(event, Progress):
                 continue
             if splitter:
                 yield OutputChunk(*splitter.end(), "")

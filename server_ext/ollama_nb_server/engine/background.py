@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_nb_server.engine.errors import EngineError
+from ollama_nb_server.engine.errors import EngineError, InternalError
 
 LONG = 1 << 16  # letters or tokens: 20 ms or so
 
@@ -34,11 +34,13 @@ class BackgroundJob:
     then: Callable[[Any], None]
 
     def run(self) -> JobDone:
-        """Do the work; an error of the engine's is an outcome too."""
+        """Do the work; an error is an outcome too, whatever it is: it is this request's alone."""
         try:
             return JobDone(self.id, self.work(), self.then)
         except EngineError as error:
             return JobDone(self.id, error, self.then)
+        except Exception as error:
+            return JobDone(self.id, InternalError.of(error), self.then)
 
 
 class BackgroundThread:

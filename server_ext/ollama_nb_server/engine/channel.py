@@ -58,13 +58,22 @@ def _message(head: list[Any], blobs: Any) -> Any:
     values = head[1]
     if kind is messages.Embedded:
         values["vectors"] = tuple(next(blobs) for _ in range(head[2]))
+    if "priority" in values:
+        values["priority"] = messages.Priority(values["priority"])
     if kind is messages.Generate:
+        values["prompt"] = [_segment(segment) for segment in values["prompt"]]
         values["sampling"] = messages.SamplingParams(**values["sampling"])
         grammar = values.get("grammar")
         values["grammar"] = grammar and messages.Grammar(**grammar)
     if kind is messages.Delta:
         values["logprobs"] = [_logprob(piece) for piece in values["logprobs"]]
     return kind(**{name: _tuples(value) for name, value in values.items()})
+
+
+def _segment(values: Any) -> messages.Segment:
+    if "text" in values:
+        return messages.TextSegment(**values)
+    return messages.TokenSegment(tuple(values["tokens"]))
 
 
 def _logprob(values: Any) -> messages.Logprob:

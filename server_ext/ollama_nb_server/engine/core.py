@@ -14,19 +14,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ollama_nb_server.engine.admission import new_sequence
 from ollama_nb_server.engine.background import LONG, BackgroundJob, BackgroundThread, JobDone
+from ollama_nb_server.engine.batch_planner import Item
 from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.embedding import Job
-from ollama_nb_server.engine.engine import MIN_CTX, Engine
-from ollama_nb_server.engine.errors import CannotGenerate, EngineError, PromptTooLong, UnknownToken
+from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.errors import EngineError, InternalError
 from ollama_nb_server.engine.grammar import Compiled, GrammarJob
-from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.messages import (
     Cancel,
-    Delta,
+    Cancelled,
     Detokenize,
     Embed,
     Failed,
+    Finished,
     Generate,
     Grammar,
     Text,
@@ -35,11 +37,8 @@ from ollama_nb_server.engine.messages import (
 )
 from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
-from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens
 from ollama_nb_server.engine.sequence import Sequence
-from ollama_nb_server.engine.text import TextStream
-
-MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +109,21 @@ class EngineCore:
             self._handle(self._inbox.get())
 
     def _handle(self, message: Any) -> None:
+        """Do as a message says; what goes wrong there is its own request's affair."""
         try:
             self._dispatch(message)
         except EngineError as error:
             self._send(failure(message.id, error))
+        except Exception as error:
+            self._send(failure(message.id, InternalError.of(error)))
 
     def _dispatch(self, message: Any) -> None:
         model = self._engine.model
         work: Callable[[], Any]
         match message:
             case Generate(id, prompt):
-                work = partial(self._prompt_tokens, prompt)
-                self._in_background(
-                    BackgroundJob(id, work, partial(self._start, message)), len(prompt)
-                )
+                work, then = partial(prompt_tokens, model, prompt), partial(self._start, message)
+                self._in_background(BackgroundJob(id, work, then), prompt_length(prompt))
             case Embed(id, texts):
                 work = partial(self._engine.embedder.begin, message)
                 self._in_background(
@@ -151,29 +151,7 @@ class EngineCore:
             self._background.submit(job)
 
     def _start(self, request: Generate, tokens: list[int]) -> None:
-        if self._engine.context is None:
-            raise CannotGenerate
-        most_ctx = self._engine.num_ctx
-        num_ctx = min(max(request.num_ctx, MIN_CTX) if request.num_ctx else most_ctx, most_ctx)
-        if len(tokens) >= num_ctx:
-            raise PromptTooLong(len(tokens), num_ctx)
-        most, wanted = MAX_PREDICT_CONTEXTS * num_ctx, request.num_predict
-        sampler = SamplerChain(self._engine.model, request.sampling, num_ctx)
-        sampler.accept(tokens)
-        keep = len(tokens) if request.num_keep < 0 else request.num_keep
-        sequence = Sequence(
-            id=request.id,
-            tokens=tokens,
-            num_prompt=len(tokens),
-            num_ctx=num_ctx,
-            num_predict=wanted if 0 <= wanted <= most else most,
-            text=TextStream(request.stop),
-            sampler=sampler,
-            num_keep=keep + self._engine.model.add_bos,
-            shift=request.shift and self._engine.context.can_shift,
-        )
-        if request.logprobs >= 0:
-            sequence.pieces = Pieces(request.logprobs, self._engine.model.name)
+        sequence = new_sequence(self._engine, request, tokens)
         if request.grammar is None:
             self._waiting.append(sequence)
         else:
@@ -196,35 +174,40 @@ class EngineCore:
         sequence.constraint = Constraint(model, job.grammar, outcome.answer(), head)
         self._waiting.append(sequence)
 
-    def _prompt_tokens(self, prompt: str | tuple[int, ...]) -> list[int]:
-        model = self._engine.model
-        if isinstance(prompt, str):
-            tokens = model.tokenize(prompt, add_special=True)
-        else:
-            tokens = list(prompt)
-            for token in (min(tokens, default=0), max(tokens, default=0)):
-                if not 0 <= token < model.num_vocab:
-                    raise UnknownToken(token, model.num_vocab)
-        return tokens or [max(model.bos, 0)]  # something must be decoded
-
     def _cancel(self, request: int) -> None:
-        self._embeds = deque(e for e in self._embeds if e.id != request)
+        """Forget a request wherever it is, and say what had been computed of it."""
         self._background.take(request)
+        self._embeds = deque(e for e in self._embeds if e.id != request)
+        sequence = self._taken_out(request)
+        if sequence is None:
+            self._send(Cancelled(request))
+            return
+        self._send(Cancelled(request, sequence.num_prompt_computed, sequence.num_generated))
+        sequence.close()
+
+    def _taken_out(self, request: int) -> Sequence | None:
+        """A request's sequence, which no longer waits and has no slot any more."""
         if request in self._waiting_for_grammar:
             sequence, job = self._waiting_for_grammar.pop(request)
             job.drop()
-            sequence.close()
-        for sequence in [s for s in self._waiting if s.id == request]:
-            self._waiting.remove(sequence)
-            sequence.close()
-        for sequence in [s for s in self._kv_cache.sequences if s.id == request]:
-            self._end(sequence)
+            return sequence
+        for sequence in self._waiting:
+            if sequence.id == request:
+                self._waiting.remove(sequence)
+                return sequence
+        for sequence in self._kv_cache.sequences:
+            if sequence.id == request:
+                self._kv_cache.release(sequence)
+                return sequence
+        return None
 
     # --- working ----------------------------------------------------------------------------------
 
     def _admit(self) -> None:
+        """Give free slots to those who wait: persons before programs, then first come."""
         while self._waiting and self._kv_cache.num_free:
-            sequence = self._waiting.popleft()
+            sequence = min(self._waiting, key=lambda waiting: waiting.priority)
+            self._waiting.remove(sequence)
             sequence.began_ns = time.perf_counter_ns()
             self._kv_cache.admit(sequence)
         self._kv_cache.close_holes()
@@ -235,22 +218,28 @@ class EngineCore:
         if not batches:
             return
         by_id = {item.sequence.id: item.sequence for items in batches for item in items}
+        self._engine.use_threads(max(sequence.num_thread for sequence in by_id.values()))
         self._active.serve(frozenset(by_id))
-        told: list[Event] = []
+        events = self._computed(batches)
+        self._active.ids = frozenset()
+        for event in events:
+            if isinstance(event, Finished | Failed):
+                self._end(by_id[event.id])
+        if events:
+            self._send(*events)
+
+    def _computed(self, batches: list[list[Item]]) -> list[Event]:
+        """What came of the batches of a step, as far as nothing more urgent stopped it."""
+        events: list[Event] = []
         for items in batches:
             if not self._inbox.empty():  # somebody's message is more urgent
                 break
-            events = self._engine.runner.run(items)
-            self._kv_cache.settle(computed=events is not None)
-            if events is None:  # aborted
+            told = self._engine.runner.run(items)
+            self._kv_cache.settle(computed=told is not None)
+            if told is None:  # aborted
                 break
-            told += events
-        self._active.ids = frozenset()
-        for event in told:
-            if not isinstance(event, Delta):
-                self._end(by_id[event.id])
-        if told:
-            self._send(*told)
+            events += told
+        return events
 
     def _embed(self) -> None:
         """One batch of vectors; other requests' tokens come between two of these."""
@@ -264,6 +253,9 @@ class EngineCore:
         except EngineError as error:
             self._embeds.popleft()
             self._send(failure(job.id, error))
+        except Exception as error:
+            self._embeds.popleft()
+            self._send(failure(job.id, InternalError.of(error)))
         self._active.ids = frozenset()
 
     def _end(self, sequence: Sequence) -> None:

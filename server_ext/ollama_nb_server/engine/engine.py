@@ -78,6 +78,7 @@ class Engine:
         self._owned.callback(self.model.close)
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = threads_for(self.model.num_params, spec.num_thread)
+        self._own_threads = self._threads = threads
         self.context: Context | None = None
         self.num_parallel, self.num_batch = 0, 0
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
@@ -119,6 +120,13 @@ class Engine:
         self.runner = ModelRunner(self.model, self.context, self.kv_cache, batch)
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
+
+    def use_threads(self, wanted: int) -> None:
+        """Compute the next steps with so many threads; 0: as many as were chosen at the load."""
+        threads = threads_for(self.model.num_params, wanted) if wanted else self._own_threads
+        if threads != self._threads and self.context is not None:
+            self.context.set_threads(threads)
+            self._threads = threads
 
     def _prove(self, context: Context, batch: Batch) -> None:
         """Decode one token and many, so that a processor that cannot dies here, in the load."""

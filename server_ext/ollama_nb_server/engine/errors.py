@@ -13,10 +13,13 @@ EngineError
 ├── GrammarRefused        a grammar or a schema that cannot be compiled, and where it is wrong
 ├── GrammarDeadEnd        no token may follow what a constrained request has written
 ├── UnknownMessage        the two ends of a channel do not speak the same protocol
-└── DecodeFailed          a native call returned an error while a request ran
+├── DecodeFailed          a native call returned an error while a request ran
+└── InternalError         a fault of ours met a request: its traceback is logged
 """
 
 from __future__ import annotations
+
+from traceback import format_exception
 
 
 class EngineError(Exception):
@@ -132,6 +135,19 @@ class DecodeFailed(EngineError):
     def __init__(self, function: str, code: int) -> None:
         super().__init__(f"{function} failed with code {code}")
         self.function, self.code = function, code
+
+
+class InternalError(EngineError):
+    """A fault of this program, met while it served one request; the others go on."""
+
+    def __init__(self, fault: str, trace: str = "") -> None:
+        super().__init__(f"an internal error ended this request ({fault}); the log has the details")
+        self.fault, self.trace = fault, trace
+
+    @classmethod
+    def of(cls, error: Exception) -> InternalError:
+        """What befell a request, with the way there."""
+        return cls(f"{type(error).__name__}: {error}", "".join(format_exception(error)))
 
 
 def revived(name: str, arguments: tuple[str | int, ...]) -> EngineError:

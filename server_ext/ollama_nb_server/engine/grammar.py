@@ -17,7 +17,7 @@ import numpy.typing as npt
 from llguidance import LLMatcher
 
 from ollama_nb_server.engine.compiling import Bases, Compiler, first_line
-from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd
+from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, InternalError
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Ints, Model
 from ollama_nb_server.engine.sampling import SamplerChain
@@ -200,6 +200,8 @@ class Grammars:
                 job.done(self._compiled(job.grammar, compiler))
             except EngineError as error:
                 job.done(error)
+            except Exception as error:  # it is this request's alone
+                job.done(InternalError.of(error))
 
     def _compiler(self) -> Compiler:
         """The one of both threads: the first makes it, the other waits."""

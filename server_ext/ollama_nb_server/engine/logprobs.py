@@ -68,8 +68,7 @@ class Pieces:
     def told(self, text: str, *, last: bool) -> tuple[Logprob, ...]:
         """The pieces that end in the text told now; with `last`, the one it breaks off in too."""
         if last and self._open.data:
-            self._open.text += self._decoder.decode(b"", final=True)
-            self._close()
+            self._close()  # a character that never became whole: bytes without a text
         room = self._told_early + len(text)
         told: list[Logprob] = []
         while self._whole and len(self._whole[0].text) <= room:

@@ -7,6 +7,7 @@ Every request has an `id` chosen by the parent; every answer repeats it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 # --- parent -> worker -----------------------------------------------------------------------------
@@ -82,19 +83,54 @@ class Grammar:
     opens: str = ""
 
 
+class Priority(IntEnum):
+    """Who comes first where something waits: a person before a program that works through a table.
+
+    The smaller number is served first.
+    """
+
+    INTERACTIVE = 0
+    BATCH = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TextSegment:
+    """A piece of a prompt as text.
+
+    With `parse_special`, texts of special tokens become these tokens; without, they are text like
+    any other, so that nothing a user wrote can end a turn. A prompt is cut at special tokens only:
+    each segment is tokenised by itself.
+    """
+
+    text: str
+    parse_special: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSegment:
+    """A piece of a prompt as token ids, taken as they are."""
+
+    tokens: tuple[int, ...]
+
+
+Segment = TextSegment | TokenSegment
+
+
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue a prompt. A `str` is tokenised with special tokens parsed and BOS added once.
+    """Continue a prompt. One that begins with a text gets BOS (once) where the model wants it.
 
-    Token ids are taken as they are. `num_predict` < 0: until a stop, 10 contexts at most.
+    `num_predict` < 0: until a stop, 10 contexts at most.
     `num_ctx` is the request's own limit (0: the slot's). With `shift`, a full context drops older
     tokens behind the first `num_keep` (negative: behind the prompt; BOS comes on top) and goes on;
     without, or where the model's memory cannot do that, it ends the generation. `logprobs` is the
     number of alternatives that are told with every token's probability (negative: nothing is).
+    `num_thread` 0 is the worker's own choice; of several requests the largest counts.
+    `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
     """
 
     id: int
-    prompt: str | tuple[int, ...]
+    prompt: tuple[Segment, ...]
     sampling: SamplingParams
     num_predict: int = -1
     num_ctx: int = 0
@@ -103,16 +139,21 @@ class Generate:
     num_keep: int = 0
     grammar: Grammar | None = None
     logprobs: int = -1
+    num_thread: int = 0
+    priority: Priority = Priority.INTERACTIVE
+    reproducible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """Pooled, L2-normalised vectors of several texts."""
+    """Pooled, L2-normalised vectors of several texts. The rest is as in `Generate`."""
 
     id: int
     texts: tuple[str, ...]
     truncate: bool = True
     num_ctx: int = 0
+    num_thread: int = 0
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +179,7 @@ class Detokenize:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Forget request `id` at once; no answer follows."""
+    """Forget request `id` at once; `Cancelled` follows, unless its end is on its way already."""
 
     id: int
 
@@ -170,7 +211,7 @@ class Logprob:
     """A piece of text and the natural logarithm of its probability, before any sampling.
 
     A piece is a token; tokens that make up one character are one piece, with the sum of theirs.
-    `bytes` are those of the text, or of a character that never became whole (U+FFFD in `text`).
+    `bytes` are those of the text, or of a character that never became whole (`text` is empty).
     `alternatives` are the likeliest tokens at that place, the likeliest first, without their own.
     """
 
@@ -194,8 +235,21 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a prompt is computed, after every step that did not finish it; in tokens."""
+
+    id: int
+    num_computed: int
+    num_prompt: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of a generation. `reason` is `stop` or `length`; counts in tokens, times in ns."""
+    """The end of a generation. `reason` is `stop` or `length`; counts in tokens, times in ns.
+
+    `stop` is the text among the request's that ended it, "" if none did. Of the prompt's tokens
+    `cached_count` had been computed for an earlier request.
+    """
 
     id: int
     reason: str
@@ -203,6 +257,17 @@ class Finished:
     prompt_ns: int
     eval_count: int
     eval_ns: int
+    stop: str = ""
+    cached_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Request `id` is over because it was cancelled; what had been computed of it, in tokens."""
+
+    id: int
+    prompt_count: int = 0
+    eval_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +298,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A request failed; `error` names a class of engine/errors.py, `args` is what it is made of."""
+    """A request failed; `error` names a class of engine/errors.py, `args` is what it is made of.
+
+    The counts tell what had been computed of it, in tokens.
+    """
 
     id: int
     error: str
     args: tuple[str | int, ...] = field(default=())
+    prompt_count: int = 0
+    eval_count: int = 0

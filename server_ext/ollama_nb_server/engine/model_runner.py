@@ -10,14 +10,14 @@ from collections import abc
 from collections.abc import Iterable
 
 from ollama_nb_server.engine.batch_planner import Item
-from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd
+from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd, InternalError
 from ollama_nb_server.engine.kv_cache import KVCache
-from ollama_nb_server.engine.messages import Delta, Failed, Finished
+from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
 from ollama_nb_server.engine.native import Batch, Context, Model
 from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
 
-Event = Delta | Finished | Failed
+Event = Delta | Progress | Finished | Failed
 
 
 class ModelRunner:
@@ -36,7 +36,7 @@ class ModelRunner:
         try:
             decoded = self._context.decode(self._batch)
         except DecodeFailed as error:
-            return [self._failed(item.sequence, error) for item in items]
+            return [i.sequence.failed("DecodeFailed", error.function, error.code) for i in items]
         if not decoded:
             for item in items:
                 self._kv_cache.roll_back(item.sequence)
@@ -47,8 +47,7 @@ class ModelRunner:
         for item in items:
             output += item.count
             item.sequence.computed += item.count
-            if not item.sequence.waiting:
-                events += self._drawn(item.sequence, output, now)
+            events += self._after(item.sequence, output, now)
         return events
 
     @staticmethod
@@ -56,8 +55,15 @@ class ModelRunner:
         sequence, at = item.sequence, item.sequence.computed
         return sequence.slot, at, sequence.tokens[at : at + item.count], item.last
 
-    def _failed(self, sequence: Sequence, error: DecodeFailed) -> Failed:
-        return Failed(sequence.id, "DecodeFailed", (error.function, error.code))
+    def _after(self, sequence: Sequence, output: int, now: int) -> list[Event]:
+        """What becomes of a sequence after the batch; a fault of ours ends it alone."""
+        if sequence.waiting:
+            return [Progress(sequence.id, sequence.num_prompt_computed, sequence.num_prompt)]
+        try:
+            return self._drawn(sequence, output, now)
+        except Exception as error:
+            fault = InternalError.of(error)
+            return [sequence.failed("InternalError", fault.fault, fault.trace)]
 
     def _drawn(self, sequence: Sequence, output: int, now: int) -> list[Event]:
         sequence.prompt_done_ns = sequence.prompt_done_ns or now
@@ -72,15 +78,13 @@ class ModelRunner:
                 if reason or sequence.full or sequence.pieces:
                     break
         except GrammarDeadEnd as error:
-            return [
-                *self._told(sequence, text),
-                Failed(sequence.id, "GrammarDeadEnd", (error.reason,)),
-            ]
+            dead_end = sequence.failed("GrammarDeadEnd", error.reason)
+            return [*self._told(sequence, text), dead_end]
         if not reason:
             return self._told(sequence, text)
         text += sequence.text.flush()
         last = self._told(sequence, text, last=True)
-        return [*last, sequence.finished("stop" if sequence.text.stopped else reason)]
+        return [*last, sequence.finished(reason)]
 
     def _following(self, sequence: Sequence, output: int) -> Iterable[int]:
         """The next token, and those that a grammar forces behind it.

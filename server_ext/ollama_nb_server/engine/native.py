@@ -294,23 +294,32 @@ class Model:
         blocks = [mark.join(pieces[at : at + MARKS_A_BLOCK]) + mark for at in starts]
         return [*blocks[:-1], blocks[-1].removesuffix(mark)]
 
-    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        """Token ids; texts of special tokens become these tokens, BOS is never doubled."""
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool = True) -> list[int]:
+        """Token ids; texts of special tokens become these tokens if `parse_special`.
+
+        With `add_special`, what the tokenizer puts around a text is there; BOS is never doubled.
+        """
+        if not parse_special:
+            return self._tokens(text, add_special=add_special, parse_special=False)
         first, *others = self._blocks(text)
         if not others:
             return self._tokens(text, add_special=add_special)
         ids = [t for block in (first, *others) for t in self._tokens(block, add_special=False)]
-        if not add_special:
-            return ids
+        return self.with_special(ids) if add_special else ids
+
+    def with_special(self, ids: list[int]) -> list[int]:
+        """A text's tokens with BOS before and EOS behind them, as the tokenizer has it."""
         before = [self.bos] if self.add_bos and ids[:1] != [self.bos] else []
         return before + ids + ([self.eos] if ll.llama_vocab_get_add_eos(self.vocab) else [])
 
-    def _tokens(self, text: str, *, add_special: bool) -> list[int]:
+    def _tokens(self, text: str, *, add_special: bool, parse_special: bool = True) -> list[int]:
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         for _ in range(2):
             tokens = (ll.llama_token * room)()
-            count = ll.llama_tokenize(self.vocab, data, len(data), tokens, room, add_special, True)
+            count = ll.llama_tokenize(
+                self.vocab, data, len(data), tokens, room, add_special, parse_special
+            )
             if count >= 0:
                 break
             room = -count
@@ -484,6 +493,10 @@ class Context:
         logits[tokens] = -np.inf
         yield
         logits[tokens] = kept
+
+    def set_threads(self, threads: int) -> None:
+        """Compute with so many threads from the next batch on."""
+        ll.llama_set_n_threads(self.pointer, threads, threads)
 
     def forget(self, seq: int, from_pos: int = 0) -> bool:
         """Drop a sequence's tokens from a position on; False if this memory can only drop all."""

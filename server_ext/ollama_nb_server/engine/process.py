@@ -21,7 +21,13 @@ from tornado.ioloop import IOLoop
 
 from ollama_nb_server.engine.channel import decode, encode
 from ollama_nb_server.engine.child import Child
-from ollama_nb_server.engine.errors import LoadFailed, UnknownMessage, WorkerDied, revived
+from ollama_nb_server.engine.errors import (
+    InternalError,
+    LoadFailed,
+    UnknownMessage,
+    WorkerDied,
+    revived,
+)
 from ollama_nb_server.engine.messages import (
     Cancel,
     Delta,
@@ -33,6 +39,7 @@ from ollama_nb_server.engine.messages import (
     Generate,
     Loaded,
     LoadSpec,
+    Progress,
     Text,
     Tokenize,
     Tokens,
@@ -114,12 +121,15 @@ class Worker:
         """A request id that this worker has not seen."""
         return next(self._ids)
 
-    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finished, None]:
-        """Run a request; closing the generator cancels it in the worker at once.
+    async def generate(
+        self, request: Generate
+    ) -> AsyncGenerator[Delta | Progress | Finished, None]:
+        """Run a request; closing the generator cancels it in the worker, and waits for its end.
 
         Raises
         ------
-        PromptTooLong, CannotGenerate, GrammarRefused, GrammarDeadEnd, DecodeFailed, WorkerDied
+        PromptTooLong, CannotGenerate, GrammarRefused, GrammarDeadEnd, DecodeFailed, WorkerDied,
+        InternalError
             As the engine's errors say.
         """
         stream = self._asked(request)
@@ -130,7 +140,7 @@ class Worker:
                 if isinstance(event, Finished):
                     return
         finally:
-            self._forget(request.id, done=stream.ended)
+            await self._leave(request.id, stream)
 
     async def embed(self, request: Embed) -> Embedded:
         """Vectors of texts; cancelling the task cancels the request."""
@@ -181,7 +191,7 @@ class Worker:
         try:
             answer = await stream.get()
         finally:
-            self._forget(request.id, done=stream.ended)
+            await self._leave(request.id, stream)
         assert isinstance(answer, kind)
         return answer
 
@@ -192,10 +202,14 @@ class Worker:
         self._tell(request)
         return stream
 
-    def _forget(self, request: int, *, done: bool) -> None:
-        self._streams.pop(request, None)
-        if not done and self.alive:
-            self._tell(Cancel(request))
+    async def _leave(self, request: int, stream: ResponseStream) -> None:
+        """Cancel a request that is not over, and wait until the worker has let go of it."""
+        try:
+            if not stream.ended and self.alive:
+                self._tell(Cancel(request))
+                await stream.wait_ended()
+        finally:
+            del self._streams[request]
 
     def _tell(self, message: Any) -> None:
         self._orders.send_multipart(encode(message))  # queues what cannot be sent yet
@@ -276,7 +290,10 @@ class Worker:
         elif (stream := self._streams.get(message.id)) is None:
             return  # cancelled meanwhile
         elif isinstance(message, Failed):
-            stream.fail(revived(message.error, message.args))
+            error = revived(message.error, message.args)
+            if isinstance(error, InternalError):
+                log.error("%s: a fault met a request:\n%s", self.spec.model_path, error.trace)
+            stream.fail(error)
         else:
             stream.put(message)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ollama_nb_server.engine.messages import Delta
+from ollama_nb_server.engine.messages import Delta, Progress
 
 
 class ResponseStream:
     """A mailbox of one reader. `ended` once its last message (or its failure) has arrived."""
 
     def __init__(self) -> None:
+        self._progress: Progress | None = None  # the latest that nobody has fetched
         self._texts: list[Delta] = []
         self._last: Any = None
         self._error: Exception | None = None
@@ -19,8 +20,10 @@ class ResponseStream:
         self.ended = False
 
     def put(self, message: Any) -> None:
-        """Add a message; any but a Delta is the last one."""
-        if isinstance(message, Delta):
+        """Add a message; any but a Delta or a Progress is the last one."""
+        if isinstance(message, Progress):
+            self._progress = message
+        elif isinstance(message, Delta):
             self._texts.append(message)
         else:
             self._last, self.ended = message, True
@@ -34,14 +37,22 @@ class ResponseStream:
 
     async def get(self) -> Any:
         """The next message, waiting for it; all texts that have come are one Delta."""
-        while not (self._texts or self.ended):
+        while not (self._progress or self._texts or self.ended):
             await self._news()
+        progress, self._progress = self._progress, None
+        if progress and not (self._texts or self.ended):
+            return progress
         if self._texts:
             texts, self._texts = self._texts, []
             return texts[0] if len(texts) == 1 else _joined(texts)
         if self._error is not None:
             raise self._error
         return self._last
+
+    async def wait_ended(self) -> None:
+        """Wait for the last message (or the failure), whatever came before it."""
+        while not self.ended:
+            await self._news()
 
     async def _news(self) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ollama_nb_server.engine.messages import Finished
+from ollama_nb_server.engine.messages import Failed, Finished, Priority
 from ollama_nb_server.engine.text import TextStream
 
 if TYPE_CHECKING:  # bookkeeping loads nothing native
@@ -50,6 +50,9 @@ class Sequence:
     unsettled: bool = False
     constraint: Constraint | None = None
     pieces: Pieces | None = None
+    num_thread: int = 0
+    priority: Priority = Priority.INTERACTIVE
+    reproducible: bool = False
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
@@ -67,6 +70,11 @@ class Sequence:
     def num_generated(self) -> int:
         """Tokens that the model has written."""
         return len(self.tokens) - self.num_prompt + self.discarded
+
+    @property
+    def num_prompt_computed(self) -> int:
+        """Tokens of the prompt that have been computed."""
+        return min(self.computed + self.discarded, self.num_prompt)
 
     @property
     def full(self) -> bool:
@@ -108,5 +116,16 @@ class Sequence:
         now = time.perf_counter_ns()
         done = self.prompt_done_ns or now
         return Finished(
-            self.id, reason, self.num_prompt, done - self.began_ns, self.num_generated, now - done
+            self.id,
+            "stop" if self.text.stopped else reason,
+            self.num_prompt,
+            done - self.began_ns,
+            self.num_generated,
+            now - done,
+            stop=self.text.stopped,
         )
+
+    def failed(self, error: str, *arguments: str | int) -> Failed:
+        """The last message of this request if it fails: a class of errors, and what it tells."""
+        computed, generated = self.num_prompt_computed, self.num_generated
+        return Failed(self.id, error, arguments, prompt_count=computed, eval_count=generated)

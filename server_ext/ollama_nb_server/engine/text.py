@@ -21,16 +21,19 @@ class TextStream:
         self._stops = list(dict.fromkeys(stop for stop in stops if stop))
         self._letters = {letter for stop in self._stops for letter in stop}
         self._held = ""
-        self.stopped = False
+        self.stopped = ""  # the stop string that ended it
 
     def feed(self, data: bytes) -> str:
         """Text that can be shown now. After a stop string nothing more comes."""
         return self._filtered(self._decoder.decode(data))
 
     def flush(self) -> str:
-        """What is left at the end: a stop string that never ended, a character that never did."""
-        text = self._filtered(self._decoder.decode(b"", final=True))
-        text, self._held = (text + self._held, "") if not self.stopped else (text, "")
+        """What is left at the end: a stop string that never ended.
+
+        A character that never became whole is dropped: nobody wrote the U+FFFD that it would be.
+        """
+        self._decoder.reset()
+        text, self._held = self._held, ""
         return text
 
     def _filtered(self, text: str) -> str:
@@ -39,10 +42,11 @@ class TextStream:
         if not self._held and self._letters.isdisjoint(text):
             return text
         text = self._held + text
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            self.stopped, self._held = True, ""
-            return text[: min(found)]
+            at, self.stopped = min(found, key=lambda one: one[0])
+            self._held = ""
+            return text[:at]
         keep = max(self._begun(text, stop) for stop in self._stops)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ollama_nb_server.engine.messages import Delta, Embed, Generate, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import (
+    Delta,
+    Embed,
+    Generate,
+    LoadSpec,
+    SamplingParams,
+    TokenSegment,
+)
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.library import dialects, gguf
 from ollama_nb_server.library.dialects import Loadable
@@ -38,7 +45,9 @@ async def asked(path: Path, form: Loadable) -> Answers:
     given = {"translation": str(form.translation or ""), "overrides": form.overrides}
     worker = await Worker.start(LoadSpec(str(path), **facts, **given))
     try:
-        request = Generate(1, PROMPT, SamplingParams(seed=1, temperature=0), num_predict=16)
+        request = Generate(
+            1, (TokenSegment(PROMPT),), SamplingParams(seed=1, temperature=0), num_predict=16
+        )
         events = [e async for e in worker.generate(request)] if worker.info.num_parallel else []
         embedded = await worker.embed(Embed(2, ("hello world",)))
     finally:

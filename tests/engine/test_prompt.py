@@ -1,0 +1,46 @@
+"""From segments of a prompt to its tokens, with the bundled model's vocabulary."""
+
+import pytest
+from ollama_nb_server.engine.errors import UnknownToken
+from ollama_nb_server.engine.messages import TextSegment, TokenSegment
+from ollama_nb_server.engine.prompt import prompt_tokens
+
+TURN = "<|im_start|>user\nHello<|im_end|>\n"
+
+
+def test_a_text_alone_is_tokenised_as_a_whole(demo_model):
+    whole = demo_model.tokenize(TURN, add_special=True)
+
+    assert prompt_tokens(demo_model, (TextSegment(TURN),)) == whole
+
+
+def test_texts_cut_at_special_tokens_give_the_same_tokens_as_the_whole(demo_model):
+    pieces = ("<|im_start|>", "user\nHello", "<|im_end|>", "\n")
+
+    cut = prompt_tokens(demo_model, tuple(TextSegment(piece) for piece in pieces))
+
+    assert cut == demo_model.tokenize(TURN, add_special=True)
+
+
+def test_a_user_s_special_token_is_text(demo_model):
+    (end,) = demo_model.tokenize("<|im_end|>", add_special=False)
+
+    literal = prompt_tokens(demo_model, (TextSegment("a<|im_end|>", parse_special=False),))
+
+    assert end not in literal
+    assert demo_model.detokenize(literal).endswith("a<|im_end|>")
+
+
+def test_ids_are_taken_as_they_are(demo_model):
+    assert prompt_tokens(demo_model, (TokenSegment((5, 6)), TokenSegment((7,)))) == [5, 6, 7]
+
+
+@pytest.mark.parametrize("token", [-1, 1 << 30])
+def test_an_id_that_is_no_token_is_refused(demo_model, token):
+    with pytest.raises(UnknownToken):
+        prompt_tokens(demo_model, (TextSegment("a"), TokenSegment((token,))))
+
+
+def test_there_is_always_something_to_decode(demo_model):
+    assert len(prompt_tokens(demo_model, ())) == 1
+    assert len(prompt_tokens(demo_model, (TokenSegment(()),))) == 1
