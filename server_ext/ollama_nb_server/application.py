@@ -17,6 +17,7 @@ from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
 from ollama_nb_server.library import dialects
+from ollama_nb_server.library.errors import LibraryError
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
@@ -60,7 +61,7 @@ class Application:
         try:
             await asyncio.to_thread(store.tidy, time.time())
             await asyncio.to_thread(dialects.prune, self.settings.cache, store.blobs.folder)
-        except OSError as error:
+        except (OSError, LibraryError) as error:
             log.warning("the model store was not tidied: %s", error)
 
     def _scheduler(self) -> Scheduler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from far import QUICK, Far, digest_of, stall
 from filelock import FileLock
 from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.registry.errors import DownloadStuck
 from ollama_nb_server.registry.ownership import FOLDER, Ownership
 from ollama_nb_server.registry.parts import PartFiles
 from ollama_nb_server.registry.threads import finished
@@ -95,6 +97,34 @@ async def test_cancelling_twice_still_waits_for_the_thread() -> None:
 
     assert task.cancelled()
     assert ended.is_set()
+
+
+async def test_a_download_that_hangs_elsewhere_is_said(far: Far, make_here) -> None:
+    here, name = make_here(limits=replace(QUICK, stuck_s=0.3)), far.publish(b"w")
+    lock = here.store.root / FOLDER / f"{digest_of(b'w')[7:]}.lock"
+    lock.parent.mkdir(parents=True)
+
+    with FileLock(lock), pytest.raises(DownloadStuck, match=f"`fuser {lock}` tells its number"):
+        await here.pulled(name)
+
+    assert (await here.pulled(name))[-1].status == "success"
+
+
+async def test_a_download_that_goes_on_elsewhere_is_waited_for(
+    tmp_path: Path, files: PartFiles
+) -> None:
+    limits = replace(QUICK, stuck_s=0.5)
+    elsewhere, here = (Ownership(tmp_path, DIGEST, files, limits) for _ in range(2))
+    changes = iter(range(1, 15))
+
+    def goes_on() -> bool:
+        """Another 100 KB come to the other one, until it is left."""
+        files.data.write_bytes(b"x")
+        os.utime(files.data, (0, change := next(changes, 0)))
+        return change != 0
+
+    async with elsewhere.held(lambda: True), here.held(goes_on):
+        assert next(changes, None) is None
 
 
 async def test_a_pull_that_is_left_gives_its_locks_back(far: Far, here) -> None:

@@ -6,6 +6,7 @@ LibraryError
 ├── BlobNotFound       no such blob
 ├── BlobVanished       a blob was removed while a model was being made of it
 ├── StoreBroken        a manifest or a layer cannot be read
+├── StoreLocked        another process holds the lock of the store, for too long
 ├── NotGGUF            a file that is none, or a cut one
 ├── BadLicense, UnsupportedQuantization, AlreadyQuantized: Ollama answers these with 500
 └── BadRequestFact     what was sent cannot be right
@@ -17,6 +18,8 @@ LibraryError
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class LibraryError(Exception):
@@ -60,6 +63,18 @@ class BlobVanished(LibraryError):
 
 class StoreBroken(LibraryError):
     """A file of the store does not hold what it should."""
+
+
+class StoreLocked(LibraryError):
+    """Nothing can be changed in a store, since another process is about to and does not end."""
+
+    def __init__(self, root: Path, lock: Path, seconds: float) -> None:
+        super().__init__(
+            f"the model store {root} cannot be changed now: another process has held its lock "
+            f"{lock} for more than {seconds:g} s; wait until it has finished, or end it (on Linux "
+            f"`fuser {lock}` tells its number), then try again"
+        )
+        self.root, self.lock, self.seconds = root, lock, seconds
 
 
 class BadRequestFact(LibraryError):

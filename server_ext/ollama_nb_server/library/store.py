@@ -1,12 +1,14 @@
 """The store: which models there are, and changing that. Several processes may use one store.
 
 Changes hold a lock at the store's root, where Ollama looks for nothing and prunes nothing; so it
-works for all who share the folder. A manifest becomes visible by renaming: readers need no lock.
+works for all who share the folder. A manifest becomes visible by renaming: readers need no lock,
+and never wait for one. Whoever changes something may meet `StoreLocked`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import BlobVanished, ModelNotFound, StoreBroken
 from ollama_nb_server.library.headers import Headers
 from ollama_nb_server.library.listing import Listing
+from ollama_nb_server.library.locking import store_lock
 from ollama_nb_server.library.manifest import Config, Layer, Manifest
 from ollama_nb_server.library.manifests import Manifests, Written
 from ollama_nb_server.library.metadata_cache import MetadataCache
@@ -26,6 +29,7 @@ from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.library.parts import Parts
 
 LOCK = ".ollama-nb.lock"
+LOCK_S = 10.0  # a change takes milliseconds; who holds the lock for so long hangs
 
 
 class Store:
@@ -41,6 +45,7 @@ class Store:
         removes: bool = True,
         cache: Path | None = None,
         go_template: bool | None = None,
+        lock_s: float = LOCK_S,
     ) -> None:
         self.root = root
         self.blobs = Blobs(root / "blobs")
@@ -49,7 +54,7 @@ class Store:
         self.parts = Parts(self.blobs, headers, go_template)
         self._listing = Listing(self.manifests, self.parts)
         self._removes = removes
-        self._lock = FileLock(root / LOCK, mode=0o664)
+        self._lock, self._lock_s = FileLock(root / LOCK, mode=0o664), lock_s
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -114,9 +119,9 @@ class Store:
 
     # --- changing ---------------------------------------------------------------------------------
 
-    def _changing(self) -> FileLock:
+    def _changing(self) -> AbstractContextManager[None]:
         self.root.mkdir(parents=True, exist_ok=True)
-        return self._lock
+        return store_lock(self._lock, self.root, self._lock_s)
 
     def write(self, name: ModelName, manifest: Manifest, data: bytes | None = None) -> int:
         """Make a model visible; returns how many blobs went that only its predecessor used.

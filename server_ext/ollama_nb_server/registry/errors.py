@@ -6,7 +6,7 @@ RegistryError
 ├── Unreachable, CutShort, PartStalled, PlaceGone   the way there
 ├── MaxRetriesExceeded                         one of the above, too often
 ├── ManifestUnavailable, NotAManifest, SizeDiffers, WrongDigest, NeedsMLX
-├── StoreFull, UnusableKey                     this side
+├── StoreFull, UnusableKey, DownloadStuck      this side
 └── UnqualifiedName, NoManifest                push: what was asked for
 """
 
@@ -143,6 +143,17 @@ class StoreFull(RegistryError):
         super().__init__(
             f"no space left in the model store {folder}: {missing_bytes / 1e6:,.1f} MB more are "
             "needed; remove a model, or let OLLAMA_MODELS name a folder on a larger disk"
+        )
+
+
+class DownloadStuck(RegistryError):
+    """Another process downloads the same blob, and nothing of it comes any more."""
+
+    def __init__(self, digest: str, lock: str, seconds: float) -> None:
+        super().__init__(
+            f"another process holds the lock {lock} and has downloaded nothing of {digest} for "
+            f"{seconds:g} s: end that process (on Linux `fuser {lock}` tells its number), then "
+            "pull again; what it has downloaded is gone on with"
         )
 
 

@@ -40,6 +40,7 @@ class Limits:
     # Somebody else's download: one by a program that knows no lock, and one of ours that died.
     foreign_s: float = 30.0
     orphan_s: float = 1.0
+    stuck_s: float = 300.0  # one that holds its lock, and to whom nothing comes
 
     def half_bytes(self, num_parts: int) -> int:
         """How large the two halves of a part's buffer are, when so many parts are on their way."""

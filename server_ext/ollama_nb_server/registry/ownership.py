@@ -16,6 +16,8 @@ from filelock import FileLock, Timeout
 
 from ollama_nb_server.library.blobs import touch
 from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.locking import Patience
+from ollama_nb_server.registry.errors import DownloadStuck
 from ollama_nb_server.registry.limits import Limits
 from ollama_nb_server.registry.parts import PartFiles
 from ollama_nb_server.registry.threads import finished
@@ -28,6 +30,7 @@ class Ownership:
     """The right to download one blob."""
 
     def __init__(self, root: Path, digest: Digest, files: PartFiles, limits: Limits) -> None:
+        self._digest = digest
         self._path = root / FOLDER / f"{digest.hex}.lock"
         self._files, self._limits = files, limits
         self._lock = FileLock(self._path, mode=0o664, thread_local=False)
@@ -40,12 +43,20 @@ class Ownership:
         ----------
         waiting
             Called again and again while somebody else does; false gives up, and owns nothing.
+
+        Raises
+        ------
+        DownloadStuck
+            If the other one holds the lock, but nothing comes to it for `stuck_s` seconds.
         """
+        patience = Patience(self._limits.stuck_s)
         try:
             while (patience_s := await finished(self._taken)) is None:
                 if not waiting():
                     yield
                     return
+                if patience.is_over(await finished(self._files.changed_at)):
+                    raise DownloadStuck(self._digest.colon, str(self._path), patience.limit_s)
                 await asyncio.sleep(LOOK_S)
             # What is waited for is a file's age, which nobody announces.
             while not await finished(self._quiet, patience_s) and waiting():  # noqa: ASYNC110

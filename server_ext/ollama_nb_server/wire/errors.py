@@ -188,6 +188,9 @@ REMEDIES = {
     errno.ENOSPC: "free some disk space, or let OLLAMA_MODELS name a folder on another disk",
     errno.EDQUOT: "free some of your quota, or let OLLAMA_MODELS name another folder",
     errno.EROFS: "the model store is read-only: let OLLAMA_MODELS name another folder",
+    errno.ENOTDIR: "let OLLAMA_MODELS name a folder",
+    errno.ENOLCK: "the file system of the model store knows no locks: let OLLAMA_MODELS name a "
+    "folder on another one",
     errno.EACCES: "the model store belongs to somebody else: ask for the right to write, or let "
     "OLLAMA_MODELS name another folder",
 }
@@ -218,6 +221,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (library.RemoteModel, _says(403)),
     (library.BlobNotFound, _blob_not_found),
     (library.BadRequestFact, _says(400)),
+    (library.StoreLocked, _says(503)),
     (library.LibraryError, _says(500)),
     (prompts.PromptCannotBeCut, _says(400)),
     (prompts.PromptError, _says(500)),

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import ollama_form
 import pytest
+from filelock import FileLock
 from ollama_nb_server.library import dialects, gguf
 from ollama_nb_server.library.dialects import (
     CacheNotWritable,
     NoRoomToTranslate,
     TranslationCancelled,
+    TranslationStuck,
     copying,
 )
 from ollama_nb_server.library.digests import Digest
@@ -123,6 +125,28 @@ def test_who_waits_for_another_can_be_cancelled(translated: Loading, cache: Path
             translated(cancelled=held.is_set)
         leave.set()
         assert first.result().exists()
+
+
+def test_who_waits_for_one_that_hangs_is_told(
+    translated: Loading, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the other one writes it is waited for, however long that takes."""
+    monkeypatch.setattr("ollama_nb_server.library.dialects.cache.STUCK_S", 1.0)
+    monkeypatch.setattr("ollama_nb_server.library.dialects.cache.WAIT_S", 0.01)
+    path = translated()
+    lock, part = path.with_name(f".{path.name}.lock"), path.with_name(f".{path.name}.0a.part")
+    path.unlink()
+    part.touch()
+    written = iter(range(1, 150))
+
+    def goes_on() -> bool:
+        os.utime(part, (0, next(written, 149)))
+        return False
+
+    with FileLock(lock), pytest.raises(TranslationStuck, match=f"`fuser {lock}` tells"):
+        translated(cancelled=goes_on)
+
+    assert next(written, None) is None, "it was waited for while the file grew"
 
 
 def test_a_full_disk_is_told_before_anything_is_written(

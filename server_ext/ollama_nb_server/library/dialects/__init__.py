@@ -14,6 +14,7 @@ from ollama_nb_server.library.dialects.errors import (
     NoRoomToTranslate,
     OldDialect,
     TranslationCancelled,
+    TranslationStuck,
 )
 from ollama_nb_server.library.dialects.loading import Loadable, advice, loadable
 from ollama_nb_server.library.dialects.table import ARCHITECTURES, ROWS, recognise
@@ -28,6 +29,7 @@ __all__ = [
     "OldDialect",
     "Scalar",
     "TranslationCancelled",
+    "TranslationStuck",
     "advice",
     "loadable",
     "prune",

@@ -23,15 +23,18 @@ from ollama_nb_server.library.dialects.errors import (
     CacheNotWritable,
     NoRoomToTranslate,
     TranslationCancelled,
+    TranslationStuck,
 )
 from ollama_nb_server.library.dialects.header import translate
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.gguf import GGUFMetadata
+from ollama_nb_server.library.locking import Patience
 
 TRANSLATOR = 1  # to be raised when a translation changes
 FOLDER = "dialects"
 RESERVE_BYTES = 256 << 20  # of the disk, left to others
 WAIT_S = 0.2  # between two looks whether it is still wanted
+STUCK_S = 300.0  # who holds the lock and writes nothing for so long hangs
 LEFT_OVER_S = 3600.0
 OURS = re.compile(r"\.?(sha256-[0-9a-f]{64})-(\d+)\.gguf(\.lock|\.[0-9a-f]+\.part)?")
 
@@ -74,13 +77,24 @@ def place(cache: Path, blobs: Path) -> Path:
 
 
 def _acquired(path: Path, cancelled: Callable[[], bool]) -> FileLock:
-    lock = FileLock(path, thread_local=False)
+    lock, patience = FileLock(path, thread_local=False), Patience(STUCK_S)
     while True:
         if cancelled():
             raise TranslationCancelled
         with suppress(Timeout):
             lock.acquire(timeout=WAIT_S)
             return lock
+        if patience.is_over(_written(path)):
+            raise TranslationStuck(path, STUCK_S)
+
+
+def _written(lock: Path) -> dict[str, int]:
+    """When something was last written by those who write the file of this lock."""
+    found: dict[str, int] = {}
+    for part in lock.parent.glob(f"{lock.stem}.*.part"):
+        with suppress(FileNotFoundError):
+            found[part.name] = part.stat().st_mtime_ns
+    return found
 
 
 def _make(

@@ -4,6 +4,7 @@ LibraryError
 ├── OldDialect            llama.cpp cannot load it, and it is not translated here
 ├── NoRoomToTranslate     the translated file does not fit on the disk
 ├── CacheNotWritable      the translated file cannot be written
+├── TranslationStuck      another process holds its lock and writes nothing
 └── TranslationCancelled  nobody waits for it any more
 """
 
@@ -51,6 +52,18 @@ class CacheNotWritable(LibraryError):
             "that can be written, on a disk with room for the model"
         )
         self.folder, self.error = folder, error
+
+
+class TranslationStuck(LibraryError):
+    """Another process began to write the translated file, and does not go on."""
+
+    def __init__(self, lock: Path, seconds: float) -> None:
+        super().__init__(
+            "this model is in the GGUF dialect of an older Ollama, and another process holds the "
+            f"lock {lock} of its translation, but has written nothing for {seconds:g} s: end that "
+            f"process (on Linux `fuser {lock}` tells its number), then try again"
+        )
+        self.lock, self.seconds = lock, seconds
 
 
 class TranslationCancelled(LibraryError):

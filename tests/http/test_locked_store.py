@@ -1,0 +1,91 @@
+"""Another process holds the store's lock: who reads is answered at once, who writes is told why."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import httpx
+import pytest
+
+HOLDING = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+NUM_WRITERS = 3
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def client(start_server: Callable, models: Path) -> Iterator[httpx.Client]:
+    with start_server(OLLAMA_MODELS=str(models)).client() as client:
+        client.post("/api/generate", json={"model": "demo"}).raise_for_status()  # it is loaded
+        yield client
+
+
+@pytest.fixture
+def other_process(client: httpx.Client, models: Path) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-c", HOLDING, str(models / ".ollama-nb.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.kill()
+
+
+def test_readers_are_answered_while_writers_wait(
+    client: httpx.Client, models: Path, other_process: subprocess.Popen
+) -> None:
+    """Whoever reads has its answer before any of those who write has given up."""
+    asked = {"prompt": "Once", "stream": False, "options": {"num_predict": 2}}
+    copies = [{"source": "demo", "destination": f"copy-{i}"} for i in range(NUM_WRITERS)]
+    with ThreadPoolExecutor(NUM_WRITERS) as pool:
+        writers: list[Future[httpx.Response]] = [
+            pool.submit(httpx.post, f"{client.base_url}/api/copy", json=copy, timeout=60)
+            for copy in copies
+        ]
+        read = [
+            client.get("/api/tags"),
+            client.post("/api/show", json={"model": "demo"}),
+            client.post("/api/generate", json={"model": "demo", **asked}),
+            client.post("/api/embed", json={"model": "demo", "input": "Once"}),
+            client.get("/api/ps"),
+        ]
+        given_up, _ = wait(writers, timeout=0, return_when=FIRST_COMPLETED)
+        written = [writer.result() for writer in writers]
+
+    assert [answer.status_code for answer in read] == [200] * len(read)
+    assert not given_up
+    assert {answer.status_code for answer in written} == {503}
+    said = written[0].json()["error"]
+    assert said.startswith(f"the model store {models} cannot be changed now")
+    assert f"another process has held its lock {models / '.ollama-nb.lock'}" in said
+    assert [m["name"] for m in client.get("/api/tags").json()["models"]] == ["demo:latest"]
+
+
+def test_a_stream_ends_with_the_reason(client, other_process: subprocess.Popen) -> None:
+    made = {"model": "made", "from": "demo", "system": "Be kind."}
+
+    *_, last = client.post("/api/create", json=made).text.splitlines()
+
+    assert "cannot be changed now: another process" in last
+
+
+def test_writers_go_on_when_the_other_process_has_ended(client, other_process) -> None:
+    """However it ends: the system takes a dead process's locks away."""
+    copy = {"source": "demo", "destination": "copy"}
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(client.post, "/api/copy", json=copy)
+        other_process.kill()
+
+        assert writer.result().status_code == 200
