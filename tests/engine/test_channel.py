@@ -43,7 +43,7 @@ MESSAGES = [
     Tokenize(3, "a", add_special=True),
     Detokenize(4, (1, 2)),
     Cancel(5),
-    Loaded(1, 2, 3, 4, 5, True, "<s>", "</s>", 6, 7, 8, ("careful",)),
+    Loaded(1, 2, 3, 4, 5, True, "<s>", "</s>", 6, 7, 8, 2, ("careful",)),
     Delta(6, "text\n\u0000"),
     Delta(6, "é", (Logprob("é", -0.5, (195, 169), (Logprob("\ufffd", -9.25, (195,)),)),)),
     Finished(7, "stop", 1, 2, 3, 4, stop="END", cached_count=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -67,10 +67,16 @@ class Stopwatch:
 
 def warnings_for(leased: Lease, label: str, options: Mapping[str, Any] | None) -> tuple[str, ...]:
     """What the client should know and Ollama has no field for; the log gets one line of it."""
-    ignored = without_effect(options)
-    if ignored:
-        log.warning("%s: %s", label, ", ".join(ignored))
-    return (*leased.info.warnings, *ignored)
+    found = [*without_effect(options), *_threads_warning(options, leased.info.num_processors)]
+    if found:
+        log.warning("%s: %s", label, ", ".join(found))
+    return (*leased.info.warnings, *found)
+
+
+def _threads_warning(options: Mapping[str, Any] | None, num_processors: int) -> Iterator[str]:
+    wanted = (options or {}).get("num_thread") or 0
+    if wanted > num_processors:
+        yield f"option 'num_thread': this machine has {num_processors} processors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class Engine:
         self._owned.callback(self.model.close)
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = threads_for(self.model.num_params, spec.num_thread)
-        self._own_threads = self._threads = threads
+        self._own_threads, self._threads = threads_for(self.model.num_params, 0), threads
         self.context: Context | None = None
         self.num_parallel, self.num_batch = 0, 0
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
@@ -122,7 +122,7 @@ class Engine:
         self._prove(self.context, batch)
 
     def use_threads(self, wanted: int) -> None:
-        """Compute the next steps with so many threads; 0: as many as were chosen at the load."""
+        """Compute the next steps with so many threads; 0: as many as suit the model."""
         threads = threads_for(self.model.num_params, wanted) if wanted else self._own_threads
         if threads != self._threads and self.context is not None:
             self.context.set_threads(threads)
@@ -153,6 +153,7 @@ class Engine:
             size_bytes=model.size_bytes + kv + model.compute_bytes(self.num_batch),
             vram_bytes=0,
             load_ns=self.load_ns,
+            num_processors=usable_processors(),
             warnings=self._warnings(),
         )
 
@@ -165,6 +166,4 @@ class Engine:
             )
         if self._spec.num_gpu > 0 and not offloads():
             said.append("option 'num_gpu': llama.cpp was built without a GPU, the CPU does it all")
-        if self._spec.num_thread > usable_processors():
-            said.append(f"option 'num_thread': this machine has {usable_processors()} processors")
         return tuple(said)

@@ -202,6 +202,7 @@ class Loaded:
     size_bytes: int  # weights, KV cache and compute buffers
     vram_bytes: int
     load_ns: int
+    num_processors: int = 0  # that the worker may use
     warnings: tuple[str, ...] = ()
     fim_texts: tuple[str, ...] = ()  # of the tokens before a prefix, a suffix and the middle
 
