@@ -238,7 +238,12 @@ def test_a_blob_of_any_size_goes_straight_to_disk(request, server: str) -> None:
 def test_wrong_blobs_are_refused(client) -> None:
     other = f"sha256:{'1' * 64}"
 
-    assert client.post(f"/api/blobs/{other}", content=b"x").status_code == 400
+    refused = client.post(f"/api/blobs/{other}", content=b"x")
+    true = hashlib.sha256(b"x").hexdigest()
+
+    assert refused.status_code == 400
+    assert refused.json()["error"] == f'digest mismatch, expected "{other}", got "sha256:{true}"'
+    assert client.head(f"/api/blobs/sha256:{true}").status_code == 404, "nothing stays"
     for size in (1, 100_000) * 10:  # no reset of a connection that still sends
         assert client.post("/api/blobs/sha256:zz", content=b"x" * size).status_code == 400
     assert client.head("/api/blobs/..%2F..%2Fetc").status_code == 400

@@ -288,11 +288,12 @@ def expires(entry: dict) -> datetime:
 
 @pytest.fixture
 def own(start_server, demo_gguf: Path, tmp_path: Path) -> Iterator[httpx.Client]:
-    """A server of its own: what is loaded must be nobody else's."""
+    """A server of its own: what is loaded must be nobody else's; `workers` are its processes."""
     store = Store(tmp_path / "models")
     put(store, "first", Config("gguf", "llama", ("llama",), "1M", "F16"), ("model", demo_gguf.read_bytes()))  # fmt: skip
     server = start_server(OLLAMA_MODELS=str(store.root), TZ="UTC")
     with server.client() as client:
+        client.workers = server.workers
         yield client
 
 
@@ -300,13 +301,9 @@ def test_what_is_loaded_has_the_details_of_the_model_that_loaded_it(own: httpx.C
     own.post("/api/generate", json={"model": "first", "keep_alive": "10m"}).raise_for_status()
     own.post("/api/copy", json={"source": "first", "destination": "second"})
     own.post("/api/generate", json={"model": "second", "keep_alive": "10m"}).raise_for_status()
-    before = loaded(own)
-    for name in ("first", "second"):
-        own.request("DELETE", "/api/delete", json={"model": name}).raise_for_status()
 
     (entry,) = loaded(own)
 
-    assert [entry | {"expires_at": 0}] == [one | {"expires_at": 0} for one in before]
     assert list(entry) == ["name", "model", "size", "digest", "details", "expires_at", "size_vram", "context_length"]  # fmt: skip
     assert entry["name"] == entry["model"] == "first:latest"
     assert (len(entry["digest"]), entry["size_vram"]) == (64, 0)
@@ -314,6 +311,49 @@ def test_what_is_loaded_has_the_details_of_the_model_that_loaded_it(own: httpx.C
     assert list(entry["details"]) == DETAILS_KEYS
     left = expires(entry) - datetime.now(timezone.utc)
     assert timedelta(minutes=9) < left < timedelta(minutes=11)
+
+
+def test_a_model_that_was_deleted_goes_by_its_other_name_then_it_goes(
+    own: httpx.Client, eventually
+) -> None:
+    own.post("/api/generate", json={"model": "first", "keep_alive": "10m"}).raise_for_status()
+    own.post("/api/copy", json={"source": "first", "destination": "second"})
+    (before,) = loaded(own)
+
+    own.request("DELETE", "/api/delete", json={"model": "first"}).raise_for_status()
+    (after,) = loaded(own)
+    own.request("DELETE", "/api/delete", json={"model": "second"}).raise_for_status()
+
+    assert (before["name"], after["name"], after["model"]) == (
+        "first:latest",
+        "second:latest",
+        "second:latest",
+    )
+    assert after["digest"] == before["digest"]
+    assert loaded(own) == []
+    eventually(lambda: not own.workers(), "the end of its worker", 20)
+
+
+def test_a_model_that_is_deleted_while_it_answers_answers_to_the_end(
+    own: httpx.Client, eventually
+) -> None:
+    """It is not listed from that moment on; its worker ends when the answer has."""
+    options = {"num_predict": 400, "temperature": 5, "top_k": 0, "top_p": 1, "seed": 1}
+    asked = {"model": "first", "prompt": "Once", "raw": True, "options": options, "keep_alive": -1}
+    with (
+        httpx.Client(base_url=own.base_url, trust_env=False, timeout=60) as client,
+        client.stream("POST", "/api/generate", json=asked) as answer,
+    ):
+        lines = answer.iter_lines()
+        next(lines)
+        own.request("DELETE", "/api/delete", json={"model": "first"}).raise_for_status()
+        assert loaded(own) == []
+        *_, last = lines
+
+    assert '"done":true' in last
+    eventually(lambda: not own.workers(), "the end of its worker", 20)
+    again = own.post("/api/generate", json={"model": "first"})
+    assert again.status_code == 404
 
 
 def keep_busy(url: httpx.URL, seed: int, began: threading.Event) -> None:

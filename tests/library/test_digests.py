@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from ollama_nb_server.library import gojson
 from ollama_nb_server.library.blobs import Blobs
@@ -66,14 +68,29 @@ def test_a_blob_that_is_not_committed_leaves_nothing(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_bytes_than_announced_stay_under_their_true_digest(tmp_path) -> None:
+def test_other_bytes_than_announced_leave_nothing(tmp_path) -> None:
     blobs = Blobs(tmp_path)
     with blobs.writer() as writer:
         writer.write(b"{{ .Prompt }}")
         with pytest.raises(DigestMismatch):
             writer.commit(f"sha256:{'0' * 64}")
 
-    assert blobs.has(Digest(HEX))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blob_that_cannot_be_renamed_leaves_no_other_file(tmp_path, monkeypatch) -> None:
+    """As on a disk whose permissions change while it is written."""
+    monkeypatch.setattr(Path, "chmod", lambda *_: refuse())
+    with Blobs(tmp_path).writer() as writer:
+        writer.write(b"whole")
+        with pytest.raises(PermissionError):
+            writer.commit()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def refuse() -> None:
+    raise PermissionError
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,13 +76,26 @@ def _show_remote(app: AppContext, asked: str) -> Encoded:
 
 
 async def ps(app: AppContext) -> Document:
-    """The loaded models, the one that stays longest first."""
+    """The loaded models, the one that stays longest first; what was deleted is left out."""
     running = app.scheduler.running()
-    return Document({"models": await asyncio.to_thread(_all_loaded, running)})
+    return Document({"models": await asyncio.to_thread(_all_loaded, app.store, running)})
 
 
-def _all_loaded(running: list[RunningModel]) -> list[dict[str, Any]]:
-    return [_loaded(one) for one in running]
+def _all_loaded(store: Store, running: list[RunningModel]) -> list[dict[str, Any]]:
+    present = (_present(store, one) for one in running)
+    return [_loaded(one) for one in present if one is not None]
+
+
+def _present(store: Store, running: RunningModel) -> RunningModel | None:
+    """A model that was deleted goes by another name of its weights, or is none any more.
+
+    Requests that it still answers, and its memory, are the worker's affair until it has ended.
+    """
+    model = running.model
+    if not isinstance(model, Model) or store.manifests.has(model.name):
+        return running
+    other = store.called(model.weights_digest)
+    return None if other is None else replace(running, label=other.display)
 
 
 def _loaded(running: RunningModel) -> dict[str, Any]:
@@ -130,11 +144,13 @@ def _blamed(part: str) -> Iterator[None]:
 
 
 async def delete(app: AppContext, request: DeleteRequest) -> None:
-    """Remove a model and what only it used; a loaded one goes on until its keep-alive is over."""
+    """Remove a model and what only it used; a loaded one ends when its requests have."""
     if not request.asked:
         raise MissingModel
-    await asyncio.to_thread(_delete, app.store, request.asked)
+    for path in await asyncio.to_thread(_delete, app.store, request.asked):
+        app.scheduler.unload(str(path))
 
 
-def _delete(store: Store, asked: str) -> None:
-    store.delete(naming.existing(store, asked), asked)
+def _delete(store: Store, asked: str) -> list[Path]:
+    removed = store.delete(naming.existing(store, asked), asked)
+    return [store.blobs.path(digest) for digest in removed]

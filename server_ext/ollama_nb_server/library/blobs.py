@@ -30,6 +30,7 @@ class BlobWriter:
         self._path = temporary(folder)
         self._file = self._path.open("xb")
         self._hash = hashlib.sha256()
+        self._committed = False
         self.size = 0
 
     def write(self, data: bytes) -> None:
@@ -39,14 +40,17 @@ class BlobWriter:
         self.size += len(data)
 
     def commit(self, expected: str | None = None) -> Digest:
-        """Make the blob visible under its true digest.
+        """Make the blob visible under its digest.
 
         Raises
         ------
         DigestMismatch
-            If the announced digest, compared as text, is another one; the bytes stay stored.
+            If the announced digest, compared as text, is another one; nothing stays stored.
         """
         digest = Digest(self._hash.hexdigest())
+        if expected is not None and expected != digest.colon:
+            self.abort()
+            raise DigestMismatch(expected, digest.colon)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -57,16 +61,16 @@ class BlobWriter:
         else:
             self._path.chmod(MODE)
             self._path.replace(target)
-        if expected is not None and expected != digest.colon:
-            raise DigestMismatch(expected, digest.colon)
+        self._committed = True
         return digest
 
     def abort(self) -> None:
-        """Forget what was written."""
-        if not self._file.closed:
-            with suppress(OSError):  # a full disk refuses what is left to write: nobody wants it
-                self._file.close()
-            self._path.unlink(missing_ok=True)
+        """Forget what was written, unless it is a blob by now."""
+        if self._committed:
+            return
+        with suppress(OSError):  # a full disk refuses what is left to write: nobody wants it
+            self._file.close()
+        self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> BlobWriter:
         return self

@@ -8,7 +8,7 @@ and never wait for one. Whoever changes something may meet `StoreLocked`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,15 @@ class Store:
         """Every model, the newest first; those that are broken too."""
         return self._listing.entries()
 
+    def called(self, weights: Digest) -> ModelName | None:
+        """A model of these weights; None if there is none (any more)."""
+        for name in self.names():
+            with suppress(StoreBroken, OSError):
+                manifest = self.manifests.of(name)
+                if manifest and any(la.digest == weights for la in manifest.of_kind("model")):
+                    return name
+        return None
+
     def _written(self, name: ModelName, asked: str) -> Written:
         try:
             return self.manifests.written(name)
@@ -140,7 +149,7 @@ class Store:
             self._require_blobs(manifest)
             before = self._used_by(name)
             self.manifests.put(name, data if data is not None else manifest.encode())
-            return self._remove_unused(before - manifest.digests) if self._removes else 0
+            return len(self._remove_unused(before - manifest.digests)) if self._removes else 0
 
     def copy(self, source: ModelName, destination: ModelName, asked: str) -> None:
         """Give a model a second name; an existing destination is replaced.
@@ -156,8 +165,8 @@ class Store:
             if source != destination:
                 self.write(destination, Manifest.decode(data), data)
 
-    def delete(self, name: ModelName, asked: str) -> None:
-        """Remove a model, and every blob that only it used.
+    def delete(self, name: ModelName, asked: str) -> set[Digest]:
+        """Remove a model, and every blob that only it used; returns which these were.
 
         Raises
         ------
@@ -168,7 +177,7 @@ class Store:
             self._require(name, asked)
             used = self._used_by(name)
             self.manifests.remove(name)
-            self._remove_unused(used)
+            return self._remove_unused(used)
 
     def tidy(self, now: float) -> int:
         """Remove what nobody needs (`pruning`); returns how many files went. For a server's start.
@@ -205,12 +214,12 @@ class Store:
             return set()
         return manifest.digests if manifest is not None else set()
 
-    def _remove_unused(self, digests: set[Digest]) -> int:
+    def _remove_unused(self, digests: set[Digest]) -> set[Digest]:
         """Remove what of these no manifest uses; an unreadable manifest keeps them all."""
         manifests = self.manifests.all() if digests else None
         if manifests is None:
-            return 0
+            return set()
         unused = digests - {digest for manifest in manifests for digest in manifest.digests}
         for digest in unused:
             self.blobs.remove(digest)
-        return len(unused)
+        return unused
