@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytest
 from ollama_nb_server.prompts.conversation import (
     Turn,
     kept_from,
     starting_points,
     with_model_turns,
 )
+from ollama_nb_server.prompts.errors import TwoAnswersBegun
 from ollama_nb_server.prompts.templates import ChatTemplate
 
 SYSTEM, ASK, SAY, AGAIN = (
@@ -31,6 +33,31 @@ def test_a_model_with_template_gets_its_own() -> None:
 
 def test_a_last_turn_of_the_assistant_is_gone_on_with() -> None:
     assert ChatTemplate(BRACKETS).render([ASK, SAY]) == "[user:U1]A1"
+
+
+FIRST = "{% if messages[0]['role'] == 'system' %}[{{ messages[0].content }}]{% endif %}{{ messages[1:][-1].content }}|"
+
+
+@pytest.mark.parametrize(
+    ("turns", "text"),
+    [
+        ([SAY], "|A1"),
+        ([Turn("assistant", "")], "|"),
+        ([SYSTEM], "[S]|"),
+        ([SYSTEM, SAY], "[S]|A1"),
+        ([ASK, SAY], "|A1"),
+        ([ASK, AGAIN], "U2|"),
+    ],
+)
+def test_a_template_may_ask_for_messages_that_are_not_there(turns: list[Turn], text: str) -> None:
+    assert ChatTemplate(FIRST).render(turns) == text
+
+
+def test_two_answers_cannot_both_be_gone_on_with() -> None:
+    for source in (BRACKETS, None):
+        with pytest.raises(TwoAnswersBegun, match="not with two"):
+            ChatTemplate(source).render([ASK, SAY, SAY])
+    assert ChatTemplate(BRACKETS).render([SAY, SAY, ASK]).endswith("[user:U1]")
 
 
 def test_generate_without_template_is_the_bare_prompt() -> None:

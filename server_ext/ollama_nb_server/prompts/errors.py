@@ -4,6 +4,7 @@ PromptError
 ├── TemplateFailed    the template does not compile, or fails on these messages
 ├── GoTemplateBroken  the text is no Go template
 ├── GoTemplateFailed  the Go template fails on these messages
+├── TwoAnswersBegun     a Jinja template's conversation ends with two answers
 ├── PromptCannotBeCut   too long, and cutting it is not allowed
 └── UnknownRenderer     the model wants a renderer that does not exist here
 """
@@ -42,6 +43,16 @@ class GoTemplateFailed(PromptError):
     def __init__(self, reason: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(reason)
         self.reason, self.line, self.column = reason, line, column
+
+
+class TwoAnswersBegun(PromptError):
+    """The conversation ends with two messages of the assistant: only one can be gone on with."""
+
+    def __str__(self) -> str:
+        return (
+            "a conversation may end with one message of the assistant, which is then continued, "
+            "but not with two: join them, or put a message of the user between or behind them"
+        )
 
 
 class PromptCannotBeCut(PromptError):

@@ -49,6 +49,18 @@ class GenerationTag(jinja2.ext.Extension):
         return caller()
 
 
+class Missing(jinja2.Undefined):
+    """What is not there, nor are its parts: `messages[0].role` where there are no messages."""
+
+    def __getattr__(self, name: str) -> Missing:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __getitem__(self, _: Any) -> Missing:  # type: ignore[override]
+        return self
+
+
 class TemplateNamespace(Namespace):
     """`namespace()`: as in transformers, no name in it begins with an underscore."""
 

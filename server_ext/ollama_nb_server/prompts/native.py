@@ -12,6 +12,7 @@ from typing import Any
 
 from ollama_nb_server.prompts import go_json
 from ollama_nb_server.prompts.conversation import Turn
+from ollama_nb_server.prompts.jinja import Missing
 from ollama_nb_server.prompts.traits import Traits, as_parts
 
 # Templates with this sign, gpt-oss's, know a developer; for all others he is the system.
@@ -20,7 +21,23 @@ KNOWS_DEVELOPERS = "<|channel|>"
 Message = dict[str, Any]
 
 
-def messages(turns: Sequence[Turn], source: str, traits: Traits) -> list[Message]:
+class Messages(list[Message]):
+    """A conversation, in which what is beyond its end is missing and no error, as in llama.cpp.
+
+    Half of the published templates ask for `messages[0].role`, and there is no message when an
+    answer that has begun was all there was.
+    """
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Messages(super().__getitem__(index))
+        try:
+            return super().__getitem__(index)
+        except IndexError:
+            return Missing(name=f"messages[{index}]")
+
+
+def messages(turns: Sequence[Turn], source: str, traits: Traits) -> Messages:
     """The conversation in the keys and shapes that this template takes; past thoughts are gone."""
     shaped = [_message(turn, traits) for turn in turns]
     if KNOWS_DEVELOPERS not in source:
@@ -29,7 +46,7 @@ def messages(turns: Sequence[Turn], source: str, traits: Traits) -> list[Message
         shaped = _system_merged(shaped)
     if traits.typed_content:
         shaped = [m | {"content": as_parts(m["content"])} for m in shaped]
-    return shaped
+    return Messages(shaped)
 
 
 def _message(turn: Turn, traits: Traits) -> Message:

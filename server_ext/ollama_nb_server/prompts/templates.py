@@ -12,6 +12,7 @@ from typing import Any
 
 from ollama_nb_server.prompts import jinja, native
 from ollama_nb_server.prompts.conversation import Turn
+from ollama_nb_server.prompts.errors import TwoAnswersBegun
 from ollama_nb_server.prompts.go import DEFAULT, GoChatTemplate
 from ollama_nb_server.prompts.traits import traits
 
@@ -54,6 +55,8 @@ class ChatTemplate:
 
         Raises
         ------
+        TwoAnswersBegun
+            If the last two turns are the assistant's: llama.cpp goes on with one only.
         TemplateFailed
             If the template refuses the conversation, fails on it, or costs too much.
         """
@@ -86,9 +89,11 @@ class ChatTemplate:
 
 
 def _split_begun(turns: Sequence[Turn]) -> tuple[Sequence[Turn], str]:
-    if turns and turns[-1].role == "assistant" and not turns[-1].tool_calls:
-        return turns[:-1], turns[-1].content
-    return turns, ""
+    if not turns or turns[-1].role != "assistant" or turns[-1].tool_calls:
+        return turns, ""
+    if len(turns) > 1 and turns[-2].role == "assistant":
+        raise TwoAnswersBegun
+    return turns[:-1], turns[-1].content
 
 
 def _past_thinking(text: str, thoughtless: Callable[[], str]) -> str:

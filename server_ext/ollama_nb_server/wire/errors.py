@@ -224,6 +224,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (library.StoreLocked, _says(503)),
     (library.LibraryError, _says(500)),
     (prompts.PromptCannotBeCut, _says(400)),
+    (prompts.TwoAnswersBegun, _says(400)),
     (prompts.PromptError, _says(500)),
     (engine.PromptTooLong, _prompt_too_long),
     (engine.InputTooLong, _input_too_long),
