@@ -87,6 +87,7 @@ class Serving:
         self._core = EngineCore(self.engine, self._inbox, self._active, self._sent)
         self.answers: list[Answer] = []
         self._at_piece: dict[tuple[int, int], Action] = {}
+        self._at_end: dict[int, Action] = {}
 
     def close(self) -> None:
         self.engine.__exit__()
@@ -118,6 +119,10 @@ class Serving:
         """Have something done when so many pieces of an answer have come."""
         self._at_piece[request, count] = action
 
+    def at_end(self, request: int, action: Action) -> None:
+        """Have something done when an answer is over."""
+        self._at_end[request] = action
+
     def in_nodes(self, count: int, action: Action) -> None:
         """Have something done in the middle of a computation, so many nodes from now."""
         self._switch.at_node[self.nodes + count] = action
@@ -138,3 +143,4 @@ class Serving:
                 self._at_piece.pop((event.id, len(answer.pieces)), bool)()
             elif isinstance(event, Finished | Failed):
                 answer.end = event
+                self._at_end.pop(event.id, bool)()

@@ -1,15 +1,20 @@
 """Cancelled in the middle of a computation: it ends there, and the others' answers stay as they were.
 
-Exact places in exact runs; what is compared is texts and numbers of computed nodes, never times.
+Exact places in exact runs; what is compared is texts and work (nodes, processor time), never waits.
 """
 
+import asyncio
+import time
 from functools import partial
 
+import psutil
 import pytest
-from ollama_nb_server.engine.messages import Finished
+from ollama_nb_server.engine.messages import Finished, SamplingParams
 from serving import Answer, Serving
 
 STORY, OTHER, LONG = "Once upon a time", "The cat", tuple(range(300, 600))
+HOT = SamplingParams(seed=3, temperature=20.0, top_k=0, top_p=1.0)  # hardly ever ends by itself
+DEADLINE_S = 60
 AT = 4  # pieces of a story before somebody else comes
 
 
@@ -42,6 +47,32 @@ def test_a_cancelled_prefill_ends_at_the_next_node(serving, prefill_nodes, part)
 
     assert serving.nodes - before == count
     assert serving.answers[prompt].end is None
+
+
+# --- more requests than slots ---------------------------------------------------------------------
+
+
+def test_the_slot_of_one_who_leaves_is_the_next_one_s_in_the_next_step(serving):
+    running = [serving.ask(STORY, num_predict=-1, sampling=HOT) for _ in range(4)]
+    waiting, served = serving.ask(OTHER), serving.ask(STORY, num_predict=5)
+    one, other = (serving.answers[request] for request in running[:2])
+
+    def two_leave() -> None:
+        serving.leave(waiting)
+        serving.leave(running[0])
+
+    def all_leave() -> None:
+        for request in running[1:]:
+            serving.leave(request)
+
+    serving.at_piece(running[0], AT, two_leave)
+    serving.at_end(served, all_leave)
+    serving.run()
+
+    assert len(one.pieces) == AT
+    assert serving.answers[waiting] == Answer()
+    assert serving.answers[served].places[0] - one.places[-1] < 4 * other.steps[-1]
+    assert serving.answers[served].end.eval_count == 5
 
 
 # --- others beside it -----------------------------------------------------------------------------
@@ -113,3 +144,35 @@ def test_a_shift_that_is_aborted_half_way_is_computed_from_the_beginning(serving
 
     assert shift_nodes > 0
     assert aborted.pieces[1:] == serving.answers[anew].pieces
+
+
+# --- in a process of its own, by its messages -----------------------------------------------------
+
+
+def spent_s(worker) -> float:
+    """What the worker has computed so far, in seconds of a processor."""
+    times = psutil.Process(worker.pid).cpu_times()
+    return times.user + times.system
+
+
+async def until(condition) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_a_cancelled_prefill_is_not_computed_to_its_end(start_worker, q4_k_gguf, ask):
+    worker = await start_worker(q4_k_gguf, num_ctx=2048, num_parallel=1, num_batch=2048)
+    prompt = tuple(range(100, 2100))
+    before = spent_s(worker)
+    await ask(worker, prompt, num_predict=1)
+    whole_s = spent_s(worker) - before
+
+    before = spent_s(worker)
+    leaving = asyncio.create_task(ask(worker, prompt, num_predict=1))
+    await until(lambda: spent_s(worker) - before > whole_s / 10)
+    leaving.cancel()
+    await worker.count("a")  # answered between two computations
+
+    assert spent_s(worker) - before < whole_s / 2
