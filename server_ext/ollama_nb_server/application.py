@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.loading import put_right
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.engine.messages import LoadSpec
@@ -36,6 +37,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._context: AppContext | None = None
+        self._executors = Executors()
         self._tidying: asyncio.Task[None] | None = None
 
     async def context(self) -> AppContext:
@@ -50,7 +52,12 @@ class Application:
                 go_template=settings.go_template,
             )
             self._context = AppContext(
-                store, self._scheduler(), self._transfers(store), settings, TemplateExecutor()
+                store,
+                self._scheduler(),
+                self._transfers(store),
+                settings,
+                TemplateExecutor(),
+                self._executors,
             )
             self._tidying = asyncio.create_task(self._tidy(store))
         return self._context
@@ -59,8 +66,9 @@ class Application:
         """Let go of what nobody needs, after the first requests; not worth an error to anybody."""
         await asyncio.sleep(TIDY_AFTER_S)
         try:
-            await asyncio.to_thread(store.tidy, time.time())
-            await asyncio.to_thread(dialects.prune, self.settings.cache, store.blobs.folder)
+            await self._executors.write(store.tidy, time.time())
+            cache, blobs = self.settings.cache, store.blobs.folder
+            await self._executors.write(dialects.prune, cache, blobs)
         except (OSError, LibraryError) as error:
             log.warning("the model store was not tidied: %s", error)
 
@@ -69,7 +77,9 @@ class Application:
         limit = None if math.isinf(settings.load_timeout_s) else settings.load_timeout_s
 
         async def start(spec: LoadSpec) -> Worker:
-            return await Worker.start(await put_right(spec, settings.cache), timeout_s=limit)
+            return await Worker.start(
+                await put_right(spec, settings.cache, self._executors), timeout_s=limit
+            )
 
         return Scheduler(
             max_loaded=settings.max_loaded_models or DEFAULT_MAX_LOADED,
@@ -92,3 +102,4 @@ class Application:
             self._context.templates.close()
             await self._context.transfers.close()
             await self._context.scheduler.close()
+        self._executors.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
@@ -20,3 +21,4 @@ class AppContext:
     transfers: Transfers
     settings: Settings
     templates: TemplateExecutor
+    executors: Executors

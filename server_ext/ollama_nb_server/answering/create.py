@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
@@ -28,13 +28,14 @@ from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 HEARTBEAT_S = 15.0  # a step that takes longer is told again
 # Its own, so that long steps leave the threads alone that short questions wait for.
 THREADS = ThreadPoolExecutor(4, "create")
+T = TypeVar("T")
 
 
 async def create(
     app: AppContext, request: CreateRequest
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
-    recipe, warnings = await asyncio.to_thread(_recipe, app, request)
+    recipe, warnings = await in_thread(_recipe, app, request)
     answer = _told(app, recipe, warnings)
     if request.stream is not False:
         return answer
@@ -154,10 +155,10 @@ async def _told(
 ) -> AsyncIterator[ProgressResponse]:
     """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
     cancellation = Cancellation()
-    work = _Work(await asyncio.to_thread(steps, app.store, recipe, cancellation))
+    work = _Work(await in_thread(steps, app.store, recipe, cancellation))
     for warning in warnings:
         yield ProgressResponse(warning)
-    if recipe.source is not None and not await asyncio.to_thread(app.store.has, recipe.source):
+    if recipe.source is not None and not await in_thread(app.store.has, recipe.source):
         async with aclosing(pull_into(app, recipe.source)) as news:
             async for came in news:
                 yield ProgressResponse(came.status, came.digest, came.total, came.completed)
@@ -167,6 +168,11 @@ async def _told(
     finally:
         cancellation.cancel()
         await work.end()
+
+
+async def in_thread(function: Callable[..., T], *arguments: object) -> T:
+    """Run a step beside the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(THREADS, function, *arguments)
 
 
 class _Work:
@@ -195,4 +201,4 @@ class _Work:
             await asyncio.wait({self._taking})
             self._taking.exception()  # it went to the client, or was only the stop's own
         if isinstance(self._progress, Generator):
-            await asyncio.get_running_loop().run_in_executor(THREADS, self._progress.close)
+            await in_thread(self._progress.close)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.library import dialects, gguf
 from ollama_nb_server.library.digests import Digest
@@ -16,7 +16,7 @@ from ollama_nb_server.library.digests import Digest
 log = logging.getLogger(__name__)
 
 
-async def put_right(spec: LoadSpec, cache: Path) -> LoadSpec:
+async def put_right(spec: LoadSpec, cache: Path, executors: Executors) -> LoadSpec:
     """What a worker is to load; as it is, but for a model in an older dialect.
 
     Such a model may need a file of its own, which is written now if it is not there. That takes
@@ -29,7 +29,7 @@ async def put_right(spec: LoadSpec, cache: Path) -> LoadSpec:
     """
     left = threading.Event()
     try:
-        return await asyncio.to_thread(_put_right, spec, cache, left.is_set)
+        return await executors.write(_put_right, spec, cache, left.is_set)
     finally:
         left.set()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,7 +29,7 @@ from ollama_nb_server.wire.times import local
 
 async def tags(app: AppContext) -> Encoded:
     """All models in the store, the newest first."""
-    return await asyncio.to_thread(_tags, app)
+    return await app.executors.read(_tags, app)
 
 
 def _tags(app: AppContext) -> Encoded:
@@ -61,8 +60,8 @@ async def show(app: AppContext, request: ShowRequest, agent: str = "") -> Encode
     try:
         model = await find(app, request.asked, cloud="remote model details are unavailable")
     except RemoteModel:
-        return await asyncio.to_thread(_show_remote, app, request.asked)
-    return await asyncio.to_thread(_show, model, request, agent)
+        return await app.executors.read(_show_remote, app, request.asked)
+    return await app.executors.read(_show, model, request, agent)
 
 
 def _show(model: Model, request: ShowRequest, agent: str) -> Encoded:
@@ -78,7 +77,7 @@ def _show_remote(app: AppContext, asked: str) -> Encoded:
 async def ps(app: AppContext) -> Document:
     """The loaded models, the one that stays longest first; what was deleted is left out."""
     running = app.scheduler.running()
-    return Document({"models": await asyncio.to_thread(_all_loaded, app.store, running)})
+    return Document({"models": await app.executors.read(_all_loaded, app.store, running)})
 
 
 def _all_loaded(store: Store, running: list[RunningModel]) -> list[dict[str, Any]]:
@@ -123,7 +122,7 @@ def _file_bytes(path: str) -> int:
 
 async def copy(app: AppContext, request: CopyRequest) -> None:
     """Give a model a second name."""
-    await asyncio.to_thread(_copy, app.store, request.source or "", request.destination or "")
+    await app.executors.write(_copy, app.store, request.source or "", request.destination or "")
 
 
 def _copy(store: Store, source: str, destination: str) -> None:
@@ -147,7 +146,7 @@ async def delete(app: AppContext, request: DeleteRequest) -> None:
     """Remove a model and what only it used; a loaded one ends when its requests have."""
     if not request.asked:
         raise MissingModel
-    for path in await asyncio.to_thread(_delete, app.store, request.asked):
+    for path in await app.executors.write(_delete, app.store, request.asked):
         app.scheduler.unload(str(path))
 
 

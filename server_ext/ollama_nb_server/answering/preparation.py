@@ -5,7 +5,6 @@ Shared by generate, chat and embed; the order of checks is each verb's own.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -14,8 +13,10 @@ from typing import Any
 from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.engine.messages import Loaded, LoadSpec, SamplingParams
-from ollama_nb_server.library.errors import ModelNotFound, RemoteModel
+from ollama_nb_server.library import bundled
+from ollama_nb_server.library.errors import LibraryError, ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Model
+from ollama_nb_server.library.names import parse_ref
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.decisions import LOAD_OPTIONS
 from ollama_nb_server.scheduling.scheduler import Lease
@@ -42,7 +43,18 @@ async def find(
     """
     if not (name or "").strip():
         raise MissingModel
-    return await asyncio.to_thread(_stored, app.store, name or "", fold_case, cloud)
+    asked = name or ""
+    work = app.executors.write if _is_installed_now(app.store, asked) else app.executors.read
+    return await work(_stored, app.store, asked, fold_case, cloud)
+
+
+def _is_installed_now(store: Store, asked: str) -> bool:
+    """Whether this is the bundled model, which is written into the store when first asked for."""
+    try:
+        name = parse_ref(asked).name
+    except LibraryError:
+        return False
+    return bundled.is_asked_for(name) and not store.manifests.has(name)
 
 
 def _stored(store: Store, asked: str, fold_case: bool, cloud: str) -> Model:

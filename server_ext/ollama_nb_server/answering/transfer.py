@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
@@ -22,7 +21,7 @@ async def pull(app: AppContext, request: PullRequest) -> Answer:
     """Download a model: a stream of its steps, or the last one."""
     if not request.asked:
         raise MissingModel
-    ref = await asyncio.to_thread(meant, app.store, request.asked)
+    ref = await app.executors.read(meant, app.store, request.asked)
     refuse_cloud(ref)
     news = app.transfers.pull(ref.name, insecure=bool(request.insecure))
     return await _answered(_said(news), request)
@@ -45,7 +44,7 @@ async def push(app: AppContext, request: PushRequest) -> Answer:
 async def _pushed(app: AppContext, request: PushRequest) -> AsyncGenerator[ProgressResponse, None]:
     """A name that is none is found out too late for a status of its own, as in Ollama."""
     try:
-        name = await asyncio.to_thread(app.store.resolve, ModelName.parse(request.asked))
+        name = await app.executors.read(app.store.resolve, ModelName.parse(request.asked))
     except InvalidName as error:
         yield ProgressResponse("retrieving manifest")
         yield ProgressResponse("couldn't retrieve manifest")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from tornado import web
 
 from ollama_nb_server.handlers.base import ApiHandler
@@ -85,7 +83,8 @@ class Uploading(ApiHandler):
             raise self._refusal
         if self._writer is None:
             return False
-        await asyncio.to_thread(self._writer.commit, self.path_args[0])
+        executors = (await self.app_context()).executors
+        await executors.write(self._writer.commit, self.path_args[0])
         return True
 
 

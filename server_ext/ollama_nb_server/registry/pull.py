@@ -19,6 +19,7 @@ from ollama_nb_server.registry.errors import (
 )
 from ollama_nb_server.registry.progress import Progress, told
 from ollama_nb_server.registry.session import Session, patiently
+from ollama_nb_server.registry.threads import STORE, in_thread
 
 VANISHED_TRIES = 3  # a blob may be deleted, with another model, before our manifest holds it
 
@@ -49,7 +50,7 @@ async def pull(
             await _verified(running)
             yield Progress("writing manifest")
             try:
-                removed = await asyncio.to_thread(store.write, session.name, manifest, data)
+                removed = await in_thread(store.write, session.name, manifest, data, executor=STORE)
                 break
             except BlobVanished:
                 if last:
@@ -109,8 +110,8 @@ async def _layer(
     """News of one blob; one that is there already is trusted, and takes one line."""
     status = f"pulling {layer.digest.hex[:12]}"
     path = store.blobs.path(layer.digest)
-    if await asyncio.to_thread(path.exists):
-        size = (await asyncio.to_thread(store.blobs.existing, layer.digest)).stat().st_size
+    if await in_thread(path.exists):
+        size = (await in_thread(store.blobs.existing, layer.digest)).stat().st_size
         yield Progress(status, layer.digest.colon, size, size)
         return
     download = await followed.enter_async_context(downloads.joined(layer, session))

@@ -11,6 +11,7 @@ from ollama_nb_server.library.store import Store
 from ollama_nb_server.registry.errors import NoManifest
 from ollama_nb_server.registry.progress import Progress, told
 from ollama_nb_server.registry.session import Session, patiently
+from ollama_nb_server.registry.threads import in_thread
 from ollama_nb_server.registry.upload import Upload
 
 LOST = "couldn't retrieve manifest"
@@ -25,7 +26,7 @@ async def push(store: Store, session: Session) -> AsyncGenerator[Progress, None]
         `NoManifest` if there is no such model here.
     """
     yield Progress("retrieving manifest")
-    manifest = await asyncio.to_thread(store.manifests.of, session.name)
+    manifest = await in_thread(store.manifests.of, session.name)
     if manifest is None:
         yield Progress(LOST)
         raise NoManifest("/".join(("manifests", *session.name.parts)))

@@ -25,6 +25,7 @@ from ollama_nb_server.registry.errors import (
     UnexpectedAnswer,
 )
 from ollama_nb_server.registry.identity import Identity
+from ollama_nb_server.registry.threads import in_thread
 from ollama_nb_server.registry.web import Content, Web
 
 T = TypeVar("T")
@@ -202,7 +203,7 @@ class Session:
 
     async def _fetch_token(self, challenge: Challenge) -> None:
         url = httpx.URL(challenge.url(origin(self._base), int(time.time()), nonce()))
-        signed = await asyncio.to_thread(self._identity.sign, to_be_signed(str(url)))
+        signed = await in_thread(self._identity.sign, to_be_signed(str(url)))
         headers = {"Authorization": signed, "User-Agent": self.web.user_agent}
         response = await self.web.ask("GET", url, headers)
         try:

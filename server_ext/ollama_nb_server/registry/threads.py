@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# Not those of other requests: the parts of a large download would keep them all busy. Writing a
+# manifest may wait for the store's lock, and that must not hold the parts of other downloads up.
+DISK = ThreadPoolExecutor(16, "transfers")
+STORE = ThreadPoolExecutor(16, "transfers-store")
+
+
+async def in_thread(
+    function: Callable[..., T], *arguments: Any, executor: ThreadPoolExecutor = DISK
+) -> T:
+    """Run it in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
 
 async def finished(function: Callable[..., T], *arguments: Any) -> T:
@@ -15,7 +28,7 @@ async def finished(function: Callable[..., T], *arguments: Any) -> T:
 
     Cancelling it again changes nothing: a download that fails may be cancelled while its parts end.
     """
-    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    running = asyncio.ensure_future(in_thread(function, *arguments))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from ollama_nb_server.registry.answers import raise_for, redirect, shown, unreac
 from ollama_nb_server.registry.bodies import BodyTransport
 from ollama_nb_server.registry.errors import TooManyRedirects, Unreachable
 from ollama_nb_server.registry.limits import Limits
+from ollama_nb_server.registry.threads import in_thread
 
 DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 Content = bytes | AsyncIterator[bytes] | None
@@ -33,7 +34,7 @@ class Web:
     async def _opened(self) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
         if self._clients is None:
             _keep_secrets_out_of_logs()
-            tls = await asyncio.to_thread(httpx.create_ssl_context)
+            tls = await in_thread(httpx.create_ssl_context)
             unlimited = httpx.Limits(max_connections=None, max_keepalive_connections=8)
             self._clients = self._clients or (
                 httpx.AsyncClient(
