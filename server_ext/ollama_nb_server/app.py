@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 
 from ollama_nb_server import require_engine
 
@@ -30,6 +30,13 @@ class OllamaNb(ExtensionApp):
 
     models = Unicode(
         "", help="Folder of the model store; empty: OLLAMA_MODELS, else ~/.ollama/models."
+    ).tag(config=True)
+
+    reload_on_request = Bool(
+        False,
+        help="Let a request with another num_batch, num_gpu, ... wait until a model that is in use "
+        "can be loaded anew for it, as Ollama does. Otherwise such a request is served by the "
+        "model as it is loaded, with a warning; an idle model is always loaded anew.",
     ).tag(config=True)
 
     application: Application | None = None
@@ -66,7 +73,11 @@ class OllamaNb(ExtensionApp):
         from ollama_nb_server.environment import Settings
 
         settings = Settings.from_environ(os.environ)
-        return replace(settings, models=Path(self.models).expanduser()) if self.models else settings
+        return replace(
+            settings,
+            models=Path(self.models).expanduser() if self.models else settings.models,
+            reload_on_request=self.reload_on_request or settings.reload_on_request,
+        )
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Tell the kernels where we are; what a Hub or a user has set stays."""

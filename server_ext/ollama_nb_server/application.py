@@ -85,6 +85,7 @@ class Application:
             max_loaded=settings.max_loaded_models or DEFAULT_MAX_LOADED,
             max_queue=settings.max_queue,
             default_keep_alive=settings.keep_alive_s,
+            reload_on_request=settings.reload_on_request,
             start_worker=start,
         )
 

@@ -31,8 +31,9 @@ UNITS_S = {
 class Settings:
     """What an administrator has set. Times in seconds, `inf` is without end, 0 is automatic.
 
-    `go_template` True: a model's Go template is always used; False: never; None: whichever of its
-    templates supports more.
+    `reload_on_request`: a request with other load options waits until a busy model can be loaded
+    anew for it. `go_template` True: a model's Go template is always used; False: never; None:
+    whichever of its templates supports more.
     """
 
     host: str = "127.0.0.1"
@@ -45,6 +46,7 @@ class Settings:
     num_parallel: int = 0
     max_loaded_models: int = 0
     max_queue: int = 512
+    reload_on_request: bool = False
     no_cloud: bool = False
     no_prune: bool = False
     go_template: bool | None = None
@@ -68,6 +70,7 @@ class Settings:
             num_parallel=read.count("OLLAMA_NUM_PARALLEL", 0),
             max_loaded_models=read.count("OLLAMA_MAX_LOADED_MODELS", 0),
             max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
+            reload_on_request=read.flag("OLLAMA_NB_RELOAD_ON_REQUEST"),
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
             no_prune=read.flag("OLLAMA_NOPRUNE"),
             go_template=read.choice("OLLAMA_GO_TEMPLATE"),

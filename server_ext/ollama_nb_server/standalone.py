@@ -43,7 +43,7 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         epilog="Environment: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_ORIGINS, OLLAMA_KEEP_ALIVE, "
         "OLLAMA_NUM_PARALLEL, OLLAMA_MAX_LOADED_MODELS, OLLAMA_MAX_QUEUE, OLLAMA_CONTEXT_LENGTH, "
         "OLLAMA_LOAD_TIMEOUT, OLLAMA_NB_CACHE (a folder for what was read of models), "
-        "OLLAMA_NB_TOKEN (the secret that every request must carry).",
+        "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_TOKEN (the secret that every request must carry).",
     )
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument(
@@ -56,6 +56,13 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         "--allow-anyone",
         action="store_true",
         help="answer everybody who reaches an address that is not loopback, without a token",
+    )
+    parser.add_argument(
+        "--reload-on-request",
+        action="store_true",
+        default=settings.reload_on_request,
+        help="let a request with another num_batch, num_gpu, ... wait until a model that is in use "
+        "can be loaded anew for it, as Ollama does; otherwise it is served as it is loaded",
     )
     parser.add_argument("--runtime-file", type=Path, help="write address and secret there (0600)")
     parser.add_argument(
@@ -212,7 +219,13 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
         level=options.log_level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    settings = replace(settings, host=options.host, port=options.port, models=options.models)
+    settings = replace(
+        settings,
+        host=options.host,
+        port=options.port,
+        models=options.models,
+        reload_on_request=options.reload_on_request,
+    )
     if reason := refusal(settings, allow_anyone=options.allow_anyone):
         sys.stderr.write(f"ollama-nb serve: {reason}\n")
         return 1

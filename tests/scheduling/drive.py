@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
-from ollama_nb_server.scheduling.decisions import Decisions, Phase
+from ollama_nb_server.scheduling.decisions import Decisions
 from ollama_nb_server.scheduling.events import (
     Grant,
     Left,
@@ -14,6 +14,7 @@ from ollama_nb_server.scheduling.events import (
     Requested,
     WorkerRequest,
 )
+from ollama_nb_server.scheduling.runner import Phase
 
 
 def wanted(
@@ -22,12 +23,13 @@ def wanted(
     *,
     num_ctx: int = 4096,
     keep_alive: float | None = None,
+    priority: int = 0,
     explicit: frozenset[str] = frozenset(),
     adapters: tuple[str, ...] = (),
     **options: int,
 ) -> WorkerRequest:
     spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
-    return WorkerRequest(number, path, spec, explicit, keep_alive)
+    return WorkerRequest(number, path, spec, explicit, keep_alive, priority)
 
 
 def loaded(num_ctx: int = 4096, num_ctx_train: int = 8192) -> Loaded:
@@ -36,21 +38,24 @@ def loaded(num_ctx: int = 4096, num_ctx_train: int = 8192) -> Loaded:
 
 def check_invariants(decisions: Decisions, now: float, known: set[int]) -> None:
     """What holds between two events; `known` are the requests that came and have not left."""
-    runners = decisions.runners.values()
-    waiting = [w.id for w in decisions.pending]
-    users = [user for r in runners for user in r.users]
+    runners = list(decisions.runners.values())
+    waiting = [w.wanted for w in decisions.pending]
+    served = [user for r in runners for user in r.users]
+    everybody = [w.id for w in waiting] + served
 
     assert decisions.next_wake() > now, "the timer would go off at once, again and again"
     assert sum(r.phase is Phase.LOADING for r in runners) <= 1
     assert len(runners) <= (decisions.max_loaded or math.inf)
     assert len({r.key for r in runners}) == len(runners)
     assert all(not r.users or r.phase is not Phase.LOADING for r in runners)
-    assert len(decisions.pending) <= decisions.max_queue + 1
-    assert len(set(waiting + users)) == len(waiting + users), "in two places at once"
-    assert known.issuperset(waiting + users), "a place is held for nobody"
-    assert not [w for w in decisions.pending if any(r.serves(w) for r in runners)]
-    if waiting:
-        assert any(r.phase is not Phase.READY or r.users for r in runners), "nothing will help them"
+    assert len(waiting) <= decisions.max_queue + 1
+    assert [w.rank for w in waiting] == sorted(w.rank for w in waiting)
+    assert len(set(everybody)) == len(everybody), "a request is in two places"
+    assert known.issuperset(everybody), "a place is held for nobody"
+    assert not [w for w in waiting if decisions.serving(w, now)], "one waits that could be served"
+    if all(r.phase is Phase.READY for r in runners):
+        in_the_way = [decisions.in_the_way(w) for w in waiting]
+        assert all(r and r.users for r in in_the_way), "one waits for nothing"
 
 
 class Driver:

@@ -32,9 +32,11 @@ EXPLICIT = frozenset({"num_batch"})
 class AnyOrder(RuleBasedStateMachine):
     """Clients and workers that do what they may do at any time."""
 
-    @initialize(max_loaded=st.integers(1, 2), max_queue=st.integers(0, 4))
-    def begin(self, max_loaded: int, max_queue: int) -> None:
-        self.drive = Driver(max_loaded=max_loaded, max_queue=max_queue)
+    @initialize(
+        max_loaded=st.integers(1, 2), max_queue=st.integers(0, 4), reload_on_request=st.booleans()
+    )
+    def begin(self, **limits: int) -> None:
+        self.drive = Driver(**limits)
         self.loading: list[int] = []
         self.alive: list[int] = []
         self.answered: set[int] = set()
@@ -59,9 +61,9 @@ class AnyOrder(RuleBasedStateMachine):
                 case Stop(runner):
                     assert runner in self.loading + self.alive
 
-    @rule(path=PATHS, wishes=WISHES, keep_alive=KEEP_ALIVES)
-    def ask_like(self, path: str, wishes: dict[str, object], keep_alive: float | None) -> None:
-        self.ask(path, keep_alive=keep_alive, **wishes)
+    @rule(path=PATHS, wishes=WISHES, keep_alive=KEEP_ALIVES, priority=st.integers(0, 1))
+    def ask_like(self, path: str, wishes: dict[str, object], **more: object) -> None:
+        self.ask(path, **wishes, **more)
 
     def ask(self, path: str, **wishes: object) -> None:
         self.count += 1

@@ -164,13 +164,13 @@ def test_unloading_what_is_not_loaded_does_nothing(drive: Driver) -> None:
     assert drive(UnloadAsked("nothing")) == []
 
 
-def test_a_request_after_an_unload_gets_a_new_worker(drive: Driver) -> None:
-    drive.load(wanted(1))
+def test_who_comes_after_an_unload_is_served_and_it_goes_after_all(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
     drive(UnloadAsked("a"))
 
-    assert drive(Requested(wanted(2))) == []
-    drive(Left(1))
-    assert drive(Ended(1)) == [Load(2, wanted(2).spec)]
+    assert drive(Requested(wanted(2))) == [Grant(2, runner)]
+    assert drive(Left(1)) == []
+    assert [type(o) for o in drive(Left(2))] == [Stop]
 
 
 def test_a_smaller_context_is_served_by_a_larger_slot(drive: Driver) -> None:
@@ -199,11 +199,108 @@ def test_an_engine_that_gives_less_than_asked_is_not_loaded_again_and_again(driv
     assert drive(Requested(wanted(2, num_ctx=4096))) == [Grant(2, runner)]
 
 
+BATCH = {"num_batch": 64, "explicit": frozenset({"num_batch"})}
+
+
+def test_a_busy_model_serves_other_load_options_as_it_is_and_says_which(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
+
+    assert drive(Requested(wanted(2, **BATCH))) == [Grant(2, runner, ("num_batch",))]
+
+
+def test_an_idle_model_is_loaded_anew_for_other_load_options(drive: Driver) -> None:
+    drive.load(wanted(1))
+    drive(Left(1))
+
+    assert drive(Requested(wanted(2, **BATCH))) == [Stop(1, "other load options are wanted")]
+    assert drive(Ended(1)) == [Load(2, wanted(2, **BATCH).spec)]
+
+
+def test_with_reload_on_request_a_busy_model_is_waited_for() -> None:
+    drive = Driver(reload_on_request=True)
+    drive.load(wanted(1))
+
+    assert drive(Requested(wanted(2, **BATCH))) == []
+    assert drive(Left(1)) == [Stop(1, "other load options are wanted")]
+
+
 def test_only_load_options_that_somebody_set_can_reload(drive: Driver) -> None:
     runner = drive.load(wanted(1, num_batch=1024, explicit=frozenset({"num_batch"})))
+    drive(Left(1))
 
     assert drive(Requested(wanted(2))) == [Grant(2, runner)]
-    assert drive(Requested(wanted(3, num_batch=64, explicit=frozenset({"num_batch"})))) == []
+
+
+def test_another_number_of_threads_never_loads_anew(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
+    drive(Left(1))
+    more = wanted(2, num_thread=7, explicit=frozenset({"num_thread"}))
+
+    assert drive(Requested(more)) == [Grant(2, runner)]
+
+
+def test_an_automatic_num_gpu_is_served_by_whatever_is_loaded(drive: Driver) -> None:
+    runner = drive.load(wanted(1, num_gpu=3, explicit=frozenset({"num_gpu"})))
+    drive(Left(1))
+    automatic = wanted(2, num_gpu=-1, explicit=frozenset({"num_gpu"}))
+
+    assert drive(Requested(automatic)) == [Grant(2, runner)]
+
+
+LARGE = {"num_ctx": 8192}
+
+
+def test_who_waits_for_a_busy_model_holds_up_nobody_behind(drive: Driver) -> None:
+    drive.load(wanted(1, "a"))
+    drive(Requested(wanted(2, "a", **LARGE)))
+
+    assert drive(Requested(wanted(3, "b"))) == [Load(2, wanted(3, "b").spec)]
+
+
+def test_who_waits_for_a_busy_model_lets_newcomers_pass_for_ten_seconds(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
+    drive(Requested(wanted(2, **LARGE)))
+
+    assert drive(Requested(wanted(3)), at=9.9) == [Grant(3, runner)]
+    assert drive(Requested(wanted(4)), at=10.0) == []
+    drive(Left(1))
+    assert drive(Left(3)) == [Stop(runner, "other load options are wanted")]
+    assert drive(Ended(runner)) == [Load(2, wanted(2, **LARGE).spec)]
+    assert drive(LoadDone(2, loaded(8192))) == [Grant(2, 2), Grant(4, 2)]
+
+
+def test_who_waits_for_a_place_lets_newcomers_pass_for_ten_seconds() -> None:
+    drive = Driver(max_loaded=1)
+    runner = drive.load(wanted(1, "a"))
+    drive(Requested(wanted(2, "b")))
+
+    assert drive(Requested(wanted(3, "a")), at=9.9) == [Grant(3, runner)]
+    assert drive(Requested(wanted(4, "a")), at=10.0) == []
+
+
+def test_a_model_is_open_again_when_those_who_waited_for_it_have_left(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
+    drive(Requested(wanted(2, **LARGE)))
+    drive(Requested(wanted(3)), at=20.0)
+
+    assert drive(Left(2)) == [Grant(3, runner)]
+    assert drive(Requested(wanted(4))) == [Grant(4, runner)]
+
+
+def test_the_more_urgent_do_not_queue_behind_the_less_urgent(drive: Driver) -> None:
+    runner = drive.load(wanted(1))
+    drive(Requested(wanted(2, priority=1, **LARGE)))
+
+    assert drive(Requested(wanted(3, priority=1)), at=20.0) == []
+    assert drive(Requested(wanted(4, priority=0))) == [Grant(4, runner)]
+
+
+def test_the_more_urgent_are_loaded_first(drive: Driver) -> None:
+    drive(Requested(wanted(1, "a")))
+    drive(Requested(wanted(2, "b", priority=1)))
+    drive(Requested(wanted(3, "c", priority=0)))
+
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), Load(2, wanted(3, "c").spec)]
 
 
 def test_an_adapter_is_not_shared(drive: Driver) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.generation import Stopwatch
+from ollama_nb_server.answering.generation import Stopwatch, warnings_for
 from ollama_nb_server.answering.preparation import find, lease, merged_options
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
@@ -29,8 +29,9 @@ async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
     model = await find(app, request.model)
     options = merged_options(app, model, request.options)
     async with lease(app, model, options, request.keep_alive) as leased:
+        warnings = warnings_for(leased, model.name.display, request.options)
         if not texts:
-            return EmbedResponse(request.model or "", None)
+            return EmbedResponse(request.model or "", None, warnings=warnings)
         embedded = await _embedded(leased, texts, options, truncate=request.truncate is not False)
         vectors = shortened(_matrix(embedded), request.dimensions or 0)
         return EmbedResponse(
@@ -39,6 +40,7 @@ async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
             total_duration=watch.elapsed_ns(),
             load_duration=leased.load_ns,
             prompt_eval_count=embedded.prompt_count,
+            warnings=warnings,
         )
 
 
@@ -47,10 +49,11 @@ async def embeddings(app: AppContext, request: EmbeddingsRequest) -> EmbeddingsR
     model = await find(app, request.model, fold_case=False)
     options = merged_options(app, model, request.options)
     async with lease(app, model, options, request.keep_alive) as leased:
+        warnings = warnings_for(leased, model.name.display, request.options)
         if not request.prompt:
-            return EmbeddingsResponse(None)
+            return EmbeddingsResponse(None, warnings)
         embedded = await _embedded(leased, (request.prompt,), options, truncate=False)
-        return EmbeddingsResponse(_matrix(embedded)[0].astype(np.float64))
+        return EmbeddingsResponse(_matrix(embedded)[0].astype(np.float64), warnings)
 
 
 async def _embedded(
@@ -58,7 +61,8 @@ async def _embedded(
 ) -> Embedded:
     worker = leased.worker
     limit = min(options.num_ctx, leased.info.num_ctx)  # as asked: 1 token has no room for any text
-    return await worker.embed(Embed(worker.new_id(), texts, truncate, limit))
+    request = Embed(worker.new_id(), texts, truncate, limit, num_thread=options.num_thread)
+    return await worker.embed(request)
 
 
 def _matrix(embedded: Embedded) -> Vectors:

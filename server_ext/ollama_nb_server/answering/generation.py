@@ -70,7 +70,7 @@ def warnings_for(leased: Lease, label: str, options: Mapping[str, Any] | None) -
     found = [*without_effect(options), *_threads_warning(options, leased.info.num_processors)]
     if found:
         log.warning("%s: %s", label, ", ".join(found))
-    return (*leased.info.warnings, *found)
+    return (*leased.warnings, *found)
 
 
 def _threads_warning(options: Mapping[str, Any] | None, num_processors: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ from ollama_nb_server.library.errors import LibraryError, ModelNotFound, RemoteM
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import parse_ref
 from ollama_nb_server.library.store import Store
-from ollama_nb_server.scheduling.decisions import LOAD_OPTIONS
+from ollama_nb_server.scheduling.runner import LOAD_OPTIONS
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.durations import KeepAlive
 from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel
@@ -97,7 +97,6 @@ def lease(
         num_ctx=max(options.num_ctx, MIN_CTX),
         num_parallel=app.settings.num_parallel,
         num_batch=options.num_batch,
-        num_thread=options.num_thread,
         num_gpu=options.num_gpu,
         main_gpu=options.main_gpu,
         use_mmap=options.use_mmap,

@@ -1,15 +1,15 @@
 """The scheduler's policy: events in, instructions out. No I/O, no clock, no await.
 
 A runner is LOADING, READY, or STOPPING. Requests for a fitting ready runner are granted at once
-(slots are the worker's affair); all others wait in order, and one load happens at a time.
+(slots are the worker's affair). All others wait, the more urgent first, then as they came; one load
+happens at a time. Who waits for a busy runner to drain holds up nobody behind, and nobody in front
+of the runner's door either until its patience is over.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass, field
-from enum import Enum
 
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.scheduling.errors import QueueFull
@@ -29,79 +29,40 @@ from ollama_nb_server.scheduling.events import (
     UnloadAsked,
     WorkerRequest,
 )
+from ollama_nb_server.scheduling.runner import Phase, Runner
 
-# What a worker is made of; only where a request sets one of these it can want another worker.
-LOAD_OPTIONS = frozenset(
-    {"num_batch", "num_thread", "num_gpu", "main_gpu", "use_mmap", "use_mlock", "numa"}
-)
-# What changes the answers: no request is served by a worker that has them otherwise.
-IDENTITY = ("adapters", "rope_frequency_base", "rope_frequency_scale")
+PATIENCE_S = 10.0  # so long newcomers of a busy runner pass by those who wait until it has drained
 
-
-class Phase(Enum):
-    """Where a runner is in its life."""
-
-    LOADING = "loading"
-    READY = "ready"
-    STOPPING = "stopping"
+KEPT_ENOUGH, NO_PLACE = "its keep-alive is over", "its place is needed"
+OTHER_OPTIONS, NOT_AWAITED = "other load options are wanted", "nobody waits for it any more"
 
 
-@dataclass(slots=True)
-class Runner:
-    """One worker as the policy sees it. `retiring` runners take no new requests."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A request without a worker, since when."""
 
-    id: int
     wanted: WorkerRequest
-    keep_alive: float
-    phase: Phase = Phase.LOADING
-    info: Loaded | None = None
-    users: set[int] = field(default_factory=set)
-    expires: float = math.inf
-    retiring: bool = False
+    since: float
 
     @property
-    def key(self) -> str:
-        """The weights it serves."""
-        return self.wanted.key
-
-    @property
-    def idle(self) -> bool:
-        """Ready, and nobody uses it."""
-        return self.phase is Phase.READY and not self.users
-
-    def fits(self, wanted: WorkerRequest) -> bool:
-        """Whether the loaded worker can serve the request as it is."""
-        info = self.info
-        if wanted.spec == self.wanted.spec:
-            return True  # also where the engine gave less than was asked: a reload gives no more
-        if info is None or any(self._differs(wanted, name) for name in IDENTITY):
-            return False
-        if min(wanted.spec.num_ctx, info.num_ctx_train) > info.num_ctx:
-            return False
-        return not any(self._differs(wanted, name) for name in LOAD_OPTIONS & wanted.explicit)
-
-    def _differs(self, wanted: WorkerRequest, name: str) -> bool:
-        return bool(getattr(wanted.spec, name) != getattr(self.wanted.spec, name))
-
-    def serves(self, wanted: WorkerRequest) -> bool:
-        """Whether the request may be granted now."""
-        return (
-            self.phase is Phase.READY
-            and not self.retiring
-            and self.key == wanted.key
-            and self.fits(wanted)
-        )
+    def rank(self) -> tuple[int, int]:
+        """Its place in the queue: the smallest is first."""
+        return self.wanted.rank
 
 
 @dataclass(slots=True)
 class Decisions:
-    """All state of the scheduler. `handle` is the only method that changes it."""
+    """All state of the scheduler. `handle` is the only method that changes it.
+
+    With `reload_on_request`, load options that change no answer are waited for too, as in Ollama.
+    """
 
     max_loaded: int = 3
     max_queue: int = 512
     default_keep_alive: float = 300.0
+    reload_on_request: bool = False
     runners: dict[int, Runner] = field(default_factory=dict)
-    pending: deque[WorkerRequest] = field(default_factory=deque)
+    pending: list[Waiting] = field(default_factory=list)
     _next_runner: int = 1
     _orders: list[Instruction] = field(default_factory=list)
 
@@ -125,39 +86,55 @@ class Decisions:
                 pass
         self._grant_all(now)
         self._expire(now)
-        if self.pending:
-            self._make_room(self.pending[0])
+        self._make_room()
         return self._orders
 
     def next_wake(self) -> float:
         """When a Tick is due: the earliest expiry of an idle runner (`inf`: never)."""
         return min((r.expires for r in self.runners.values() if r.idle), default=math.inf)
 
+    def serving(self, wanted: WorkerRequest, now: float) -> Runner | None:
+        """The runner that may take a request now.
+
+        An idle one is loaded anew if it has other load options; a busy one serves as it is.
+        """
+        for runner in self.runners.values():
+            as_loaded = runner.users and not self.reload_on_request
+            if runner.can_serve(wanted) and (as_loaded or not runner.unlike(wanted)):
+                return None if self._is_shut(runner, wanted, now) else runner
+        return None
+
+    def in_the_way(self, wanted: WorkerRequest) -> Runner | None:
+        """The runner that has to go before this request can have one of its own."""
+        same = next((r for r in self.runners.values() if r.key == wanted.key), None)
+        if same is not None:
+            return same
+        if self.max_loaded and len(self.runners) >= self.max_loaded:
+            return self._victim()
+        return None
+
     # --- events -----------------------------------------------------------------------------------
 
     def _requested(self, wanted: WorkerRequest, now: float) -> None:
-        runner = self._serving(wanted)
-        if runner is not None:
-            self._grant(wanted, runner, now)
-        elif len(self.pending) > self.max_queue:  # the one being worked on does not count
+        if self.serving(wanted, now) is None and len(self.pending) > self.max_queue:
             self._orders.append(Refuse(wanted.id, QueueFull(self.max_queue)))
-        else:
-            self.pending.append(wanted)
+            return  # the one being worked on does not count
+        self.pending.append(Waiting(wanted, now))
+        self.pending.sort(key=lambda waiting: waiting.rank)
 
     def _left(self, request: int, now: float) -> None:
-        self.pending = deque(w for w in self.pending if w.id != request)
+        self.pending = [w for w in self.pending if w.wanted.id != request]
         for runner in self.runners.values():
             if request in runner.users:
                 runner.users.discard(request)
-                runner.expires = now if runner.retiring else now + runner.keep_alive
-        for runner in self.runners.values():
+                runner.expires = now + runner.keep_alive
             if runner.phase is Phase.LOADING and not self._awaited(runner):
-                self._stop(runner, "nobody waits for it any more")
+                self._stop(runner, NOT_AWAITED)
 
     def _load_done(self, number: int, info: Loaded, now: float) -> None:
         runner = self.runners[number]
         if runner.phase is Phase.STOPPING:  # the word to stop came too late to break the load
-            self._stop(runner, "nobody waits for it any more")
+            self._stop(runner, NOT_AWAITED)
             return
         runner.phase, runner.info = Phase.READY, info
         runner.expires = now + runner.keep_alive
@@ -166,61 +143,76 @@ class Decisions:
         runner = self.runners.pop(number)
         if runner.phase is Phase.STOPPING:  # it broke because it was told to go
             return
-        refused = [w for w in self.pending if w.spec == runner.wanted.spec]
-        self.pending = deque(w for w in self.pending if w.spec != runner.wanted.spec)
-        self._orders.extend(Refuse(w.id, error) for w in refused)
+        refused = [w.wanted for w in self.pending if w.wanted.spec == runner.wanted.spec]
+        self.pending = [w for w in self.pending if w.wanted.spec != runner.wanted.spec]
+        self._orders.extend(Refuse(wanted.id, error) for wanted in refused)
 
     def _unload(self, key: str, now: float) -> None:
+        """Let it go with its last user; who comes until then is served."""
         for runner in self.runners.values():
             if runner.key == key and runner.phase is not Phase.STOPPING:
                 runner.keep_alive, runner.expires = 0.0, now
-                runner.retiring = runner.phase is Phase.READY
 
     # --- policy -----------------------------------------------------------------------------------
 
     def _grant_all(self, now: float) -> None:
-        """Grant whatever can be granted."""
-        waiting, self.pending = self.pending, deque()
-        for wanted in waiting:
-            runner = self._serving(wanted)
-            if runner is None:
-                self.pending.append(wanted)
-            else:
-                self._grant(wanted, runner, now)
+        """Grant whatever can be granted; a grant makes a runner busy, which may serve others."""
+        granted = True
+        while granted:
+            granted = False
+            for waiting in self.pending[:]:
+                runner = self.serving(waiting.wanted, now)
+                if runner is not None:
+                    self.pending.remove(waiting)
+                    self._grant(waiting.wanted, runner, now)
+                    granted = True
 
     def _expire(self, now: float) -> None:
-        """Stop what is idle and either retiring or past its keep-alive.
+        """Stop what is idle and past its keep-alive.
 
         Whoever still waits could not be served by it, so nobody is asked: an idle runner that
         outlived its time would have the timer go off without end.
         """
         for runner in self.runners.values():
-            if runner.idle and (runner.retiring or runner.expires <= now):
-                self._stop(runner, "retired" if runner.retiring else "its keep-alive is over")
+            if runner.idle and runner.expires <= now:
+                self._stop(runner, KEPT_ENOUGH)
 
-    def _make_room(self, wanted: WorkerRequest) -> None:
-        same = next((r for r in self.runners.values() if r.key == wanted.key), None)
-        if same is not None:
-            if same.phase is Phase.READY:
-                self._retire(same, "other load options are wanted")
-        elif any(r.phase is not Phase.READY for r in self.runners.values()):
-            return  # one load at a time, and none beside a process that still holds its memory
-        elif self.max_loaded and len(self.runners) >= self.max_loaded:
-            self._retire(self._victim(), "its place is needed")
-        else:
-            self._load(wanted)
+    def _make_room(self) -> None:
+        """See to those who wait, in order: load, or stop what is idle and in the way.
 
-    def _victim(self) -> Runner:
+        One load at a time, and none beside a process that still holds its memory. Where a busy
+        runner is in the way nothing is done: it drains.
+        """
+        for waiting in self.pending:
+            if any(r.phase is not Phase.READY for r in self.runners.values()):
+                return
+            runner = self.in_the_way(waiting.wanted)
+            if runner is None:
+                self._load(waiting.wanted)
+            elif runner.idle:
+                same = runner.key == waiting.wanted.key
+                self._stop(runner, OTHER_OPTIONS if same else NO_PLACE)
+
+    def _is_shut(self, runner: Runner, wanted: WorkerRequest, now: float) -> bool:
+        """Whether somebody before this request has waited long enough for the runner to drain.
+
+        Nothing of that is kept: when those who waited have left, the runner is open again.
+        """
+        return any(
+            w.rank < wanted.rank
+            and w.since + PATIENCE_S <= now
+            and self.in_the_way(w.wanted) is runner
+            for w in self.pending
+        )
+
+    def _victim(self) -> Runner | None:
         """The shortest keep-alive goes first, then by path; an idle one before a busy one."""
-        order = sorted(self.runners.values(), key=lambda r: (r.keep_alive, r.key))
-        retiring = next((r for r in order if r.retiring), None)
-        return retiring or next((r for r in order if r.idle), order[0])
-
-    def _serving(self, wanted: WorkerRequest) -> Runner | None:
-        return next((r for r in self.runners.values() if r.serves(wanted)), None)
+        ready = [r for r in self.runners.values() if r.phase is Phase.READY]
+        order = sorted(ready, key=lambda r: (r.keep_alive, r.key))
+        return next((r for r in order if r.idle), order[0] if order else None)
 
     def _awaited(self, runner: Runner) -> bool:
-        return any(w.key == runner.key for w in self.pending)
+        return any(w.wanted.key == runner.key for w in self.pending)
 
     # --- instructions -----------------------------------------------------------------------------
 
@@ -229,18 +221,13 @@ class Decisions:
             runner.keep_alive = wanted.keep_alive
         runner.users.add(wanted.id)
         runner.expires = now + runner.keep_alive
-        self._orders.append(Grant(wanted.id, runner.id))
+        self._orders.append(Grant(wanted.id, runner.id, runner.unlike(wanted)))
 
     def _load(self, wanted: WorkerRequest) -> None:
         runner = Runner(self._next_runner, wanted, self.default_keep_alive)
         self._next_runner += 1
         self.runners[runner.id] = runner
         self._orders.append(Load(runner.id, wanted.spec))
-
-    def _retire(self, runner: Runner, reason: str) -> None:
-        runner.retiring = True
-        if runner.idle:
-            self._stop(runner, reason)
 
     def _stop(self, runner: Runner, reason: str) -> None:
         runner.phase = Phase.STOPPING

@@ -15,8 +15,8 @@ class WorkerRequest:
     """One request for a worker.
 
     `explicit` names the load options that somebody set: only these can make a loaded worker
-    unfit. `keep_alive` None leaves the worker's present duration. `model` is whatever the caller
-    wants to find again beside the worker; nothing is decided by it.
+    unlike it. `keep_alive` None leaves the worker's present duration. `model` is whatever the
+    caller wants to find again beside the worker; nothing is decided by it. Ids rise as time goes.
     """
 
     id: int
@@ -24,12 +24,18 @@ class WorkerRequest:
     spec: LoadSpec
     explicit: frozenset[str] = frozenset()
     keep_alive: float | None = None
+    priority: int = 0
     model: object = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> str:
         """Workers are shared by everything that uses the same weights."""
         return self.spec.model_path
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Its place in a queue, the smallest first: the more urgent, then first come."""
+        return self.priority, self.id
 
 
 # --- events ---------------------------------------------------------------------------------------
@@ -100,10 +106,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Let the request use the runner until it has Left."""
+    """Let the request use the runner until it has Left.
+
+    `unlike` names load options that the request wanted otherwise, and does not get.
+    """
 
     request: int
     runner: int
+    unlike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
-from ollama_nb_server.scheduling.decisions import Decisions, Phase, Runner
+from ollama_nb_server.scheduling.decisions import Decisions
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.events import (
     Ended,
@@ -37,6 +37,7 @@ from ollama_nb_server.scheduling.events import (
     UnloadAsked,
     WorkerRequest,
 )
+from ollama_nb_server.scheduling.runner import Phase, Runner
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +51,25 @@ class StartWorker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A worker for one request. `load_ns` is what it took to get it, queueing included."""
+    """A worker for one request. `load_ns` is what it took to get it, queueing included.
+
+    `unlike` names load options that the request wanted otherwise, while others use the worker.
+    """
 
     worker: Worker
     load_ns: int
+    unlike: tuple[str, ...] = ()
 
     @property
     def info(self) -> Loaded:
         """What the worker said of itself when it was ready."""
         return self.worker.info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the client should know of its worker."""
+        in_use = "others use the model as it is loaded, so this has no effect now"
+        return (*self.info.warnings, *(f"option '{name}': {in_use}" for name in self.unlike))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +97,14 @@ class Scheduler:
         max_loaded: int = 3,
         max_queue: int = 512,
         default_keep_alive: float = 300.0,
+        reload_on_request: bool = False,
         start_worker: StartWorker = Worker.start,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._decisions = Decisions(max_loaded, max_queue, default_keep_alive)
+        self._decisions = Decisions(max_loaded, max_queue, default_keep_alive, reload_on_request)
         self._start_worker, self._clock = start_worker, clock
         self._ids = itertools.count(1)
-        self._granted: dict[int, asyncio.Future[Worker]] = {}
+        self._granted: dict[int, asyncio.Future[tuple[Worker, Grant]]] = {}
         self._workers: dict[int, Worker] = {}
         self._loading: dict[int, asyncio.Future[Worker]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,12 +134,13 @@ class Scheduler:
             raise ShuttingDown
         began = time.perf_counter_ns()
         self._bury()
-        wanted = WorkerRequest(next(self._ids), label, spec, explicit, keep_alive, model)
+        wanted = WorkerRequest(next(self._ids), label, spec, explicit, keep_alive, model=model)
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
-            worker = await future
-            yield Lease(worker, max(time.perf_counter_ns() - began, 1))
+            worker, grant = await future
+            load_ns = max(time.perf_counter_ns() - began, 1)
+            yield Lease(worker, load_ns, grant.unlike)
         finally:
             del self._granted[wanted.id]
             self._tell(Left(wanted.id))
@@ -178,13 +191,13 @@ class Scheduler:
             case Load(runner, spec):
                 self._load(runner, spec)
             case Grant(request, runner):
-                self._answer(request, self._workers[runner])
+                self._answer(request, (self._workers[runner], order))
             case Refuse(request, error):
                 self._answer(request, error)
             case Stop(runner, reason):
                 self._stop(runner, reason)
 
-    def _answer(self, request: int, answer: Worker | BaseException) -> None:
+    def _answer(self, request: int, answer: tuple[Worker, Grant] | BaseException) -> None:
         future = self._granted.get(request)
         if future is None or future.done():
             return

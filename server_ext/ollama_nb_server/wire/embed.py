@@ -63,6 +63,7 @@ class EmbedResponse:
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0
+    warnings: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """The JSON document; orjson prints float32 in its shortest form."""
@@ -79,6 +80,7 @@ class EmbeddingsResponse:
     """The vector of one text."""
 
     embedding: npt.NDArray[np.float64] | None
+    warnings: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """The JSON document."""
