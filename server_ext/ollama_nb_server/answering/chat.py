@@ -15,6 +15,7 @@ from ollama_nb_server.answering.generation import (
     OutputChunk,
     Stopwatch,
     fitted,
+    loss_warnings,
     num_logprobs,
     run,
     warnings_for,
@@ -34,6 +35,7 @@ from ollama_nb_server.answering.prompting import (
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, refuse_tools
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.library.model import Model
+from ollama_nb_server.prompts.truncation import FittedPrompt, Losses
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import AssistantMessage, ChatRequest, ChatResponse
 from ollama_nb_server.wire.fields import check_top_logprobs
@@ -59,7 +61,9 @@ async def chat(app: AppContext, request: ChatRequest) -> ChatResponse | AsyncIte
             return _bare(request, "load")
     if request.debug_render_only:
         async with lease(app, model, options, request.keep_alive) as leased:
-            return _debug(request, await chat_prompt(app, leased, model, request, options))
+            prompt = await chat_prompt(app, leased, model, request, options)
+            losses = Losses(dropped=prompt.dropped)
+            return _debug(request, prompt.text, loss_warnings(model.name.display, losses))
     answer = _answer(app, request, model, options, watch)
     return answer if request.stream is not False else await _whole(answer)
 
@@ -78,10 +82,12 @@ async def _answer(
     async with lease(app, model, options, request.keep_alive) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
-        params = _params(model, request, options, prompt)
-        tokens = await _cut(leased, model, request, options, prompt)
+        params = _params(model, request, options, prompt.text)
+        cut = await _cut(leased, model, request, options, prompt.text)
         warnings = warnings_for(leased, model.name.display, request.options)
-        async with aclosing(run(leased, tokens, options, params)) as events:
+        losses = Losses(cut.truncation, prompt.dropped)
+        warnings += loss_warnings(model.name.display, losses)
+        async with aclosing(run(leased, cut.prompt, options, params)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     if event.is_news:
@@ -91,16 +97,18 @@ async def _answer(
                     _chunk(request, NOTHING, warnings),
                     done=True,
                     done_reason=event.reason,
+                    truncated=losses.truncated,
+                    num_turns_dropped=losses.num_turns_dropped,
                     **asdict(watch.metrics(leased, event)),
                 )
 
 
 async def _cut(
     leased: Lease, model: Model, request: ChatRequest, options: Options, prompt: str
-) -> str | tuple[int, ...]:
+) -> FittedPrompt:
     """A prompt whose last turn alone is too long, cut where that is the server's part."""
     if not is_rendered(model):
-        return prompt
+        return FittedPrompt(prompt)
     truncate, shift = request.truncate is not False, may_shift(model, request.shift)
     return await fitted(leased, prompt, options, truncate=truncate, shift=shift)
 
@@ -143,6 +151,7 @@ def _bare(request: ChatRequest, reason: str) -> ChatResponse:
     return replace(_chunk(request, NOTHING), done=True, done_reason=reason)
 
 
-def _debug(request: ChatRequest, prompt: str) -> ChatResponse:
+def _debug(request: ChatRequest, prompt: str, warnings: tuple[str, ...]) -> ChatResponse:
     info = DebugInfo(rendered_template=prompt, image_count=len(_images(request)))
-    return replace(_chunk(request, NOTHING), message=AssistantMessage("", role=""), debug_info=info)
+    bare = _chunk(request, NOTHING, warnings)
+    return replace(bare, message=AssistantMessage("", role=""), debug_info=info)

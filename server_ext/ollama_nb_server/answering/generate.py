@@ -15,6 +15,7 @@ from ollama_nb_server.answering.generation import (
     OutputChunk,
     Stopwatch,
     fitted,
+    loss_warnings,
     num_logprobs,
     run,
     warnings_for,
@@ -28,6 +29,7 @@ from ollama_nb_server.answering.preparation import (
 from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_of
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.library.model import Model
+from ollama_nb_server.prompts.truncation import Losses
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.errors import RawConflict
 from ollama_nb_server.wire.fields import check_top_logprobs
@@ -76,9 +78,11 @@ async def _answer(
         params = _params(model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
-        tokens = await fitted(leased, prompt, options, truncate=truncate, shift=params.shift)
+        cut = await fitted(leased, prompt, options, truncate=truncate, shift=params.shift)
+        losses = Losses(cut.truncation)
+        warnings += loss_warnings(model.name.display, losses)
         texts: list[str] = []
-        async with aclosing(run(leased, tokens, options, params)) as events:
+        async with aclosing(run(leased, cut.prompt, options, params)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     texts.append(event.text)
@@ -91,6 +95,7 @@ async def _answer(
                     done=True,
                     done_reason=event.reason,
                     context=context,
+                    truncated=losses.truncated,
                     **asdict(watch.metrics(leased, event)),
                 )
 

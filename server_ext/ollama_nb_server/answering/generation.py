@@ -23,7 +23,7 @@ from ollama_nb_server.engine.messages import (
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
-from ollama_nb_server.prompts.truncation import cut_middle
+from ollama_nb_server.prompts.truncation import FittedPrompt, Losses, cut_middle
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
@@ -79,6 +79,13 @@ def _threads_warning(options: Mapping[str, Any] | None, num_processors: int) -> 
         yield f"option 'num_thread': this machine has {num_processors} processors"
 
 
+def loss_warnings(label: str, losses: Losses) -> tuple[str, ...]:
+    """What was asked and the model will not read, told to the client and to the log."""
+    if losses.warnings:
+        log.warning("%s: %s", label, ", ".join(losses.warnings))
+    return losses.warnings
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
     """How a generation is to run, beside its options."""
@@ -122,11 +129,11 @@ def told(tokens: Sequence[TokenLogprob]) -> tuple[Logprob, ...]:
 
 async def fitted(
     lease: Lease, prompt: str, options: Options, *, truncate: bool, shift: bool
-) -> str | tuple[int, ...]:
+) -> FittedPrompt:
     """The prompt as it is if it fits, else its token ids with the middle cut out."""
     num_ctx = context_limit(options, lease.info)
     if not truncate or len(prompt.encode()) < num_ctx:  # no token is shorter than a byte
-        return prompt
+        return FittedPrompt(prompt)
     count, tokens = await lease.worker.ends(prompt, num_ctx)
     cut = cut_middle(
         count,
@@ -136,7 +143,7 @@ async def fitted(
         add_bos=lease.info.add_bos,
         shift=shift,
     )
-    return prompt if cut is None else cut
+    return cut or FittedPrompt(prompt)
 
 
 def _segments(prompt: str | tuple[int, ...]) -> tuple[Segment, ...]:

@@ -6,6 +6,7 @@ How a model writes down what is put together here is `styles`' to say.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from ollama_nb_server.answering.app_context import AppContext
@@ -24,6 +25,7 @@ from ollama_nb_server.prompts.conversation import (
 from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.insertion import by_tokens
 from ollama_nb_server.prompts.thoughts import Thoughts
+from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message
 from ollama_nb_server.wire.generate import GenerateRequest
@@ -64,11 +66,19 @@ def thoughts_of(model: Model, think: Think, prompt: str, *, native: bool) -> Tho
 # --- chat -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """The text that a model reads of a conversation, and the turns that are not in it."""
+
+    text: str
+    dropped: DroppedTurns | None = None
+
+
 async def chat_prompt(
     app: AppContext, leased: Lease, model: Model, request: ChatRequest, options: Options
-) -> str:
+) -> ChatPrompt:
     """The conversation as the model reads it, its oldest turns dropped until it fits."""
-    turns: Sequence[Turn] = with_model_turns(
+    turns = with_model_turns(
         model.system, history(model), [_turn(message) for message in request.messages or ()]
     )
     if model.config.model_family == FORGETFUL or model.name.model == FORGETFUL_NAME:
@@ -76,13 +86,15 @@ async def chat_prompt(
     tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
     run, think = partial(app.templates.run, template_of(model)), think_of(model, request.think)
     its = await run(partial(style, model, leased.info))
+    fitted = FittedTurns(turns)
     if request.truncate is not False:
 
         async def measured(kept: Sequence[Turn]) -> str:
             return await run(partial(its.measured, kept, tools, think))
 
-        turns = await _fitting(leased, turns, measured, context_limit(options, leased.info))
-    return await run(partial(its.chat, turns, tools, think))
+        fitted = await _fitting(leased, turns, measured, context_limit(options, leased.info))
+    text = await run(partial(its.chat, fitted.turns, tools, think))
+    return ChatPrompt(text, fitted.dropped)
 
 
 async def _fitting(
@@ -90,7 +102,7 @@ async def _fitting(
     turns: Sequence[Turn],
     measured: Callable[[Sequence[Turn]], Awaitable[str]],
     limit: int,
-) -> Sequence[Turn]:
+) -> FittedTurns:
     """The longest end of the conversation that fits; the last turn always stays."""
     starts = starting_points(turns)
     low, high, middle = 0, len(starts) - 1, 0
@@ -101,7 +113,10 @@ async def _fitting(
         else:
             low = middle + 1
         middle = (low + high) // 2
-    return kept_from(turns, starts[high]) if starts else turns
+    if high <= 0:
+        return FittedTurns(turns)
+    kept = kept_from(turns, starts[high])
+    return FittedTurns(kept, DroppedTurns(len(turns), len(turns) - len(kept), limit))
 
 
 async def _fits(leased: Lease, prompt: str, limit: int) -> bool:

@@ -177,6 +177,9 @@ class ChatResponse:
     eval_count: int = 0
     eval_duration: int = 0
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    # what Ollama has no field for, in the last chunk: tokens before and after a cut, lost messages
+    truncated: tuple[int, int] | None = field(default=None, compare=False)
+    num_turns_dropped: int = field(default=0, compare=False)
 
     def encode(self) -> bytes:
         """The JSON document, fields in Ollama's order."""

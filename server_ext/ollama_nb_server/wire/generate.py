@@ -88,6 +88,8 @@ class GenerateResponse:
     logprobs: tuple[Logprob, ...] = ()
     thinking: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    # what Ollama has no field for, in the last chunk: tokens before and after a cut
+    truncated: tuple[int, int] | None = field(default=None, compare=False)
 
     def encode(self) -> bytes:
         """The JSON document, fields in Ollama's order."""
