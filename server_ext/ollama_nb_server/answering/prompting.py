@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from pydantic import ValidationError
+
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import context_limit, require
 from ollama_nb_server.answering.styles import Think, is_rendered, style, template_of
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.gotemplate.analysis import read
+from ollama_nb_server.library.errors import StoreBroken
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import (
     Turn,
@@ -28,6 +31,7 @@ from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message
+from ollama_nb_server.wire.errors import RequestError
 from ollama_nb_server.wire.generate import GenerateRequest
 from ollama_nb_server.wire.options import Options
 
@@ -138,8 +142,20 @@ def _turn(message: Message) -> Turn:
 
 
 def history(model: Model) -> list[Turn]:
-    """The turns that a model brings along."""
-    return [_turn(Message.model_validate(message)) for message in model.messages]
+    """The turns that a model brings along.
+
+    Raises
+    ------
+    StoreBroken
+        If one of them is none: whoever asks has not written it.
+    """
+    try:
+        return [_turn(Message.model_validate(message)) for message in model.messages]
+    except (ValidationError, RequestError) as error:
+        raise StoreBroken(
+            f"a message that {model.name.display} begins with cannot be read: pull or create the "
+            "model again"
+        ) from error
 
 
 # --- generate -------------------------------------------------------------------------------------

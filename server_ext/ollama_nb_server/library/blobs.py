@@ -49,7 +49,6 @@ class BlobWriter:
         """
         digest = Digest(self._hash.hexdigest())
         if expected is not None and expected != digest.colon:
-            self.abort()
             raise DigestMismatch(expected, digest.colon)
         self._file.flush()
         os.fsync(self._file.fileno())

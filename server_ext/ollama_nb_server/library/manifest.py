@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
-from ollama_nb_server.library import gojson
+from ollama_nb_server.library import documents, gojson
 from ollama_nb_server.library.digests import Digest
-from ollama_nb_server.library.errors import InvalidDigest, StoreBroken
+from ollama_nb_server.library.documents import A_DIGEST, COUNT, LIST, OBJECT, TEXT, TEXTS, Kind
+from ollama_nb_server.library.errors import StoreBroken
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.ollama.image."
-# What reading a document of any shape can raise; RecursionError: it is nested too deeply.
-MALFORMED = (
-    ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, InvalidDigest,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +39,20 @@ class Layer:
         return document | ({"from": self.source} if self.source else {})
 
     @classmethod
-    def of(cls, document: dict[str, Any]) -> Layer:
-        """Read one."""
+    def of(cls, document: Any, name: str) -> Layer:
+        """Read one; `name` is what it is called in an error.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        documents.required(document, OBJECT, name)
         return cls(
-            document["mediaType"],
-            Digest.parse(document["digest"]),
-            int(document["size"]),
-            document.get("from") or "",
+            documents.field(document, "mediaType", TEXT),
+            Digest.parse(documents.field(document, "digest", A_DIGEST)),
+            documents.field(document, "size", COUNT),
+            documents.field(document, "from", TEXT, ""),
         )
 
 
@@ -79,14 +82,15 @@ class Manifest:
         Raises
         ------
         StoreBroken
-            If they are no manifest (another program may be writing it just now).
+            With the reason, if they are no manifest (another program may be writing it just now).
         """
         try:
-            document = json.loads(data)
-            layers = tuple(Layer.of(layer) for layer in document.get("layers") or ())
-            return cls(Layer.of(document["config"]), layers)
-        except MALFORMED as error:
-            raise StoreBroken(f"not a manifest: {error}") from error
+            document = documents.required(documents.parsed(data), OBJECT, "it")
+            layers = documents.field(document, "layers", LIST, [])
+            config = Layer.of(document.get("config"), '"config"')
+            return cls(config, tuple(Layer.of(layer, "a layer") for layer in layers))
+        except ValueError as error:
+            raise StoreBroken(str(error)) from error
 
     @property
     def digests(self) -> set[Digest]:
@@ -147,15 +151,25 @@ class Config:
         Raises
         ------
         StoreBroken
-            If they are no JSON object.
+            With the reason, if they are no config.
         """
         try:
-            document = json.loads(data)
-            known: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in document.items()
-                if key in cls.__slots__ and value is not None
-            }
-        except MALFORMED as error:
-            raise StoreBroken(f"not a config: {error}") from error
+            document = documents.required(documents.parsed(data), OBJECT, "it")
+            known: dict[str, Any] = {}
+            for name, kind in KINDS:
+                if document.get(name) is not None:
+                    value = documents.field(document, name, kind)
+                    known[name] = tuple(value) if kind is TEXTS else value
+        except ValueError as error:
+            raise StoreBroken(str(error)) from error
         return cls(**known)
+
+
+OF_TYPE: dict[str, Kind] = {
+    "str": TEXT,
+    "int": COUNT,
+    "tuple[str, ...]": TEXTS,
+    "tuple[str, ...] | None": TEXTS,
+    "dict[str, Any] | None": OBJECT,
+}
+KINDS = [(field.name, OF_TYPE[str(field.type)]) for field in fields(Config)]

@@ -128,7 +128,12 @@ class Manifests:
             except StoreBroken:
                 time.sleep(RETRY_S)
         data = path.read_bytes()
-        return data, Manifest.decode(data)
+        try:
+            return data, Manifest.decode(data)
+        except StoreBroken as error:
+            raise StoreBroken(
+                f"{path} is no manifest of a model, pull or create the model again: {error}"
+            ) from error
 
     def put(self, name: ModelName, data: bytes) -> None:
         """Write a manifest file, whole or not at all.

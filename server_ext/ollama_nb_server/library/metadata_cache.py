@@ -155,7 +155,7 @@ def decode(document: str, path: Path) -> GGUFMetadata | None:
     """A header from JSON; None if it is none."""
     try:
         (place, length, num_elements), values = json.loads(document, object_hook=_object)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     if not isinstance(values, dict):
         return None

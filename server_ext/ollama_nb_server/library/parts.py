@@ -5,18 +5,16 @@ A blob never changes, so what was read of one is kept; but that it is still ther
 
 from __future__ import annotations
 
-import json
-import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import fields
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from ollama_nb_server.library import gojson
+from ollama_nb_server.library import documents
 from ollama_nb_server.library.blobs import Blobs
 from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.documents import LIST, OBJECT
 from ollama_nb_server.library.errors import NotGGUF, StoreBroken
 from ollama_nb_server.library.gguf import GGUFMetadata
 from ollama_nb_server.library.headers import Headers
@@ -24,8 +22,6 @@ from ollama_nb_server.library.manifest import Config, Layer, Manifest
 
 MAX_TEXT_BYTES = 16 << 20  # of one blob: more is no text, whatever its media type says
 MAX_KEPT_BYTES = 32 << 20  # of all that are kept
-SURROGATE = re.compile("[\ud800-\udfff]")
-MAX_DIGITS = 300  # of a number: Go knows none that are larger
 
 Json = TypeVar("Json", dict[str, Any], list[Any])
 
@@ -53,9 +49,7 @@ class Parts:
         try:
             return self.headers.of(digest, path)
         except NotGGUF as error:
-            raise StoreBroken(
-                f"blob {digest.colon} cannot be read, pull or create the model again: {error}"
-            ) from error
+            raise _unusable(digest, error) from error
 
     def text(self, digest: Digest) -> str:
         """A text, as it is stored.
@@ -89,7 +83,10 @@ class Parts:
         found = [m for d in manifest.of_kind("messages") for m in self._json(d.digest, list)]
         for message in found:
             if not _is_message(message):
-                raise StoreBroken(f"the model begins with a message that is none: {message!r:.100}")
+                raise StoreBroken(
+                    "a message that the model begins with has no text as its role or content: "
+                    "pull or create the model again"
+                )
         return tuple(found)
 
     def config(self, manifest: Manifest) -> Config:
@@ -99,11 +96,11 @@ class Parts:
         ------
         BlobNotFound, StoreBroken
         """
-        config = Config.decode(self._bytes(manifest.config.digest))
-        for name, fits in FITTING:
-            if not fits(getattr(config, name)):
-                raise StoreBroken(f"the config says {name}: {getattr(config, name)!r:.100}")
-        return config
+        digest = manifest.config.digest
+        try:
+            return Config.decode(self._bytes(digest))
+        except StoreBroken as error:
+            raise _unusable(digest, error) from error
 
     def paths(self, manifest: Manifest, kind: str) -> tuple[Path, ...]:
         """Where the layers of a kind lie."""
@@ -111,11 +108,11 @@ class Parts:
 
     def _json(self, digest: Digest, kind: type[Json]) -> Json:
         try:
-            value = _parsed(self.text(digest))
-        except (ValueError, RecursionError) as error:
-            raise StoreBroken(f"blob {digest.colon} is no JSON: {error}") from error
-        if not isinstance(value, kind):
-            raise StoreBroken(f"blob {digest.colon} is JSON, but no {kind.__name__}")
+            value = documents.parsed(self._bytes(digest))
+            documents.required(value, OBJECT if kind is dict else LIST, "it")
+        except ValueError as error:
+            raise _unusable(digest, error) from error
+        assert isinstance(value, kind)
         return value
 
     def _bytes(self, digest: Digest) -> bytes:
@@ -141,45 +138,13 @@ class Parts:
                 self._kept -= len(dropped)
 
 
-def _parsed(text: str) -> Any:
-    """JSON as Go reads it: half a surrogate pair becomes U+FFFD, NaN is none.
-
-    Raises
-    ------
-    ValueError, RecursionError
-        If it is none, or a number is too large for a float64.
-    """
-    value = json.loads(text, parse_int=_integer, parse_constant=_integer)
-    return json.loads(gojson.encode(value)) if "\\ud" in text.casefold() else value
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"the number {digits:.20}... is too large")
-    return int(digits)
+def _unusable(digest: Digest, error: Exception) -> StoreBroken:
+    return StoreBroken(
+        f"blob {digest.colon} cannot be read, pull or create the model again: {error}"
+    )
 
 
 def _is_message(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(value.get(key, ""), str) for key in ("role", "content")
     )
-
-
-def _is_text(value: Any) -> bool:
-    """A text without half a surrogate pair, which JSON can hold and UTF-8 cannot."""
-    return isinstance(value, str) and (value.isascii() or SURROGATE.search(value) is None)
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, tuple) and all(map(_is_text, value))
-
-
-# type of a config's field -> whether a value is of it
-FITS: dict[str, Callable[[Any], bool]] = {
-    "str": _is_text,
-    "int": lambda value: type(value) is int and 0 <= value < 1 << 63,
-    "tuple[str, ...]": _are_texts,
-    "tuple[str, ...] | None": lambda value: value is None or _are_texts(value),
-    "dict[str, Any] | None": lambda value: value is None or isinstance(value, dict),
-}
-FITTING = [(field.name, FITS[str(field.type)]) for field in fields(Config)]

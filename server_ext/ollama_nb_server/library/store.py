@@ -161,9 +161,9 @@ class Store:
         """
         with self._changing():
             self._require(source, asked)
-            data, _ = self.manifests.read(source)
+            written = self.manifests.written(source)
             if source != destination:
-                self.write(destination, Manifest.decode(data), data)
+                self.write(destination, written.manifest, written.data)
 
     def delete(self, name: ModelName, asked: str) -> set[Digest]:
         """Remove a model, and every blob that only it used; returns which these were.

@@ -66,10 +66,10 @@ class Part:
         ValueError
             If it is none.
         """
-        state: Any = json.loads(data)
         try:
+            state: Any = json.loads(data)
             numbers = [state[key] for key in ("N", "Offset", "Size", "Completed")]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError("not the state of a part") from error
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError("not the state of a part")

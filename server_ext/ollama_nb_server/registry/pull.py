@@ -77,7 +77,7 @@ async def _manifest(session: Session) -> tuple[bytes, Manifest]:
 
     try:
         data = await patiently(ask, limits.quick_tries, limits.pause_s)
-        manifest = _checked(Manifest.decode(data))
+        manifest = Manifest.decode(data)
     except StoreBroken as error:
         raise ManifestUnavailable(NotAManifest(str(error))) from error
     except RegistryError as error:
@@ -85,13 +85,6 @@ async def _manifest(session: Session) -> tuple[bytes, Manifest]:
     if any(layer.kind == "tensor" for layer in manifest.layers):
         raise NeedsMLX
     return data, manifest
-
-
-def _checked(manifest: Manifest) -> Manifest:
-    for layer in (*manifest.layers, manifest.config):
-        if layer.size < 0:
-            raise NotAManifest(f"{layer.digest.colon} has {layer.size} bytes")
-    return manifest
 
 
 def _layers(manifest: Manifest) -> list[Layer]:

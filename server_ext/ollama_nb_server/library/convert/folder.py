@@ -6,6 +6,7 @@ import json
 from pathlib import Path, PurePath
 from typing import Any
 
+from ollama_nb_server.library import documents
 from ollama_nb_server.library.convert.errors import BadFolder
 
 MAX_TEXT_BYTES = 256 << 20  # the largest tokenizer.json in use is about 35 MB
@@ -43,14 +44,14 @@ class Folder:
         try:
             return self.bytes(name).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadFolder(f"{name} is no UTF-8 text: {error}") from error
+            raise BadFolder(f"{name} is no UTF-8 text from byte {error.start} on") from error
 
     def json(self, name: str) -> Any:
         """What a JSON file holds."""
         try:
-            return json.loads(self.text(name))
+            return json.loads(self.text(name), parse_int=documents.integer)
         except (ValueError, RecursionError) as error:
-            raise BadFolder(f"{name} is no JSON: {error}") from error
+            raise BadFolder(f"{name} is no JSON: {documents.why(error)}") from error
 
     def object(self, name: str) -> dict[str, Any]:
         """A JSON object; an empty one if the file is not there."""
