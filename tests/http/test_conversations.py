@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,9 @@ def write_with_template(source: Path, target: Path, template: str | None) -> Pat
 
 @pytest.fixture(scope="module")
 def kinds(
-    ollama_server, demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, ...]:
-    """A model for each kind of template."""
+    ollama_server, demo_gguf: Path, eventually, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, ...]]:
+    """A model for each kind of template; other tests count the workers, so none of them stays."""
     folder = tmp_path_factory.mktemp("templates")
     with ollama_server.client() as client:
         for name, template in (("jinja", FIRST_MESSAGE), ("default", None)):
@@ -79,13 +80,21 @@ def kinds(
             create(client, name, files={file.name: upload(client, file)})
         for name, template in GO.items():
             create(client, name, **{"from": "demo", "template": template})
-    return KINDS
+        yield KINDS
+        for name in KINDS:
+            client.post("/api/generate", json={"model": name, "keep_alive": 0}).raise_for_status()
+        eventually(lambda: not loaded(client) & set(KINDS), "none of them is loaded")
 
 
 def upload(client: httpx.Client, file: Path) -> str:
     digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
     client.post(f"/api/blobs/{digest}", content=file.read_bytes()).raise_for_status()
     return digest
+
+
+def loaded(client: httpx.Client) -> set[str]:
+    models = client.get("/api/ps").json()["models"]
+    return {model["name"].removesuffix(":latest") for model in models}
 
 
 def create(client: httpx.Client, name: str, **facts: object) -> None:
