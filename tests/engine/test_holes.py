@@ -3,11 +3,13 @@
 import pytest
 from serving import Serving
 
+MODELS = ["demo_gguf", "q4_k_gguf", "mamba_gguf", pytest.param("smollm2", marks=pytest.mark.real)]
+
 STORIES = ("Once upon a time", "The cat", "A dog")
 SHORT, WHOLE = 6, 20  # tokens
 
 
-@pytest.fixture(scope="module", params=["demo_gguf", "q4_k_gguf", "mamba_gguf"])
+@pytest.fixture(scope="module", params=MODELS)
 def serving(request):
     serving = Serving(request.getfixturevalue(request.param))
     yield serving
