@@ -19,6 +19,8 @@ from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.messages import (
     Cancel,
     Delta,
+    Embed,
+    Embedded,
     Failed,
     Finished,
     Generate,
@@ -64,7 +66,8 @@ class Answer:
 
     pieces: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
-    end: Finished | Failed | None = None
+    end: Finished | Embedded | Failed | None = None
+    end_place: int = 0
 
     @property
     def text(self) -> str:
@@ -106,6 +109,19 @@ class Serving:
         self._inbox.put(Generate(request, (segment,), **wishes))
         return request
 
+    def embed(self, *texts: str) -> int:
+        """Put a request for vectors in; its id."""
+        request = len(self.answers)
+        self.answers.append(Answer())
+        self._inbox.put(Embed(request, texts))
+        return request
+
+    def vectors(self, *texts: str) -> tuple[bytes, ...]:
+        """The vectors of texts, computed beside whatever else waits."""
+        request = self.embed(*texts)
+        self.run()
+        return self.answers[request].end.vectors
+
     def leave(self, request: int) -> None:
         """Cancel between two computations: there is nothing to stop."""
         self._inbox.put(Cancel(request))
@@ -141,6 +157,6 @@ class Serving:
                 answer.pieces.append(event.text)
                 answer.places.append(self.nodes)
                 self._at_piece.pop((event.id, len(answer.pieces)), bool)()
-            elif isinstance(event, Finished | Failed):
-                answer.end = event
+            elif isinstance(event, Finished | Embedded | Failed):
+                answer.end, answer.end_place = event, self.nodes
                 self._at_end.pop(event.id, bool)()

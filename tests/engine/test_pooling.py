@@ -24,7 +24,7 @@ def hidden_states(path, text):
     model = Model(LoadSpec(str(path)), NativeLog())
     tokens = model.tokenize(text, add_special=True)
     context = embedding_context(
-        model, num_tokens=64, num_seqs=1, threads=1, abort=AbortSwitch(), pools=False
+        model, num_cells=64, num_rows=64, num_seqs=1, threads=1, abort=AbortSwitch()
     )
     batch = Batch(64)
     batch.fill([(0, 0, tokens, True)])

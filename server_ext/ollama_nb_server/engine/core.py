@@ -177,7 +177,11 @@ class EngineCore:
     def _cancel(self, request: int) -> None:
         """Forget a request wherever it is, and say what had been computed of it."""
         self._background.take(request)
-        self._embeds = deque(e for e in self._embeds if e.id != request)
+        for job in [embed for embed in self._embeds if embed.id == request]:
+            self._embeds.remove(job)
+            self._send(Cancelled(request, job.num_computed))
+            self._engine.embedder.drop(job)
+            return
         sequence = self._taken_out(request)
         if sequence is None:
             self._send(Cancelled(request))
@@ -242,21 +246,28 @@ class EngineCore:
         return events
 
     def _embed(self) -> None:
-        """One batch of vectors; other requests' tokens come between two of these."""
+        """One piece of one request's vectors: the requests take turns, others' tokens between."""
         if not self._embeds:
             return
-        job = self._embeds[0]
+        job = self._engine.embedder.next_of(self._embeds)
         self._active.serve(frozenset({job.id}))
-        try:
-            if self._inbox.empty() and self._engine.embedder.step(job):
-                self._send(self._embeds.popleft().answer())
-        except EngineError as error:
-            self._embeds.popleft()
-            self._send(failure(job.id, error))
-        except Exception as error:
-            self._embeds.popleft()
-            self._send(failure(job.id, InternalError.of(error)))
+        if self._inbox.empty():  # else somebody's message is more urgent
+            self._embeds.remove(job)
+            self._embed_piece(job)
         self._active.ids = frozenset()
+
+    def _embed_piece(self, job: Job) -> None:
+        try:
+            done = self._engine.embedder.step(job)
+        except EngineError as error:
+            self._send(failure(job.id, error, job.num_computed))
+        except Exception as error:
+            self._send(failure(job.id, InternalError.of(error), job.num_computed))
+        else:
+            if done:
+                self._send(job.answer())
+            else:
+                self._embeds.append(job)
 
     def _end(self, sequence: Sequence) -> None:
         self._kv_cache.release(sequence)
@@ -284,6 +295,6 @@ def tokens_of(model: Model, request: Tokenize) -> Tokens:
     return Tokens(request.id, tuple(tokens), count)
 
 
-def failure(request: int, error: EngineError) -> Failed:
-    """An error as a message: its class and what it is made of."""
-    return Failed(request, type(error).__name__, tuple(vars(error).values()))
+def failure(request: int, error: EngineError, prompt_count: int = 0) -> Failed:
+    """An error as a message: its class and what it is made of; how many tokens were computed."""
+    return Failed(request, type(error).__name__, tuple(vars(error).values()), prompt_count)

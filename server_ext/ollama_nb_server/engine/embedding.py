@@ -1,12 +1,16 @@
-"""Vectors of texts: cut to the limit, several in one batch, pooled, of length 1, in their order."""
+"""Vectors of texts: cut to the limit, computed piece by piece, pooled, of length 1, in their order.
+
+How a piece is computed is the affair of `hidden_states`; whose turn it is, of `core`.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from ollama_nb_server.engine.errors import (
     CannotEmbed,
@@ -14,19 +18,15 @@ from ollama_nb_server.engine.errors import (
     InputTooLong,
     NoRoomForInput,
 )
-from ollama_nb_server.engine.messages import Embed, Embedded
-from ollama_nb_server.engine.native import (
-    AbortSwitch,
-    Batch,
-    Context,
-    Floats,
-    Model,
-    Pooling,
-    embedding_context,
+from ollama_nb_server.engine.hidden_states import (
+    CHUNK,
+    CHUNKED,
+    FIRST,
+    ROWS_TOGETHER,
+    HiddenStates,
 )
-
-MAX_TEXTS = 64  # sequences in one batch
-MIN_BATCH = 512  # tokens in one batch, at least; every one costs memory for a row of logits
+from ollama_nb_server.engine.messages import Embed, Embedded
+from ollama_nb_server.engine.native import AbortSwitch, Floats, Model, Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,51 @@ class Affixes:
         return len(self.before) + len(self.after)
 
 
-@dataclass(slots=True)
+class PooledVector:
+    """The vector of one text, from those of its tokens as they come."""
+
+    def __init__(self, pooling: Pooling | None) -> None:
+        self._pooling, self.num_tokens = pooling, 0
+        self._sum: npt.NDArray[np.float64] = np.zeros(1)
+
+    def add(self, rows: Floats) -> None:
+        """Take the next tokens' vectors in."""
+        if self._pooling is Pooling.LAST:
+            self._sum = rows[-1].astype(np.float64)
+        elif self._pooling is not Pooling.CLS:  # the mean, also where none is named
+            self._sum = self._sum + rows.sum(axis=0, dtype=np.float64)
+        elif not self.num_tokens:
+            self._sum = rows[0].astype(np.float64)
+        self.num_tokens += len(rows)
+
+    def unit(self) -> bytes:
+        """It as float32, of length 1, which makes a sum and a mean the same.
+
+        Raises
+        ------
+        EmbeddingNotFinite
+        """
+        if not np.isfinite(self._sum).all():
+            raise EmbeddingNotFinite
+        norm = max(float(np.linalg.norm(self._sum)), 1e-12)
+        return (self._sum / norm).astype("<f4").tobytes()
+
+
+@dataclass(slots=True, eq=False)
 class Job:
-    """A request on its way: the batches still to be computed, and the vectors that are there."""
+    """A request on its way: the texts still to be computed, and the vectors that are there."""
 
     id: int
-    groups: deque[list[list[int]]]
+    texts: deque[list[int]]
     prompt_count: int
     vectors: list[bytes] = field(default_factory=list)
+    begun: PooledVector | None = None  # of the first text, where it comes in chunks
+
+    @property
+    def num_computed(self) -> int:
+        """Tokens that have been computed."""
+        begun = self.begun.num_tokens if self.begun else 0
+        return self.prompt_count - sum(map(len, self.texts)) + begun
 
     def answer(self) -> Embedded:
         """The message that ends the request."""
@@ -69,31 +106,31 @@ class Job:
 
 
 class Embedder:
-    """Embeds texts with one model.
-
-    Its context is made for the first request, and made larger for the first longer text: pooling
-    needs a text whole in one batch.
-    """
+    """Embeds texts with one model, a piece of a request at a time."""
 
     def __init__(self, model: Model, num_ctx: int, threads: int, abort: AbortSwitch) -> None:
-        self._model, self._threads, self._abort = model, threads, abort
+        self._model = model
         self._limit = min(num_ctx, model.num_ctx_train)
         self._affixes = Affixes.of(model)
-        self._context: Context | None = None
-        self._batch: Batch
+        self._states = HiddenStates(model, threads, abort)
+        self._chunked: Job | None = None  # whose text is partly computed
 
     def close(self) -> None:
         """Free the context."""
-        if self._context is not None:
-            self._context.close()
-            self._context = None
+        self._states.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """Roughly the memory of the context that is there; 0 before the first text."""
+        return self._states.size_bytes
 
     def prove(self, lengths: tuple[int, ...]) -> None:
         """Compute texts of these lengths, so that a processor that cannot dies here."""
         if self._model.pooling is Pooling.RANK:  # its scores are never read
             return
         for length in lengths:
-            self._vectors([[max(self._model.bos, 0)] * min(length, self._limit)])
+            self._states.compute([(FIRST, 0, [max(self._model.bos, 0)] * min(length, self._limit))])
+            self._states.forget(FIRST)
 
     def begin(self, request: Embed) -> Job:
         """Cut the texts to tokens, and the tokens to the limit.
@@ -108,23 +145,87 @@ class Embedder:
         if self._model.pooling is Pooling.RANK:
             raise CannotEmbed
         texts = [self._tokens(text, request) for text in request.texts]
-        return Job(request.id, deque(self._groups(texts)), sum(map(len, texts)))
+        return Job(request.id, deque(texts), sum(map(len, texts)))
+
+    def next_of(self, jobs: Iterable[Job]) -> Job:
+        """The first that can go on: only one text at a time may be partly computed."""
+        return next(
+            job for job in jobs if self._chunked in (None, job) or not self._takes_chunks(job)
+        )
 
     def step(self, job: Job) -> bool:
-        """Compute one batch of a request; True if it was the last.
+        """Compute one piece of a request: a chunk of a long text, or some texts; True if the last.
 
-        An aborted batch changes nothing.
+        An aborted piece is computed again in the next step.
 
         Raises
         ------
         EmbeddingNotFinite, DecodeFailed
             The request has failed then.
         """
-        rows = self._vectors(job.groups[0])
-        if rows is not None:
-            job.groups.popleft()
-            job.vectors += rows
-        return not job.groups
+        try:
+            if self._takes_chunks(job):
+                self._compute_chunk(job)
+            elif job.texts:
+                self._compute_texts(job)
+        except Exception:
+            self._recover(job)
+            raise
+        return not job.texts
+
+    def drop(self, job: Job) -> None:
+        """Forget what is computed of a request that nobody waits for any more."""
+        if self._chunked is job:
+            self._states.forget(CHUNKED)
+            self._chunked, job.begun = None, None
+
+    def _takes_chunks(self, job: Job) -> bool:
+        return bool(job.texts) and self._states.takes_chunks(len(job.texts[0]))
+
+    def _compute_chunk(self, job: Job) -> None:
+        text = job.texts[0]
+        begun = job.begun = job.begun or PooledVector(self._model.pooling)
+        self._chunked, at = job, begun.num_tokens
+        rows = self._states.compute([(CHUNKED, at, text[at : at + CHUNK])], len(text))
+        if rows is None:
+            if not self._states.forget(CHUNKED, at):  # a recurrent state has no yesterday
+                self.drop(job)
+            return
+        begun.add(rows[0])
+        if begun.num_tokens == len(text):
+            job.vectors.append(begun.unit())
+            job.texts.popleft()
+            self.drop(job)
+
+    def _compute_texts(self, job: Job) -> None:
+        group = self._together(job.texts)
+        items = [(seq, 0, text) for seq, text in enumerate(group, FIRST)]
+        rows = self._states.compute(items)
+        for seq, _, _ in items:
+            self._states.forget(seq)
+        for vectors in rows or ():
+            pooled = PooledVector(self._model.pooling)
+            pooled.add(vectors)
+            job.vectors.append(pooled.unit())
+            job.texts.popleft()
+
+    def _together(self, texts: Iterable[list[int]]) -> list[list[int]]:
+        """The first of the texts, and those behind it that may share its batch."""
+        group: list[list[int]] = []
+        count = 0
+        for text in texts:
+            count += len(text)
+            if group and (count > ROWS_TOGETHER or len(group) == self._states.max_texts):
+                break
+            group.append(text)
+        return group
+
+    def _recover(self, job: Job) -> None:
+        """Leave nothing of a failed request that could reach another one's numbers."""
+        for each in (job, self._chunked):
+            if each is not None:
+                self.drop(each)
+        self._states.wipe()
 
     def _tokens(self, text: str, request: Embed) -> list[int]:
         num_ctx = min(request.num_ctx or self._limit, self._limit)
@@ -136,46 +237,3 @@ class Embedder:
             raise InputTooLong(len(tokens) + len(self._affixes), num_ctx)
         whole = self._affixes.around(tokens[:room])
         return whole or [max(self._model.eos, 0)]  # an empty text still has a vector
-
-    def _groups(self, texts: list[list[int]]) -> Iterator[list[list[int]]]:
-        """Neighbouring texts that fit one batch."""
-        room = max([MIN_BATCH, *map(len, texts)])
-        group: list[list[int]] = []
-        for text in texts:
-            if group and (len(group) == MAX_TEXTS or sum(map(len, group)) + len(text) > room):
-                yield group
-                group = []
-            group.append(text)
-        if group:
-            yield group
-
-    def _vectors(self, group: list[list[int]]) -> list[bytes] | None:
-        context, batch = self._opened(sum(map(len, group)))
-        batch.fill([(seq, 0, tokens, True) for seq, tokens in enumerate(group)])
-        batch.all_outputs()
-        try:
-            if not context.decode(batch):
-                return None
-            return [_unit(context.embedding(seq)) for seq in range(len(group))]
-        finally:
-            context.clear()
-
-    def _opened(self, num_tokens: int) -> tuple[Context, Batch]:
-        if self._context is None or num_tokens > self._batch.room:
-            self.close()
-            self._batch = Batch(max(MIN_BATCH, 1 << (num_tokens - 1).bit_length()))
-            self._context = embedding_context(
-                self._model,
-                num_tokens=self._batch.room,
-                num_seqs=MAX_TEXTS,
-                threads=self._threads,
-                abort=self._abort,
-            )
-        return self._context, self._batch
-
-
-def _unit(vector: Floats) -> bytes:
-    if not np.isfinite(vector).all():
-        raise EmbeddingNotFinite
-    norm = max(float(np.linalg.norm(vector)), 1e-12)
-    return (vector / norm).astype("<f4").tobytes()

@@ -140,6 +140,7 @@ class Engine:
         """What the parent is told."""
         model = self.model
         kv = self.num_parallel * self.num_ctx * model.kv_bytes_per_token
+        compute = model.compute_bytes(self.num_batch) if self.context else 0
         return Loaded(
             num_ctx=self.num_ctx,
             num_ctx_train=model.num_ctx_train,
@@ -150,7 +151,7 @@ class Engine:
             bos_text=model.token_text(model.bos),
             eos_text=model.token_text(model.eos),
             fim_texts=tuple(map(model.token_text, model.fim)),
-            size_bytes=model.size_bytes + kv + model.compute_bytes(self.num_batch),
+            size_bytes=model.size_bytes + kv + compute + self.embedder.size_bytes,
             vram_bytes=0,
             load_ns=self.load_ns,
             num_processors=usable_processors(),

@@ -192,6 +192,12 @@ class Model:
         return self.pooling is None and self._of_architecture("attention.causal") != "false"
 
     @cached_property
+    def recurs(self) -> bool:
+        """Whether some layer has a state instead of a memory of tokens (Mamba, RWKV, hybrids)."""
+        asked = ll.llama_model_is_recurrent, ll.llama_model_is_hybrid
+        return any(ask(self.pointer) for ask in asked)
+
+    @cached_property
     def num_vocab(self) -> int:
         """Size of the vocabulary in tokens."""
         return int(ll.llama_vocab_n_tokens(self.vocab))
@@ -498,9 +504,14 @@ class Context:
         """Compute with so many threads from the next batch on."""
         ll.llama_set_n_threads(self.pointer, threads, threads)
 
+    @cached_property
+    def causal(self) -> bool:
+        """Whether no token sees those after it; a text may then come in several batches."""
+        return bool(self.memory) and bool(ll.llama_get_causal_attn(self.pointer))
+
     def forget(self, seq: int, from_pos: int = 0) -> bool:
         """Drop a sequence's tokens from a position on; False if this memory can only drop all."""
-        return bool(ll.llama_memory_seq_rm(self.memory, seq, from_pos, -1))
+        return not self.memory or bool(ll.llama_memory_seq_rm(self.memory, seq, from_pos, -1))
 
     @cached_property
     def can_shift(self) -> bool:
@@ -524,23 +535,15 @@ class Context:
             ll.llama_memory_clear(self.memory, True)
 
     def hidden_states(self, count: int) -> Floats:
-        """The last batch's vectors, one for each of its `count` tokens; gone with the next batch.
+        """The vectors of the last batch's first `count` tokens; gone with the next batch.
 
-        Only where the context does not pool, and every token's output was asked for.
+        Each has `num_embd` values (`n_embd_out`), as long as the context does not pool.
         """
         pointer = ll.llama_get_embeddings(self.pointer)
         if not pointer:
             raise DecodeFailed("llama_get_embeddings", 0)
         rows: Floats = np.ctypeslib.as_array(pointer, (count, self.model.num_embd))
         return rows
-
-    def embedding(self, seq: int) -> Floats:
-        """The pooled vector of a sequence of the last batch (a copy)."""
-        pointer = ll.llama_get_embeddings_seq(self.pointer, seq)
-        if not pointer:
-            raise DecodeFailed("llama_get_embeddings_seq", 0)
-        vector: Floats = np.ctypeslib.as_array(pointer, (self.model.num_embd,)).copy()
-        return vector
 
 
 def max_sequences() -> int:
@@ -580,26 +583,14 @@ def generation_context(
 
 
 def embedding_context(
-    model: Model,
-    *,
-    num_tokens: int,
-    num_seqs: int,
-    threads: int,
-    abort: AbortSwitch,
-    pools: bool = True,
+    model: Model, *, num_cells: int, num_rows: int, num_seqs: int, threads: int, abort: AbortSwitch
 ) -> Context:
-    """A context that pools: as its GGUF says, else the mean; a batch's texts share its room.
-
-    What comes out has `num_embd` values a text for every kind of pooling but RANK.
-    """
+    """A context that gives the vector of every token; its sequences share its cells."""
     params = ll.llama_context_default_params()
-    params.n_ctx = params.n_batch = params.n_ubatch = num_tokens
-    params.n_seq_max = num_seqs
+    params.n_ctx, params.n_seq_max = num_cells, num_seqs
+    params.n_batch = params.n_ubatch = num_rows
     params.n_threads = params.n_threads_batch = threads
     params.kv_unified, params.no_perf, params.embeddings = True, True, True
     params.flash_attn_type = ll.LLAMA_FLASH_ATTN_TYPE_AUTO
-    if not pools:
-        params.pooling_type = ll.LLAMA_POOLING_TYPE_NONE
-    elif not model.pooling:  # none is named, or NONE
-        params.pooling_type = ll.LLAMA_POOLING_TYPE_MEAN
+    params.pooling_type = ll.LLAMA_POOLING_TYPE_NONE
     return Context(model, params, abort)

@@ -1,0 +1,169 @@
+"""Texts embedded piece by piece: whole in the end, beside others, and the same whoever they are.
+
+Vectors are compared bit by bit: what rounds otherwise somewhere differs by thousandths in the end.
+"""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.messages import Embed, LoadSpec
+from ollama_nb_server.engine.native import AbortSwitch, NativeLog
+from serving import Serving
+from whole_texts import mean_of_a_whole_text
+
+SHORT = ["a cat", "the small dog sat on the mat", "pandas", "one " * 20, "", "it was late " * 5]
+BATCH = "she ran home " * 25  # more than 64 tokens, fewer than 128
+LONG, OTHER_LONG = "once there was a dog " * 60, "the cat sat on a red mat " * 50
+MANY = [f"{text} {n}" for n in range(20) for text in SHORT]
+
+
+def serving_of(request, **wishes):
+    serving = Serving(
+        request.getfixturevalue(request.param), num_ctx=2048, num_parallel=2, **wishes
+    )
+    yield serving
+    serving.close()
+
+
+@pytest.fixture(scope="module", params=["demo_gguf", "q4_k_gguf", "mamba_gguf", "bert_gguf"])
+def serving(request):
+    yield from serving_of(request)
+
+
+@pytest.fixture(scope="module", params=["demo_gguf", "q4_k_gguf", "mamba_gguf"])
+def chunking(request):
+    """Models whose long texts are computed in chunks."""
+    yield from serving_of(request)
+
+
+@pytest.fixture(scope="module")
+def alone(chunking):
+    """The long text's vector where there is nobody else."""
+    return chunking.vectors(LONG)[0]
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+def test_a_text_in_chunks_has_the_vector_of_the_text_in_one_batch(chunking, alone):
+    whole = mean_of_a_whole_text(chunking.engine.model, LONG)
+
+    assert np.dot(np.frombuffer(alone, "<f4"), whole) > 0.9999
+
+
+def test_a_vector_does_not_depend_on_the_other_texts_of_its_request(serving):
+    texts = [*SHORT, BATCH, *SHORT[::-1], *MANY]
+
+    together = serving.vectors(*texts)
+
+    assert together == tuple(serving.vectors(text)[0] for text in texts)
+
+
+def test_a_vector_does_not_depend_on_other_requests(chunking, alone):
+    others = [chunking.embed(OTHER_LONG, *SHORT), chunking.embed(BATCH, OTHER_LONG)]
+    story = chunking.ask("Once upon a time")
+    request = chunking.embed("a cat", LONG)
+    chunking.run()
+
+    assert chunking.answers[request].end.vectors[1] == alone
+    beside = [chunking.answers[other].end.vectors for other in others]
+    assert beside[0] == chunking.vectors(OTHER_LONG, *SHORT)
+    assert beside[1] == chunking.vectors(BATCH, OTHER_LONG)
+    assert chunking.answers[story].text
+
+
+# --- turns ----------------------------------------------------------------------------------------
+
+
+def test_others_get_a_token_between_two_chunks(chunking):
+    num_chunks = len(chunking.engine.model.tokenize(LONG, add_special=True)) // 128
+    story = chunking.ask("Once upon a time", num_predict=40)
+    told = []
+    chunking.at_piece(story, 4, lambda: told.append(chunking.embed(LONG)))
+
+    chunking.run()
+
+    end = chunking.answers[told[0]].end_place
+    assert num_chunks > 1
+    assert sum(place < end for place in chunking.answers[story].places) >= 4 + num_chunks - 1
+
+
+@pytest.mark.parametrize("first", [(LONG,), tuple(MANY)])
+def test_a_small_request_does_not_wait_for_all_of_another(chunking, first):
+    large, small = chunking.embed(*first), chunking.embed("a cat")
+
+    chunking.run()
+
+    assert chunking.answers[small].end_place < chunking.answers[large].end_place
+
+
+# --- broken off -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def nodes(chunking):
+    """Nodes that the long text takes."""
+    before = chunking.nodes
+    chunking.vectors(LONG)
+    return chunking.nodes - before
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99])
+def test_a_cancelled_text_ends_at_the_next_node_and_leaves_nothing(chunking, alone, nodes, part):
+    before, count = chunking.nodes, max(int(part * nodes), 1)
+    request = chunking.embed(LONG)
+    chunking.in_nodes(count, partial(chunking.cancel, request))
+    chunking.run()
+
+    assert chunking.nodes - before == count
+    assert chunking.answers[request].end is None
+    assert chunking.vectors(LONG)[0] == alone
+
+
+def test_a_text_that_is_cancelled_between_two_chunks_leaves_its_place_to_the_next(chunking, alone):
+    story = chunking.ask("Once upon a time", num_predict=20)
+    request = chunking.embed(OTHER_LONG)
+    chunking.at_piece(story, 1, partial(chunking.leave, request))
+    chunking.run()
+
+    assert chunking.answers[request].end is None
+    assert chunking.vectors(LONG)[0] == alone
+
+
+@pytest.mark.parametrize("model", ["demo_gguf", "q4_k_gguf", "mamba_gguf", "bert_gguf"])
+def test_an_aborted_piece_is_computed_again(request, model):
+    switch = AbortSwitch()
+    spec = LoadSpec(str(request.getfixturevalue(model)), num_ctx=2048, num_parallel=1)
+    with Engine(spec, NativeLog(), switch) as engine:
+        vectors = []
+        for aborted in ((), (0, 1, 3, 4)):
+            job, step = engine.embedder.begin(Embed(1, (LONG, *SHORT))), 0
+            while job.texts:
+                if step in aborted:
+                    switch.set()
+                    engine.embedder.step(job)
+                    switch.clear()
+                engine.embedder.step(job)
+                step += 1
+            vectors.append(job.vectors)
+
+    assert vectors[0] == vectors[1]
+
+
+# --- a published model ----------------------------------------------------------------------------
+
+
+def test_vectors_of_a_published_model_do_not_depend_on_companions(qwen_coder):
+    serving = Serving(qwen_coder, num_ctx=512, num_parallel=1)
+    texts = [SHORT[0], LONG[:700], *SHORT[1:]]
+    try:
+        beside, other = serving.embed(*texts), serving.embed(OTHER_LONG[:1000], "a cat")
+        serving.run()
+        together = serving.answers[beside].end.vectors
+
+        assert together == tuple(serving.vectors(text)[0] for text in texts)
+        assert serving.answers[other].end.vectors[1] == together[0]
+    finally:
+        serving.close()
