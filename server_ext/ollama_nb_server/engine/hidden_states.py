@@ -7,7 +7,7 @@ of its own. These rules see to it, on a CPU:
 - A batch has a multiple of ROWS_ALIGNED rows, MIN_ROWS at least, filled up with a sequence of its
   own: kernels of several kinds of weights compute so many at once, fewer of them otherwise.
 - Texts share a batch only below FLASH_TILE rows, where attention goes row by row and leaves out
-  a row does not see; from there on by tiles, and where a tile lies among the cells counts.
+  what a row does not see; from there on by tiles, and where a tile lies in the cells counts.
 - At most one text takes more than one batch; others come and go behind its cells.
 """
 
@@ -99,7 +99,7 @@ class HiddenStates:
     def _filled(self, items: Sequence[Item], count: int) -> Sequence[Item]:
         missing = max(MIN_ROWS - count, -count % ROWS_ALIGNED)
         missing = 0 if self._model.recurs else missing  # its batches are cut by sequences
-        return [*items, (FILLING, 0, items[0][2][:1] * missing)] if missing else items
+        return [*items, (FILLING, 0, [items[0][2][0]] * missing)] if missing else items
 
     def _opened(self, count: int = 1, num_tokens: int = 0) -> Context:
         """The context, with room for a batch and for a longer text's cells beside it."""
