@@ -10,7 +10,14 @@ import asyncio
 import numpy as np
 import pytest
 import pytest_asyncio
-from ollama_nb_server.engine.messages import Delta, Embed, Generate, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import (
+    Delta,
+    Embed,
+    Generate,
+    LoadSpec,
+    SamplingParams,
+    TextSegment,
+)
 from ollama_nb_server.engine.process import Worker
 
 PUBLISHED = [pytest.param(name, marks=pytest.mark.real) for name in ("smollm2", "qwen_coder")]
@@ -42,7 +49,7 @@ async def worker(request):
 async def first_piece(worker, prompt, **wishes):
     """A generation that never ends by itself, and has begun."""
     wishes = {"sampling": HOT, "num_predict": -1, "shift": True, "num_ctx": 64, **wishes}
-    events = worker.generate(Generate(worker.new_id(), prompt, **wishes))
+    events = worker.generate(Generate(worker.new_id(), (TextSegment(prompt),), **wishes))
     assert isinstance(await anext(events), Delta)
     return events
 
