@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,9 @@ from platformdirs import user_cache_dir
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
+MAX_COUNT = 2**31 - 1
+MAX_DURATION_S = (2**63 - 1) / 1e9  # a Go duration is nanoseconds in 64 bits
+WHOLE = re.compile(r"[+-]?[0-9]+")
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 UNITS_S = {
     "ns": 1e-9,
@@ -107,9 +111,9 @@ class _Reader:
         text = self.text(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit():
-            return int(text)
-        log.warning("%s=%r is no number: %d is used", name, text, default)
+        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)):
+            return min(int(text), MAX_COUNT)
+        log.warning("%s=%r is no number up to %d: %d is used", name, text, MAX_COUNT, default)
         return default
 
     def duration(self, name: str, default: float) -> float:
@@ -118,24 +122,29 @@ class _Reader:
         if not text:
             return default
         try:
-            seconds = float(int(text)) if text.lstrip("+-").isdigit() else parse_duration(text)
+            seconds = float(text) if WHOLE.fullmatch(text) else parse_duration(text)
         except ValueError as error:
             log.warning("%s: %s: %g s is used", name, error, default)
             return default
-        return math.inf if seconds < 0 else seconds
+        return seconds if 0 <= seconds <= MAX_DURATION_S else math.inf
 
 
 def read_host(text: str) -> tuple[str, int]:
     """OLLAMA_HOST as host and port: `[scheme://]host[:port][/path]`, a bad port is the default."""
     scheme, sep, rest = text.rpartition("://")
     default = {"http": 80, "https": 443}.get(scheme if sep else "", DEFAULT_PORT)
-    parts = urlsplit(f"//{rest}")
+    try:
+        parts = urlsplit(f"//{rest}")
+        host = parts.hostname or "127.0.0.1"
+    except ValueError as error:
+        log.warning("OLLAMA_HOST=%r: %s: 127.0.0.1:%d is used", text, error, default)
+        return "127.0.0.1", default
     try:
         port = parts.port if parts.port is not None else default
     except ValueError:
         log.warning("OLLAMA_HOST=%r has no usable port: %d is used", text, default)
         port = default
-    return parts.hostname or "127.0.0.1", port
+    return host, port
 
 
 def parse_duration(text: str) -> float:
@@ -161,7 +170,7 @@ def parse_duration(text: str) -> float:
         if unit not in UNITS_S:
             raise ValueError(f'time: unknown unit "{unit}" in duration "{text}"')
         total, rest = total + float(digits) * UNITS_S[unit], rest[len(unit) :]
-    if text in ("", "-", "+"):
+    if text in ("", "-", "+") or total > MAX_DURATION_S:
         raise ValueError(f'time: invalid duration "{text}"')
     return sign * total
 

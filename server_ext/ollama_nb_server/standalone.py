@@ -28,10 +28,10 @@ from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.origins import is_loopback
 from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
+from ollama_nb_server.wire.bounds import MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 1 << 30  # of anything but a blob, which has no limit
 IDLE_CHECK_S = 5.0
 
 
@@ -126,7 +126,8 @@ class Standalone:
         """Serve until a signal or the idle timeout."""
         sockets = netutil.bind_sockets(self.settings.port, self.settings.host)
         port = sockets[0].getsockname()[1]
-        server = httpserver.HTTPServer(self._app, max_body_size=MAX_BODY_BYTES)
+        # Half of it is refused in words; who sends more finds the connection closed.
+        server = httpserver.HTTPServer(self._app, max_body_size=2 * MAX_BODY_BYTES)
         server.add_sockets(sockets)
         self._on_signals()
         url = f"http://{_shown_host(self.settings.host)}:{port}"

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.preparation import context_limit, require
+from ollama_nb_server.answering.refusals import refuse_context
 from ollama_nb_server.answering.styles import Think, is_rendered, style, template_of
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.gotemplate.analysis import read
@@ -176,7 +177,10 @@ async def generate_prompt(
     turn = Turn("user", prompt, num_images=len(request.images or ()))
     past = () if request.context is not None else history(model)
     turns = with_model_turns(request.system or model.system, past, [turn])
-    before = await leased.worker.detokenize(request.context) if request.context else ""
+    before = ""
+    if request.context:
+        refuse_context(request.context, leased.info.num_vocab)
+        before = await leased.worker.detokenize(request.context)
     if request.template:
         # no image tags: Ollama runs such a template on what is there
         text = await run(partial(_by_request, request.template, turns, think))

@@ -6,13 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.wire.errors import ImagesUnsupported, NotThereYet, ThinkUnsupported
+from ollama_nb_server.wire.errors import (
+    ImagesUnsupported,
+    NoSuchToken,
+    NotThereYet,
+    ThinkUnsupported,
+)
 
 
 def refuse_thinking(model: Model, asked: str | None, think: bool | str | None) -> None:
     """A truthy `think` needs a model that thinks."""
     if think and "thinking" not in model.capabilities:
         raise ThinkUnsupported(asked or "")
+
+
+def refuse_context(context: Sequence[int], num_vocab: int) -> None:
+    """A context goes on from tokens of the same model."""
+    for token in (min(context), max(context)):
+        if not 0 <= token < num_vocab:
+            raise NoSuchToken(token, num_vocab)
 
 
 def refuse_images(model: Model, images: Sequence[bytes] | None) -> None:

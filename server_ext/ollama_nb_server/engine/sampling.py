@@ -24,7 +24,7 @@ class SamplerChain:
         self.pointer = ll.llama_sampler_chain_init(ll.llama_sampler_chain_default_params())
         for make in _links(model, params, num_ctx):
             ll.llama_sampler_chain_add(self.pointer, make())
-        self.window = num_ctx if params.repeat_last_n < 0 else params.repeat_last_n
+        self.window = _window(params, num_ctx)
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Show the chain the end of the prompt, which penalties count too."""
@@ -69,9 +69,17 @@ def candidates(logits: Floats, tokens: Ints) -> ll.llama_token_data_array:
     return array
 
 
+def _window(params: SamplingParams, num_ctx: int) -> int:
+    """How many of the last tokens penalties count: all of a context, or at most so many.
+
+    llama.cpp makes room for as many as it is told, and goes through that at every token.
+    """
+    return num_ctx if params.repeat_last_n < 0 else min(params.repeat_last_n, num_ctx)
+
+
 def _links(model: Model, params: SamplingParams, num_ctx: int) -> list[Callable[[], object]]:
     links: list[Callable[[], object]] = []
-    last_n = num_ctx if params.repeat_last_n < 0 else params.repeat_last_n
+    last_n = _window(params, num_ctx)
     penalties = (params.repeat_penalty, params.frequency_penalty, params.presence_penalty)
     if last_n and penalties != (1.0, 0.0, 0.0):
         links.append(lambda: ll.llama_sampler_init_penalties(model.num_vocab, last_n, *penalties))

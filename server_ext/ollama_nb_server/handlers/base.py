@@ -12,19 +12,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from http.client import responses
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tornado import iostream, web
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
-from ollama_nb_server.wire.encoding import encoded
+from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
+from ollama_nb_server.wire.golike import GoModel, read
 
 log = logging.getLogger(__name__)
 
 JSON, JSON_BARE, TEXT = "application/json; charset=utf-8", "application/json", "text/plain"
+READ_AT_ONCE_BYTES = 1 << 16
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
+
+
+Model = TypeVar("Model", bound=GoModel)
 
 
 class Encodable(Protocol):
@@ -91,6 +96,13 @@ class ApiHandler(web.RequestHandler):
         finally:
             self._task = None
 
+    async def read(self, kind: type[Model]) -> Model:
+        """The request's body; a long one beside the event loop."""
+        body = self.request.body
+        if len(body) <= READ_AT_ONCE_BYTES:
+            return read(kind, body)
+        return await (await self.app_context()).executors.read(read, kind, body)
+
     async def app_context(self) -> AppContext:
         """What the verbs call, opened by the first request."""
         return await self._open_app()
@@ -121,7 +133,20 @@ class ApiHandler(web.RequestHandler):
             await self._stream(answer)
             return
         self._warn(answer)
-        self.send(answer.encode(), content_type)
+        if getattr(answer, "num_values", 0) > LARGE_VALUES:
+            await self._in_pieces(answer, content_type)
+        else:
+            self.send(answer.encode(), content_type)
+
+    async def _in_pieces(self, answer: Any, content_type: str) -> None:
+        """One long document; others have their turn between its pieces."""
+        self.set_header("Content-Type", content_type)
+        executors = (await self.app_context()).executors
+        for piece in pieces(await executors.read(answer.document)):
+            self.write(piece)
+            await self.flush()
+            await asyncio.sleep(0)
+        web.RequestHandler.finish(self)
 
     async def _stream(self, answers: AsyncIterator[Encodable]) -> None:
         """The head goes out with the first line, so that a failure before it has a real status."""

@@ -16,7 +16,7 @@ from ollama_nb_server.wire.chat import ChatRequest
 from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest
 from ollama_nb_server.wire.errors import CloudDisabled, NotThereYet
 from ollama_nb_server.wire.generate import GenerateRequest
-from ollama_nb_server.wire.golike import GoModel, first_value, read
+from ollama_nb_server.wire.golike import GoModel, first_value
 from ollama_nb_server.wire.models import (
     CopyRequest,
     CreateRequest,
@@ -49,25 +49,25 @@ async def status(handler: ApiHandler) -> None:
 
 async def generate(handler: ApiHandler) -> None:
     """Continue a prompt."""
-    request = read(GenerateRequest, handler.request.body)
+    request = await handler.read(GenerateRequest)
     await handler.answer(await generating.generate(await handler.app_context(), request))
 
 
 async def chat(handler: ApiHandler) -> None:
     """Answer a conversation."""
-    request = read(ChatRequest, handler.request.body)
+    request = await handler.read(ChatRequest)
     await handler.answer(await chatting.chat(await handler.app_context(), request))
 
 
 async def embed(handler: ApiHandler) -> None:
     """Vectors of texts."""
-    request = read(EmbedRequest, handler.request.body)
+    request = await handler.read(EmbedRequest)
     await handler.answer(await embedding.embed(await handler.app_context(), request))
 
 
 async def embeddings(handler: ApiHandler) -> None:
     """The vector of one text, the old way."""
-    request = read(EmbeddingsRequest, handler.request.body)
+    request = await handler.read(EmbeddingsRequest)
     await handler.answer(await embedding.embeddings(await handler.app_context(), request))
 
 
@@ -83,26 +83,28 @@ async def ps(handler: ApiHandler) -> None:
 
 async def show(handler: ApiHandler) -> None:
     """One model in detail."""
-    request = read(ShowRequest, handler.request.body)
+    request = await handler.read(ShowRequest)
     agent = handler.request.headers.get("User-Agent", "")
     await handler.answer(await managing.show(await handler.app_context(), request, agent))
 
 
 async def copy(handler: ApiHandler) -> None:
     """A second name."""
-    await managing.copy(await handler.app_context(), read(CopyRequest, handler.request.body))
+    request = await handler.read(CopyRequest)
+    await managing.copy(await handler.app_context(), request)
     handler.send(b"", None)
 
 
 async def delete(handler: ApiHandler) -> None:
     """Remove a model."""
-    await managing.delete(await handler.app_context(), read(DeleteRequest, handler.request.body))
+    request = await handler.read(DeleteRequest)
+    await managing.delete(await handler.app_context(), request)
     handler.send(b"", None)
 
 
 async def create(handler: ApiHandler) -> None:
     """Make a model."""
-    request = read(CreateRequest, handler.request.body)
+    request = await handler.read(CreateRequest)
     await handler.answer(await creating.create(await handler.app_context(), request), JSON_BARE)
 
 
@@ -115,13 +117,13 @@ async def head_blob(handler: ApiHandler) -> None:
 
 async def pull(handler: ApiHandler) -> None:
     """Download a model."""
-    request = read(PullRequest, handler.request.body)
+    request = await handler.read(PullRequest)
     await handler.answer(await transferring.pull(await handler.app_context(), request), JSON_BARE)
 
 
 async def push(handler: ApiHandler) -> None:
     """Upload a model."""
-    request = read(PushRequest, handler.request.body)
+    request = await handler.read(PushRequest)
     await handler.answer(await transferring.push(await handler.app_context(), request), JSON_BARE)
 
 
@@ -132,13 +134,13 @@ async def no_account(handler: ApiHandler) -> None:
 
 async def web_search(handler: ApiHandler) -> None:
     """A cloud feature."""
-    read(GoModel, handler.request.body)
+    await handler.read(GoModel)
     raise CloudDisabled("web search is unavailable")
 
 
 async def web_fetch(handler: ApiHandler) -> None:
     """A cloud feature."""
-    read(GoModel, handler.request.body)
+    await handler.read(GoModel)
     raise CloudDisabled("web fetch is unavailable")
 
 

@@ -7,19 +7,21 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from ollama_nb_server.wire.bounds import MAX_MESSAGES, MAX_TOOLS
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
+from ollama_nb_server.wire.errors import TooMuch
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.generate import DebugInfo, metrics
-from ollama_nb_server.wire.golike import GoModel
-from ollama_nb_server.wire.logprobs import Logprob, logprobs_field
+from ollama_nb_server.wire.golike import GoInt, GoModel
+from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
 from ollama_nb_server.wire.times import utc
 
 
 class CallFunction(GoModel):
     """The function that a tool call calls."""
 
-    index: int | None = None
+    index: GoInt | None = None
     name: str = ""
     arguments: dict[str, Any] | None = None
 
@@ -125,23 +127,35 @@ class Tool(GoModel):
         return {"type": self.type, **items, "function": function}
 
 
+def _few_messages(value: Any) -> Any:
+    if isinstance(value, list) and len(value) > MAX_MESSAGES:
+        raise TooMuch(f"{len(value):,} messages are more than {MAX_MESSAGES:,}; send the last ones")
+    return value
+
+
+def _few_tools(value: Any) -> Any:
+    if isinstance(value, list) and len(value) > MAX_TOOLS:
+        raise TooMuch(f"{len(value):,} tools are more than {MAX_TOOLS:,}; offer fewer")
+    return value
+
+
 class ChatRequest(GoModel):
     """What a client sends; None means "not given"."""
 
     go_name: ClassVar[str] = "ChatRequest"
 
     model: str | None = None
-    messages: list[Message] | None = None
+    messages: Annotated[list[Message] | None, BeforeValidator(_few_messages)] = None
     stream: bool | None = None
     format: Any = None
     keep_alive: KeepAliveField = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool] | None, BeforeValidator(_few_tools)] = None
     options: dict[str, Any] | None = None
     think: Think = None
     truncate: bool | None = None
     shift: bool | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: GoInt | None = None
     debug_render_only: bool | None = Field(default=None, alias="_debug_render_only")
 
 
@@ -181,8 +195,17 @@ class ChatResponse:
     truncated: tuple[int, int] | None = field(default=None, compare=False)
     num_turns_dropped: int = field(default=0, compare=False)
 
+    @property
+    def num_values(self) -> int:
+        """About how many values its document has."""
+        return num_logprobs(self.logprobs)
+
     def encode(self) -> bytes:
-        """The JSON document, fields in Ollama's order."""
+        """The JSON document."""
+        return encoded(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, fields in Ollama's order."""
         document: dict[str, Any] = {
             "model": self.model,
             "created_at": utc(self.created_at),
@@ -193,4 +216,4 @@ class ChatResponse:
             document["done_reason"] = self.done_reason
         if self.debug_info is not None:
             document["_debug_info"] = self.debug_info.document()
-        return encoded(document | logprobs_field(self.logprobs) | metrics(self))
+        return document | logprobs_field(self.logprobs) | metrics(self)

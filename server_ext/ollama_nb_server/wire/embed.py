@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from ollama_nb_server.wire.bounds import MAX_TEXTS
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
-from ollama_nb_server.wire.errors import BadInput
-from ollama_nb_server.wire.golike import GoModel
+from ollama_nb_server.wire.errors import BadInput, TooMuch
+from ollama_nb_server.wire.golike import GoInt, GoModel
 
 
 class EmbedRequest(GoModel):
@@ -22,7 +23,7 @@ class EmbedRequest(GoModel):
     model: str | None = None
     input: Any = None
     truncate: bool | None = None
-    dimensions: int | None = None
+    dimensions: GoInt | None = None
     keep_alive: KeepAliveField = None
     options: dict[str, Any] | None = None
 
@@ -34,12 +35,16 @@ class EmbedRequest(GoModel):
         ------
         BadInput
             For anything but a text or a list of texts.
+        TooMuch
+            For too many of them.
         """
         if self.input is None or self.input == "":
             return ()
         texts = [self.input] if isinstance(self.input, str) else self.input
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise BadInput
+        if len(texts) > MAX_TEXTS:
+            raise TooMuch(f"{len(texts):,} texts are more than {MAX_TEXTS:,}; send them in parts")
         return tuple(texts)
 
 
@@ -65,14 +70,23 @@ class EmbedResponse:
     prompt_eval_count: int = 0
     warnings: tuple[str, ...] = ()
 
+    @property
+    def num_values(self) -> int:
+        """About how many values its document has."""
+        return 0 if self.embeddings is None else self.embeddings.size
+
     def encode(self) -> bytes:
-        """The JSON document; orjson prints float32 in its shortest form."""
+        """The JSON document."""
+        return encoded(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """As JSON; orjson prints float32 in its shortest form."""
         rows: Any = [] if self.embeddings is None else np.ascontiguousarray(self.embeddings)
         document: dict[str, Any] = {"model": self.model, "embeddings": rows}
         for name in ("total_duration", "load_duration", "prompt_eval_count"):
             if value := getattr(self, name):
                 document[name] = value
-        return encoded(document)
+        return document
 
 
 @dataclass(frozen=True, slots=True)

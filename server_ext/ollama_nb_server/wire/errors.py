@@ -1,9 +1,9 @@
 """What is wrong with a request, and the one table that gives every error its status and sentence.
 
 RequestError
-├── MissingModel, MissingBody, BadBody, BadField      the body
+├── MissingModel, MissingBody, BadBody, TooMuch       the body
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
-├── RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
+├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── CloudDisabled
 └── NotThereYet                                       a part that a later version brings
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from ollama_nb_server.engine import errors as engine
@@ -20,6 +21,7 @@ from ollama_nb_server.library import errors as library
 from ollama_nb_server.prompts import errors as prompts
 from ollama_nb_server.registry import errors as registry
 from ollama_nb_server.scheduling import errors as scheduling
+from ollama_nb_server.wire.bounds import MAX_SENTENCE_CHARS
 
 
 class RequestError(Exception):
@@ -39,6 +41,10 @@ class MissingBody(RequestError):
 
 class BadBody(RequestError):
     """The body is no JSON, or a field has the wrong type; the text is Go's."""
+
+
+class TooMuch(RequestError):
+    """A request asks for more than one user may have; the sentence says of what, and how much."""
 
 
 class BadOption(RequestError):
@@ -67,7 +73,8 @@ class InvalidFormat(RequestError):
     """`format` is neither "json" nor a schema."""
 
     def __init__(self, value: Any) -> None:
-        text = json.dumps(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+        parts = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).iterencode(value)
+        text = json.dumps("".join(islice(parts, MAX_SENTENCE_CHARS))[:MAX_SENTENCE_CHARS])
         super().__init__(f'invalid format: {text}; expected "json" or a valid JSON Schema object')
 
 
@@ -76,6 +83,16 @@ class GrammarConflict(RequestError):
 
     def __str__(self) -> str:
         return 'give either "format" or the option "grammar", not both'
+
+
+class NoSuchToken(RequestError):
+    """`context` holds a number that is no token of the model."""
+
+    def __init__(self, token: int, num_vocab: int) -> None:
+        super().__init__(
+            f"context: {token} is no token of this model, which has {num_vocab:,} of them; send "
+            "what an answer of the same model gave"
+        )
 
 
 class RawConflict(RequestError):
@@ -250,7 +267,18 @@ KNOWN = tuple(kind for kind, _ in TABLE)
 
 def describe(error: Exception, route: str = "") -> tuple[int, str] | None:
     """Status and sentence of an error on a route; None for one that nobody raised on purpose."""
-    return next((say(error, route) for kind, say in TABLE if isinstance(error, kind)), None)
+    for kind, say in TABLE:
+        if isinstance(error, kind):
+            status, sentence = say(error, route)
+            return status, shortened(sentence)
+    return None
+
+
+def shortened(sentence: str) -> str:
+    """A sentence that names what was sent, which may be long, cut to what anybody reads."""
+    if len(sentence) <= MAX_SENTENCE_CHARS:
+        return sentence
+    return f"{sentence[:MAX_SENTENCE_CHARS]} ..."
 
 
 def describe_midway(error: Exception, route: str = "") -> str | None:

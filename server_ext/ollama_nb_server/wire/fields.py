@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from ollama_nb_server.wire.errors import BadBody, BadTopLogprobs
+from ollama_nb_server.wire.bounds import MAX_IMAGE_CHARS
+from ollama_nb_server.wire.errors import BadBody, BadTopLogprobs, TooMuch
 
 LEVELS = ("high", "medium", "low", "max")
 LEVELS_TEXT = '"high", "medium", "low", "max", true, or false'
@@ -32,6 +33,8 @@ def _images(value: Any) -> Any:
 def _image(value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    if len(value) > MAX_IMAGE_CHARS:
+        raise TooMuch(f"images: one is larger than {MAX_IMAGE_CHARS >> 20} MiB in base64")
     try:
         return base64.b64decode(value.replace("\r", "").replace("\n", ""), validate=True)
     except (binascii.Error, ValueError) as error:

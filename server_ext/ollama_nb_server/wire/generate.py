@@ -10,8 +10,8 @@ from pydantic import Field
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.fields import Images, Think
-from ollama_nb_server.wire.golike import GoModel
-from ollama_nb_server.wire.logprobs import Logprob, logprobs_field
+from ollama_nb_server.wire.golike import GoInt, GoModel
+from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
 from ollama_nb_server.wire.times import utc
 
 
@@ -25,7 +25,7 @@ class GenerateRequest(GoModel):
     suffix: str | None = None
     system: str | None = None
     template: str | None = None
-    context: list[int] | None = None
+    context: list[GoInt] | None = None
     stream: bool | None = None
     raw: bool | None = None
     format: Any = None
@@ -36,7 +36,7 @@ class GenerateRequest(GoModel):
     truncate: bool | None = None
     shift: bool | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
+    top_logprobs: GoInt | None = None
     debug_render_only: bool | None = Field(default=None, alias="_debug_render_only")
 
 
@@ -91,8 +91,17 @@ class GenerateResponse:
     # what Ollama has no field for, in the last chunk: tokens before and after a cut
     truncated: tuple[int, int] | None = field(default=None, compare=False)
 
+    @property
+    def num_values(self) -> int:
+        """About how many values its document has."""
+        return len(self.context or ()) + num_logprobs(self.logprobs)
+
     def encode(self) -> bytes:
-        """The JSON document, fields in Ollama's order."""
+        """The JSON document."""
+        return encoded(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, fields in Ollama's order."""
         document: dict[str, Any] = {
             "model": self.model,
             "created_at": utc(self.created_at),
@@ -107,4 +116,4 @@ class GenerateResponse:
             document |= metrics(self)
         if self.debug_info is not None:
             document["_debug_info"] = self.debug_info.document()
-        return encoded(document | logprobs_field(self.logprobs))
+        return document | logprobs_field(self.logprobs)

@@ -7,14 +7,23 @@ The first value of the body only, keys in any letter case, the last of equal key
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, NoReturn, TypeVar
+import math
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ollama_nb_server.wire.errors import BadBody, MissingBody
+from ollama_nb_server.wire.bounds import (
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    MAX_INT64,
+    MAX_VALUES,
+)
+from ollama_nb_server.wire.errors import BadBody, MissingBody, TooMuch
 
 BLANKS = " \t\r\n"
+GoInt = Annotated[int, Field(ge=-MAX_INT64 - 1, le=MAX_INT64)]
 
 
 class GoModel(BaseModel):
@@ -60,9 +69,11 @@ def read(kind: type[Struct], body: bytes) -> Struct:
     BadBody
         If it is no JSON or a field has another type; the sentence is Go's.
     """
+    _check_amount(body)
     if not body.strip():
         raise MissingBody
     value = first_value(body)
+    _check_depth(value)
     try:
         return kind.model_validate({} if value is None else value)
     except ValidationError as error:
@@ -77,16 +88,54 @@ def first_value(body: bytes) -> Any:
         return _slowly(body)
 
 
+def _check_amount(body: bytes) -> None:
+    """Refuse what takes long to read, by counting what cannot be fewer than its values."""
+    if len(body) > MAX_BODY_BYTES:
+        raise TooMuch(f"the request is larger than {MAX_BODY_BYTES >> 20} MiB")
+    if len(body) > MAX_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise TooMuch(f"the request has more than {MAX_VALUES:,} commas and brackets")
+
+
+def _check_depth(value: Any) -> None:
+    """Refuse what is nested so deep that it cannot be written again. Level by level: no stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise BadBody("exceeded max depth")
+
+
 def _slowly(body: bytes) -> Any:
     """With what orjson refuses and Go takes: trailing text, invalid UTF-8, lone surrogates."""
     text = body.decode("utf-8", "replace").lstrip(BLANKS)
+    decoder = json.JSONDecoder(parse_constant=_no_constant, parse_int=_int, parse_float=_float)
     try:
-        value, _ = json.JSONDecoder(parse_constant=_no_constant).raw_decode(text)
+        value, _ = decoder.raw_decode(text)
     except json.JSONDecodeError as error:
         raise BadBody(_syntax(text, error.pos)) from error
     except RecursionError as error:
         raise BadBody("exceeded max depth") from error
+    _check_depth(value)
     return _whole(value)
+
+
+def _int(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise BadBody(_no_number(text))
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise BadBody(_no_number(text))
+    return number
+
+
+def _no_number(text: str) -> str:
+    return f"json: cannot unmarshal number {text[:40]} into Go value of type float64"
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -94,7 +143,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _whole(value: Any) -> Any:
-    """The value with lone surrogates replaced, as Go does."""
+    """The value with lone surrogates replaced, as Go does; its depth has been checked."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
@@ -143,6 +192,8 @@ WANTED = {
     "bool_type": "bool",
     "int_type": "int",
     "int_from_float": "int",
+    "greater_than_equal": "int",
+    "less_than_equal": "int",
     "float_type": "float64",
     "list_type": "slice",
     "dict_type": "map[string]interface {}",

@@ -29,6 +29,11 @@ class Logprob:
         return document | ({"top_logprobs": [t.document() for t in self.top]} if self.top else {})
 
 
+def num_logprobs(tokens: Sequence[Logprob]) -> int:
+    """How many tokens are told of, alternatives included."""
+    return sum(1 + len(token.top) for token in tokens)
+
+
 def logprobs_field(tokens: Sequence[Logprob]) -> dict[str, Any]:
     """The field of a response; left out where there are none."""
     return {"logprobs": [token.document() for token in tokens]} if tokens else {}

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
-from ollama_nb_server.wire.errors import BadOption
-
-MAX_INT, MAX_FLOAT = 2**31 - 1, 1e308
-MAX_STOPS = 1000  # every token's text is held against each of them
+from ollama_nb_server.wire.bounds import MAX_FLOAT, MAX_INT, MAX_INT64, MAX_STOP_CHARS, MAX_STOPS
+from ollama_nb_server.wire.errors import BadOption, TooMuch
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,13 @@ def _why(name: str) -> str:
 
 
 def _integer(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadOption(name, "type integer")
-    return _within(value, MAX_INT)
+    return _within(_number(name, value, "type integer"), MAX_INT)
+
+
+def _number(name: str, value: Any, kind: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise BadOption(name, kind)  # a model's parameters may hold a NaN, a request cannot
+    return value
 
 
 def _within(value: float, most: int) -> int:
@@ -100,9 +102,7 @@ def _within(value: float, most: int) -> int:
 
 
 def _float(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadOption(name, "type float32")
-    return float(max(-MAX_FLOAT, min(value, MAX_FLOAT)))
+    return float(max(-MAX_FLOAT, min(_number(name, value, "type float32"), MAX_FLOAT)))
 
 
 def _bool(name: str, value: Any) -> bool:
@@ -122,8 +122,9 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
         raise BadOption(name, "type array")
     if not all(isinstance(item, str) for item in value):
         raise BadOption(name, "an array of strings")
-    if len(value) > MAX_STOPS:
-        raise BadOption(name, f"an array of at most {MAX_STOPS} strings")
+    if len(value) > MAX_STOPS or sum(map(len, value)) > MAX_STOP_CHARS:
+        most = f"{MAX_STOPS:,} strings of {MAX_STOP_CHARS:,} letters together"
+        raise TooMuch(f'option "{name}" takes at most {most}')
     return tuple(value)
 
 
@@ -131,10 +132,10 @@ def _lenient(default: float) -> Callable[[str, Any], float]:
     """For options that today's Ollama ignores whatever their type: a wrong type is as not given."""
 
     def read(_: str, value: Any) -> float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number:
+        try:
+            return _integer("", value) if isinstance(default, int) else _float("", value)
+        except BadOption:
             return default
-        return _within(value, MAX_INT) if isinstance(default, int) else _float("", value)
 
     return read
 
@@ -145,8 +146,7 @@ def _lenient_bool(_: str, value: Any) -> bool | None:
 
 def _seed(name: str, value: Any) -> int:
     """Any whole number: 32 bits of it count."""
-    _integer(name, value)
-    return int(value)
+    return _within(_number(name, value, "type integer"), MAX_INT64)
 
 
 _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {

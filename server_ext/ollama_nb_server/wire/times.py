@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from datetime import datetime, timezone
 
 FOREVER = "2319-01-01T00:00:00Z"  # what does not expire: a far date that every client can read
+FOREVER_S = 11_013_321_600.0  # the same in seconds since the epoch; later times are this one
 
 
 def utc(ns: int) -> str:
@@ -17,7 +17,7 @@ def utc(ns: int) -> str:
 
 def local(seconds: float) -> str:
     """Seconds since the epoch in this machine's zone, as `modified_at` has it; `inf` is far."""
-    if math.isinf(seconds):
+    if not seconds < FOREVER_S:
         return FOREVER
     ns = round(seconds * 1e9)
     whole, rest = divmod(ns, 1_000_000_000)
