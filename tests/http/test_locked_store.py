@@ -18,7 +18,8 @@ with FileLock(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
-NUM_WRITERS = 3
+NUM_WRITERS = 24  # more than there are threads for them
+NUM_READS = 100  # meanwhile all of the writers have arrived
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_readers_are_answered_while_writers_wait(
             for copy in copies
         ]
         read = [
-            client.get("/api/tags"),
+            *(client.get("/api/tags") for _ in range(NUM_READS)),
             client.post("/api/show", json={"model": "demo"}),
             client.post("/api/generate", json={"model": "demo", **asked}),
             client.post("/api/embed", json={"model": "demo", "input": "Once"}),
@@ -71,6 +72,30 @@ def test_readers_are_answered_while_writers_wait(
     assert said.startswith(f"the model store {models} cannot be changed now")
     assert f"another process has held its lock {models / '.ollama-nb.lock'}" in said
     assert [m["name"] for m in client.get("/api/tags").json()["models"]] == ["demo:latest"]
+
+
+def test_nobody_waits_for_those_who_wait_for_the_bundled_model(
+    client: httpx.Client, models: Path, other_process: subprocess.Popen
+) -> None:
+    """It is written into the store when it is first asked for, which needs the lock."""
+    demo = models / "manifests/registry.ollama.ai/library/demo/latest"
+    demo.rename(demo.with_name("kept"))
+    with ThreadPoolExecutor(NUM_WRITERS) as pool:
+        writers = [
+            pool.submit(
+                httpx.post, f"{client.base_url}/api/show", json={"model": "demo"}, timeout=60
+            )
+            for _ in range(NUM_WRITERS)
+        ]
+        read = [client.get("/api/tags") for _ in range(NUM_READS)]
+        read.append(client.post("/api/show", json={"model": "demo:kept"}))
+        given_up, _ = wait(writers, timeout=0, return_when=FIRST_COMPLETED)
+        other_process.kill()
+        shown = [writer.result().status_code for writer in writers]
+
+    assert {answer.status_code for answer in read} == {200}
+    assert not given_up
+    assert shown == [200] * NUM_WRITERS
 
 
 def test_a_stream_ends_with_the_reason(client, other_process: subprocess.Popen) -> None:

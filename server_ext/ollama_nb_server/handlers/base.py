@@ -179,11 +179,14 @@ class ApiHandler(web.RequestHandler):
             self.refuse(status, sentence)
             return
         sentence = describe_midway(error, self.route.name) or str(error)
+        log.warning("%s, after it had begun: %s", self.route.name, sentence)
         await self._line(encoded({"error": sentence}))
         web.RequestHandler.finish(self)
 
     def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:
-        """Answer with an error, in the shape of the route's API."""
+        """Answer with an error, in the shape of the route's API; the log has what is our fault."""
+        if status >= 500:
+            log.warning("%s: %d: %s", self.route.name, status, sentence)
         self.send(encoded(SHAPES[self.route.style](status, sentence)), content_type, status)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
