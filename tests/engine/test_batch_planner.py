@@ -1,4 +1,15 @@
-from ollama_nb_server.engine.batch_planner import PREFILL_BESIDE_DECODE, BatchPlanner
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ollama_nb_server.engine.batch_planner import (
+    OTHERS_SHARE,
+    PIECE,
+    PREFILL_BESIDE_DECODE,
+    BatchPlanner,
+    Item,
+    note_turns,
+)
 from ollama_nb_server.engine.sequence import Sequence
 
 
@@ -43,8 +54,105 @@ def test_every_decoding_sequence_gets_its_token_beside_a_long_prompt():
     assert items == [(0, 1, True), (1, 1, True), (2, PREFILL_BESIDE_DECODE, False), (3, 1, True)]
 
 
-def test_the_oldest_prompt_goes_first():
-    assert planned([sequence(0, 400, 0), sequence(1, 400, 0)]) == [(0, 400, True), (1, 112, False)]
+def test_the_shortest_prompt_goes_first_and_equal_ones_as_they_came():
+    assert planned([sequence(0, 600, 0), sequence(1, 200, 0)]) == [(0, 56, False), (1, 200, True)]
+    assert planned([sequence(0, 200, 0), sequence(1, 200, 0)]) == [(0, 200, True), (1, 56, False)]
+
+
+def test_a_prompt_that_was_passed_over_has_its_turn_before_shorter_ones():
+    first, second = sequence(0, 600, 0), sequence(1, 600, 0)
+    first.passed_over = second.passed_over = OTHERS_SHARE * PIECE
+
+    items = planned([first, second, sequence(2, 500, 0)])
+
+    assert items == [(0, PIECE, False), (2, OTHERS_SHARE * PIECE, False)]
+
+
+def test_only_prompt_tokens_of_others_count_as_passed_over():
+    first, second, decoding = sequence(0, 600, 0), sequence(1, 30, 0), sequence(2, 50, 49)
+    live = [first, second, decoding]
+
+    note_turns([Item(second, 30), Item(decoding, 1)], live)
+    assert [s.passed_over for s in live] == [30, 0, 0]
+
+    note_turns([Item(first, 8), Item(second, 2)], live)
+    assert [s.passed_over for s in live] == [30 + 2 - OTHERS_SHARE * 8, 0, 0]
+
+
+class Served:
+    """A planner's steps over slots of prompts, without a model; every budget is in tokens."""
+
+    def __init__(self, tile: int, num_batch: int) -> None:
+        self.planner, self.live, self.spent, self.arrived = BatchPlanner(num_batch, tile), [], 0, 0
+
+    def admit(self, num_tokens: int) -> Sequence:
+        made = sequence(self.arrived, num_tokens, 0)
+        self.arrived += 1
+        self.live.append(made)
+        return made
+
+    def step(self) -> list[Item]:
+        """Compute a step; a prompt that is done leaves."""
+        items = [item for batch in self.planner.plan(self.live) for item in batch]
+        note_turns(items, self.live)
+        for item in items:
+            self.spent += item.count if item.sequence.prefilling else 0
+            item.sequence.computed += item.count
+        self.live = [s for s in self.live if s.waiting]
+        return items
+
+
+SHORT = st.integers(2, 40)
+LONG = st.integers(300, 2000)
+PLANNERS = st.sampled_from([(0, 512), (0, 64), (64, 512), (64, 64)])  # tile, num_batch
+
+
+@settings(max_examples=40)
+@given(PLANNERS, st.lists(LONG, min_size=1, max_size=6), SHORT, st.integers(0, 40))
+def test_a_short_prompts_wait_does_not_depend_on_how_long_the_others_are(kind, longs, short, steps):
+    served = Served(*kind)
+    for length in longs:
+        served.admit(length)
+    for _ in range(steps):
+        served.step()
+    newcomer, before = served.admit(short), served.spent
+
+    while newcomer.waiting:
+        served.step()
+
+    assert served.spent - before <= kind[1] + PIECE + short
+
+
+@settings(max_examples=40)
+@given(PLANNERS, st.lists(SHORT, min_size=5, max_size=5), LONG, st.integers(1, 14))
+def test_a_long_prompt_gets_its_share_of_an_endless_stream_of_short_ones(kind, cycle, long, beside):
+    served, lengths = Served(*kind), itertools.cycle(cycle)
+    first = served.admit(long)
+
+    while first.waiting:
+        while len(served.live) < 1 + beside:
+            served.admit(next(lengths))
+        served.step()
+        others = served.spent - first.computed
+        assert others <= OTHERS_SHARE * (first.computed + PIECE) + kind[1]
+
+
+@settings(max_examples=40)
+@given(PLANNERS, st.lists(st.integers(2, 500), min_size=1, max_size=8), st.integers(1, 8))
+def test_decoding_sequences_get_their_token_in_every_step(kind, prompts, number):
+    served = Served(*kind)
+    for length in prompts:
+        served.admit(length)
+    decoding = [sequence(100 + n, 50, 49) for n in range(number)]
+
+    while served.live:
+        served.live += decoding
+        items = served.step()
+        assert {item.sequence for item in items} >= set(decoding)
+        assert sum(i.count for i in items if i.count > 1) <= PREFILL_BESIDE_DECODE
+        for each in decoding:
+            each.computed = 49
+        served.live = [s for s in served.live if s not in decoding]
 
 
 def test_no_batch_is_larger_than_the_context_allows():
@@ -96,7 +204,7 @@ def test_a_sequence_whose_memory_was_lost_is_computed_again_as_a_prompt():
 
 def test_whole_tiles_are_batches_of_their_own():
     assert tiled([sequence(0, 150, 0)]) == [[(0, 64)]]
-    assert tiled([sequence(0, 150, 64), sequence(1, 70, 0)]) == [[(0, 64)], [(1, 64)]]
+    assert tiled([sequence(0, 150, 64), sequence(1, 70, 0)]) == [[(1, 64)], [(0, 64)]]
 
 
 def test_what_is_less_than_a_tile_is_computed_with_the_others():

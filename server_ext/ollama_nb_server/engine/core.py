@@ -233,11 +233,15 @@ class EngineCore:
             self._send(*events)
 
     def _computed(self, batches: list[list[Item]]) -> list[Event]:
-        """What came of the batches of a step, as far as nothing more urgent stopped it."""
+        """What came of the batches of a step, as far as no cancellation stopped it.
+
+        A message from before `serve` may be one that found nothing to stop: it is read first. A
+        later one waits for the step to end, or nothing but the first batch might ever be computed.
+        """
         events: list[Event] = []
+        if not self._inbox.empty():
+            return events
         for items in batches:
-            if not self._inbox.empty():  # somebody's message is more urgent
-                break
             told = self._engine.runner.run(items)
             self._kv_cache.settle(computed=told is not None)
             if told is None:  # aborted

@@ -9,7 +9,7 @@ import time
 from collections import abc
 from collections.abc import Iterable
 
-from ollama_nb_server.engine.batch_planner import Item
+from ollama_nb_server.engine.batch_planner import Item, note_turns
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd, InternalError
 from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
@@ -41,6 +41,7 @@ class ModelRunner:
             for item in items:
                 self._kv_cache.roll_back(item.sequence)
             return None
+        note_turns(items, self._kv_cache.sequences)
         now = time.perf_counter_ns()
         events: list[Event] = []
         output = -1

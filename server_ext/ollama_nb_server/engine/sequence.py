@@ -32,7 +32,8 @@ class Sequence:
     less, the rest waits to be decoded: the prompt at first, later the newest token. With `shift`,
     a full context makes room by dropping the older half of what stands behind the first `num_keep`
     tokens, and `discarded` counts what went that way. llama.cpp moves the rest in the next
-    computation, whichever that is; until then the sequence is `unsettled`.
+    computation, whichever that is; until then the sequence is `unsettled`. `passed_over` counts the
+    prompt tokens of others that were computed while this prompt's turn did not come.
     """
 
     id: int
@@ -53,6 +54,7 @@ class Sequence:
     num_thread: int = 0
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
+    passed_over: int = 0
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
