@@ -6,6 +6,7 @@ Connection and errors are `asking`'s; what is done with the vectors is pandas' a
 from __future__ import annotations
 
 import time
+import warnings
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from ollama_nb import statistics
 from ollama_nb.answers import CallStats
 from ollama_nb.catalogue import default_model
 from ollama_nb.connection import current
-from ollama_nb.errors import NotText, ServerWentAway
+from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
 from ollama_nb.failures import translated
 from ollama_nb.options import checked
 
@@ -123,7 +124,10 @@ def _one_batch(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any
 def _send(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
     connection = current()
     with translated(connection, fields["model"]):
-        return connection.client.embed(input=list(texts), **fields).model_dump()
+        answer: dict[str, Any] = connection.client.embed(input=list(texts), **fields).model_dump()
+    for warning in connection.warnings:  # of a text that was cut, of an option without effect
+        warnings.warn(warning, ServerWarning, stacklevel=5)
+    return answer
 
 
 def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, int]:

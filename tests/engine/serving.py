@@ -109,11 +109,11 @@ class Serving:
         self._inbox.put(Generate(request, (segment,), **wishes))
         return request
 
-    def embed(self, *texts: str) -> int:
+    def embed(self, *texts: str, **wishes: Any) -> int:
         """Put a request for vectors in; its id."""
         request = len(self.answers)
         self.answers.append(Answer())
-        self._inbox.put(Embed(request, texts))
+        self._inbox.put(Embed(request, texts, **wishes))
         return request
 
     def vectors(self, *texts: str) -> tuple[bytes, ...]:

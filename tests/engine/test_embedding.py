@@ -1,6 +1,7 @@
 import asyncio
 
 import numpy as np
+import psutil
 import pytest
 from ollama_nb_server.engine.errors import CannotGenerate, InputTooLong, NoRoomForInput
 from ollama_nb_server.engine.messages import Embed
@@ -49,6 +50,24 @@ async def test_a_long_text_is_cut_to_the_limit(worker):
     assert (len(rows), count) == (1, 16)
 
 
+async def test_what_is_cut_off_is_counted(worker):
+    texts = ("word " * 3000, "a cat", "word " * 17)
+
+    whole = [len(await worker.tokenize(text, add_special=True)) for text in texts]
+    embedded = await worker.embed(Embed(worker.new_id(), texts, num_ctx=16))
+
+    assert embedded.num_texts_cut == 2
+    assert embedded.num_tokens_before == whole[0] + whole[2]
+    assert embedded.num_tokens_kept == 2 * 16
+    assert embedded.prompt_count == 2 * 16 + whole[1]
+
+
+async def test_nothing_is_told_of_texts_that_are_whole(worker):
+    embedded = await worker.embed(Embed(worker.new_id(), TEXTS, num_ctx=256))
+
+    assert embedded.num_texts_cut == embedded.num_tokens_before == embedded.num_tokens_kept == 0
+
+
 async def test_a_text_longer_than_a_usual_batch_is_computed_whole(start_worker):
     worker = await start_worker(num_ctx=2048, num_parallel=1)
 
@@ -69,6 +88,17 @@ async def test_vectors_and_answers_are_computed_beside_one_another(worker, ask):
 
     assert text == alone
     assert len(rows) == 20 * len(TEXTS)
+
+
+async def test_a_request_is_computed_with_the_threads_that_it_asks_for(worker):
+    process, most = psutil.Process(worker.pid), len(psutil.Process().cpu_affinity())
+    one, _ = await vectors(worker, TEXTS, num_thread=1)
+    few = process.num_threads()
+
+    many, _ = await vectors(worker, TEXTS, num_thread=10_000)
+
+    assert process.num_threads() == few + most - 1
+    assert np.array_equal(one, many)
 
 
 async def test_a_cancelled_request_leaves_the_next_one_whole(worker):

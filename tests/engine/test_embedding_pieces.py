@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from ollama_nb_server.engine.engine import Engine
-from ollama_nb_server.engine.messages import Embed, LoadSpec
+from ollama_nb_server.engine.messages import Embed, LoadSpec, Priority
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 from serving import Serving
 from whole_texts import mean_of_a_whole_text
@@ -97,6 +97,16 @@ def test_a_small_request_does_not_wait_for_all_of_another(chunking, first):
     chunking.run()
 
     assert chunking.answers[small].end_place < chunking.answers[large].end_place
+
+
+def test_persons_come_before_programs(chunking):
+    programs = [chunking.embed(*SHORT * 4, priority=Priority.BATCH) for _ in range(2)]
+    person = chunking.embed(*SHORT * 4)
+
+    chunking.run()
+
+    ends = [chunking.answers[request].end_place for request in (person, *programs)]
+    assert ends == sorted(ends)
 
 
 # --- broken off -----------------------------------------------------------------------------------

@@ -93,3 +93,17 @@ async def test_the_last_chunk_has_the_figures(tmp_path: Path) -> None:
     assert kept < 128 < 600 < before
     assert chunk.truncated is None
     assert 10 < chunk.num_turns_dropped < 20
+
+
+def test_texts_whose_vectors_lack_their_ends_are_told(client) -> None:
+    warning = asked(client, "embed", input=["a cat", LONG, LONG])
+
+    count, kept, before = map(
+        int, re.findall(r"^(\d+) of the texts .* (\d+) of (\d+) tokens were kept", warning)[0]
+    )
+    assert (count, kept) == (2, 2 * 128)
+    assert before > 1200
+
+
+def test_whole_texts_are_embedded_without_a_word(client) -> None:
+    assert asked(client, "embed", input=["a cat", ""]) == ""

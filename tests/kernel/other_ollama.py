@@ -78,6 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        self._warn()
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -152,10 +153,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _begin_stream(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
-        if self.server.warning:
-            self.send_header("X-Ollama-Nb-Warnings", self.server.warning)
+        self._warn()
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+
+    def _warn(self) -> None:
+        if self.server.warning:
+            self.send_header("X-Ollama-Nb-Warnings", self.server.warning)
 
     def _write_words(self, verb: str, model: str, prompt: str) -> None:
         if "nonsense" in prompt:

@@ -6,7 +6,7 @@ import pytest
 
 import ollama_nb
 from ollama_nb import embedding
-from ollama_nb.errors import NotText
+from ollama_nb.errors import NotText, ServerWarning
 
 
 def test_one_row_a_text_of_float32(connected):
@@ -20,6 +20,15 @@ def test_one_row_a_text_of_float32(connected):
 
 def test_a_single_text_is_one_row(connected):
     assert ollama_nb.embed("hello").shape == (1, 3)
+
+
+def test_what_the_server_warns_of_is_shown(connected):
+    connected.warning = "1 of the texts were cut at their ends"
+
+    with pytest.warns(ServerWarning, match="cut at their ends") as caught:
+        ollama_nb.embed(["a", "b"])
+
+    assert caught[0].filename == __file__
 
 
 DATES = pd.to_datetime(["2026-01-01", "2026-01-02"])

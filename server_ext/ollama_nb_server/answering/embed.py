@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.generation import Stopwatch, warnings_for
+from ollama_nb_server.answering.generation import Stopwatch, loss_warnings, warnings_for
 from ollama_nb_server.answering.preparation import find, lease, merged_options
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
+from ollama_nb_server.prompts.truncation import Losses, TruncatedTexts
 from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.embed import (
     EmbeddingsRequest,
@@ -33,6 +34,8 @@ async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
         if not texts:
             return EmbedResponse(request.model or "", None, warnings=warnings)
         embedded = await _embedded(leased, texts, options, truncate=request.truncate is not False)
+        losses = _losses(embedded, _limit(leased, options))
+        warnings += loss_warnings(model.name.display, losses)
         vectors = shortened(_matrix(embedded), request.dimensions or 0)
         return EmbedResponse(
             request.model or "",
@@ -41,6 +44,7 @@ async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
             load_duration=leased.load_ns,
             prompt_eval_count=embedded.prompt_count,
             warnings=warnings,
+            truncated=losses.truncated,
         )
 
 
@@ -59,10 +63,21 @@ async def embeddings(app: AppContext, request: EmbeddingsRequest) -> EmbeddingsR
 async def _embedded(
     leased: Lease, texts: tuple[str, ...], options: Options, *, truncate: bool
 ) -> Embedded:
-    worker = leased.worker
-    limit = min(options.num_ctx, leased.info.num_ctx)  # as asked: 1 token has no room for any text
+    worker, limit = leased.worker, _limit(leased, options)
     request = Embed(worker.new_id(), texts, truncate, limit, num_thread=options.num_thread)
     return await worker.embed(request)
+
+
+def _limit(leased: Lease, options: Options) -> int:
+    """Tokens that a text may have: as asked, also where 1 has no room for any text."""
+    return min(options.num_ctx, leased.info.num_ctx)
+
+
+def _losses(embedded: Embedded, num_ctx: int) -> Losses:
+    if not embedded.num_texts_cut:
+        return Losses()
+    facts = embedded.num_texts_cut, embedded.num_tokens_before, embedded.num_tokens_kept
+    return Losses(TruncatedTexts(*facts, num_ctx))
 
 
 def _matrix(embedded: Embedded) -> Vectors:

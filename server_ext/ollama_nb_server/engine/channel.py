@@ -6,6 +6,7 @@ Both ends use these two functions over ZeroMQ sockets; neither knows a native ty
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -31,11 +32,7 @@ def _head(message: Any, frames: list[bytes]) -> list[Any]:
     kind = type(message).__name__
     if kind == "Embedded":
         frames += message.vectors
-        return [
-            kind,
-            {"id": message.id, "prompt_count": message.prompt_count},
-            len(message.vectors),
-        ]
+        return [kind, replace(message, vectors=()), len(message.vectors)]
     return [kind, message]  # orjson writes dataclasses itself
 
 

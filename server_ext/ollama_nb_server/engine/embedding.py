@@ -6,8 +6,8 @@ How a piece is computed is the affair of `hidden_states`; whose turn it is, of `
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -84,25 +84,57 @@ class PooledVector:
         return (self._sum / norm).astype("<f4").tobytes()
 
 
+@dataclass(frozen=True, slots=True)
+class CutText:
+    """The tokens that are computed of a text, and how many it has."""
+
+    tokens: list[int]
+    num_tokens_before: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether some are left out."""
+        return len(self.tokens) < self.num_tokens_before
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """A request on its way: the texts still to be computed, and the vectors that are there."""
 
-    id: int
+    request: Embed
     texts: deque[list[int]]
-    prompt_count: int
+    told: Embedded  # without vectors
     vectors: list[bytes] = field(default_factory=list)
     begun: PooledVector | None = None  # of the first text, where it comes in chunks
+
+    @classmethod
+    def of(cls, request: Embed, texts: Sequence[CutText]) -> Job:
+        """A request whose texts are tokens now."""
+        cut = [text for text in texts if text.is_cut]
+        told = Embedded(
+            request.id,
+            vectors=(),
+            prompt_count=sum(len(text.tokens) for text in texts),
+            num_texts_cut=len(cut),
+            num_tokens_before=sum(text.num_tokens_before for text in cut),
+            num_tokens_kept=sum(len(text.tokens) for text in cut),
+        )
+        return cls(request, deque(text.tokens for text in texts), told)
+
+    @property
+    def id(self) -> int:
+        """The request's."""
+        return self.request.id
 
     @property
     def num_computed(self) -> int:
         """Tokens that have been computed."""
         begun = self.begun.num_tokens if self.begun else 0
-        return self.prompt_count - sum(map(len, self.texts)) + begun
+        return self.told.prompt_count - sum(map(len, self.texts)) + begun
 
     def answer(self) -> Embedded:
         """The message that ends the request."""
-        return Embedded(self.id, tuple(self.vectors), self.prompt_count)
+        return replace(self.told, vectors=tuple(self.vectors))
 
 
 class Embedder:
@@ -144,14 +176,16 @@ class Embedder:
         """
         if self._model.pooling is Pooling.RANK:
             raise CannotEmbed
-        texts = [self._tokens(text, request) for text in request.texts]
-        return Job(request.id, deque(texts), sum(map(len, texts)))
+        return Job.of(request, [self._cut(text, request) for text in request.texts])
 
     def next_of(self, jobs: Iterable[Job]) -> Job:
-        """The first that can go on: only one text at a time may be partly computed."""
-        return next(
-            job for job in jobs if self._chunked in (None, job) or not self._takes_chunks(job)
-        )
+        """The first of the most urgent that can go on: only one text may be partly computed."""
+        able = (job for job in jobs if self._chunked in (None, job) or not self._takes_chunks(job))
+        return min(able, key=lambda job: job.request.priority)
+
+    def use_threads(self, threads: int) -> None:
+        """Compute the next pieces with so many threads."""
+        self._states.use_threads(threads)
 
     def step(self, job: Job) -> bool:
         """Compute one piece of a request: a chunk of a long text, or some texts; True if the last.
@@ -227,13 +261,15 @@ class Embedder:
                 self.drop(each)
         self._states.wipe()
 
-    def _tokens(self, text: str, request: Embed) -> list[int]:
+    def _cut(self, text: str, request: Embed) -> CutText:
         num_ctx = min(request.num_ctx or self._limit, self._limit)
         room = num_ctx - len(self._affixes)
         if room <= 0:
             raise NoRoomForInput(num_ctx)
         tokens = self._model.tokenize(text, add_special=False)
+        before = len(tokens) + len(self._affixes)
         if len(tokens) > room and not request.truncate:
-            raise InputTooLong(len(tokens) + len(self._affixes), num_ctx)
+            raise InputTooLong(before, num_ctx)
         whole = self._affixes.around(tokens[:room])
-        return whole or [max(self._model.eos, 0)]  # an empty text still has a vector
+        # an empty text still has a vector
+        return CutText(whole or [max(self._model.eos, 0)], before)

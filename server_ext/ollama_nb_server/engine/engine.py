@@ -121,9 +121,13 @@ class Engine:
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
 
+    def threads(self, wanted: int) -> int:
+        """Threads for somebody who wants so many; 0: as many as suit the model."""
+        return threads_for(self.model.num_params, wanted) if wanted else self._own_threads
+
     def use_threads(self, wanted: int) -> None:
         """Compute the next steps with so many threads; 0: as many as suit the model."""
-        threads = threads_for(self.model.num_params, wanted) if wanted else self._own_threads
+        threads = self.threads(wanted)
         if threads != self._threads and self.context is not None:
             self.context.set_threads(threads)
             self._threads = threads

@@ -55,6 +55,12 @@ class HiddenStates:
             self._context.close()
             self._context = None
 
+    def use_threads(self, threads: int) -> None:
+        """Compute the next batches with so many threads."""
+        if threads != self._threads and self._context is not None:
+            self._context.set_threads(threads)
+        self._threads = threads
+
     @property
     def size_bytes(self) -> int:
         """Roughly the memory of the context: cells, logits (computed, and copied), activations."""

@@ -273,11 +273,17 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One little-endian float32 vector (`bytes`) a text, in order, and the sum of their tokens."""
+    """One little-endian float32 vector (`bytes`) a text, in order, and the sum of their tokens.
+
+    Of the texts that were longer than the limit: how many, their tokens, and those that were kept.
+    """
 
     id: int
     vectors: tuple[bytes, ...]
     prompt_count: int
+    num_texts_cut: int = 0
+    num_tokens_before: int = 0
+    num_tokens_kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

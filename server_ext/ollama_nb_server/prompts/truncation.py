@@ -30,6 +30,25 @@ class Truncation:
 
 
 @dataclass(frozen=True, slots=True)
+class TruncatedTexts:
+    """Tokens that were cut off the ends of texts to be embedded."""
+
+    num_texts: int
+    num_tokens_before: int
+    num_tokens_kept: int
+    num_ctx: int
+
+    @property
+    def warning(self) -> str:
+        """For whoever asked, in a sentence that says what to do."""
+        return (
+            f"{self.num_texts} of the texts were cut at their ends: {self.num_tokens_kept} of "
+            f"{self.num_tokens_before} tokens were kept, for a context of {self.num_ctx} "
+            "(raise num_ctx, or embed smaller parts)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DroppedTurns:
     """Turns that were left out at a conversation's beginning."""
 
@@ -50,7 +69,7 @@ class DroppedTurns:
 class Losses:
     """All of a request that the model will not read."""
 
-    truncation: Truncation | None = None
+    truncation: Truncation | TruncatedTexts | None = None
     dropped: DroppedTurns | None = None
 
     @property

@@ -69,6 +69,7 @@ class EmbedResponse:
     load_duration: int = 0
     prompt_eval_count: int = 0
     warnings: tuple[str, ...] = ()
+    truncated: tuple[int, int] | None = None  # tokens before, tokens kept
 
     @property
     def num_values(self) -> int:
