@@ -343,7 +343,8 @@ def start_on_a_disk(
     """Start a server whose store is a file system of its own: `start_on_a_disk("size=5M")`.
 
     Returns a client, and the store's folder as the server sees it. The argument is what tmpfs is
-    mounted with; `ro` makes it read-only.
+    mounted with; `ro` makes it read-only. `kept` leaves what is in the folder, and mounts that so.
+    The server's log is beside the folder.
     """
     started: list[tuple[subprocess.Popen[bytes], httpx.Client]] = []
     models, facts = tmp_path / "models", tmp_path / "facts.json"
@@ -352,15 +353,19 @@ def start_on_a_disk(
         assert os.environ.get("CI") != "true", "unshare cannot mount a file system"
         pytest.skip("this machine lets nobody mount a file system of their own")
 
-    def start(options: str) -> tuple[httpx.Client, Path]:
+    def start(options: str, *, kept: bool = False) -> tuple[httpx.Client, Path]:
         mount = f"mount -t tmpfs -o {options} none '{models}'"
+        if kept:
+            again = f"mount -o remount,bind,{options} '{models}'"
+            mount = f"mount --bind '{models}' '{models}' && {again}"
         serve = f"'{sys.executable}' -m ollama_nb_server serve --port 0 --runtime-file '{facts}'"
         places = {"OLLAMA_MODELS": str(models), "OLLAMA_NB_CACHE": str(tmp_path / "cache")}
-        process = subprocess.Popen(
-            in_a_namespace(f"{mount} && exec {serve}"),
-            env={**os.environ, **places},
-            stderr=subprocess.DEVNULL,
-        )
+        with (tmp_path / "log").open("wb") as log:
+            process = subprocess.Popen(
+                in_a_namespace(f"{mount} && exec {serve}"),
+                env={**os.environ, **places},
+                stderr=log,
+            )
         eventually(facts.exists, "the server")
         url = json.loads(facts.read_text())["url"]
         client = httpx.Client(base_url=url, timeout=60, trust_env=False)

@@ -81,11 +81,10 @@ class OllamaNb(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Tell the kernels where we are; what a Hub or a user has set stays."""
-        if (
-            self.application is None
-            or os.environ.get("OLLAMA_HOST")
-            or os.environ.get("JUPYTER_OLLAMA_URL")
-        ):
+        if self.application is None:
+            return
+        await self.application.check_store()
+        if os.environ.get("OLLAMA_HOST") or os.environ.get("JUPYTER_OLLAMA_URL"):
             return
         os.environ["JUPYTER_OLLAMA_URL"] = serverapp.connection_url.rstrip("/") + "/ollama"
         os.environ["JUPYTER_OLLAMA_TOKEN"] = self.settings["ollama_nb_secret"]

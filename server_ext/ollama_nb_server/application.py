@@ -19,6 +19,7 @@ from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
 from ollama_nb_server.library import dialects
 from ollama_nb_server.library.errors import LibraryError
+from ollama_nb_server.library.permissions import obstacle
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
@@ -61,6 +62,11 @@ class Application:
             )
             self._tidying = asyncio.create_task(self._tidy(store))
         return self._context
+
+    async def check_store(self) -> None:
+        """Say in the log why the store cannot be used, if so; the server starts all the same."""
+        if reason := await asyncio.to_thread(obstacle, self.settings.models):
+            log.warning("%s", reason)
 
     async def _tidy(self, store: Store) -> None:
         """Let go of what nobody needs, after the first requests; not worth an error to anybody."""

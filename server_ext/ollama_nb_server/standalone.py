@@ -132,6 +132,7 @@ class Standalone:
         self._on_signals()
         url = f"http://{_shown_host(self.settings.host)}:{port}"
         log.info("serving Ollama's API on %s (models in %s)", url, self.settings.models)
+        await self.application.check_store()
         self._write_runtime_file(url)
         try:
             await self._until_stopped()

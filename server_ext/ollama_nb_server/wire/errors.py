@@ -206,6 +206,7 @@ REMEDIES = {
     errno.EDQUOT: "free some of your quota, or let OLLAMA_MODELS name another folder",
     errno.EROFS: "the model store is read-only: let OLLAMA_MODELS name another folder",
     errno.ENOTDIR: "let OLLAMA_MODELS name a folder",
+    errno.EEXIST: "let OLLAMA_MODELS name a folder",
     errno.ENOLCK: "the file system of the model store knows no locks: let OLLAMA_MODELS name a "
     "folder on another one",
     errno.EACCES: "the model store belongs to somebody else: ask for the right to write, or let "
