@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Unicode
+from traitlets import Bool, Float, Unicode
 
 from ollama_nb_server import require_engine
 
@@ -37,6 +37,13 @@ class OllamaNb(ExtensionApp):
         help="Let a request with another num_batch, num_gpu, ... wait until a model that is in use "
         "can be loaded anew for it, as Ollama does. Otherwise such a request is served by the "
         "model as it is loaded, with a warning; an idle model is always loaded anew.",
+    ).tag(config=True)
+
+    heartbeat = Float(
+        None,
+        allow_none=True,
+        help="Seconds without news after which a stream sends an empty message; 0: never; empty: "
+        "OLLAMA_NB_HEARTBEAT, else 5.",
     ).tag(config=True)
 
     application: Application | None = None
@@ -68,6 +75,7 @@ class OllamaNb(ExtensionApp):
 
     def _settings(self) -> Any:
         from dataclasses import replace
+        from math import inf
         from pathlib import Path
 
         from ollama_nb_server.environment import Settings
@@ -75,6 +83,7 @@ class OllamaNb(ExtensionApp):
         settings = Settings.from_environ(os.environ)
         return replace(
             settings,
+            heartbeat_s=settings.heartbeat_s if self.heartbeat is None else self.heartbeat or inf,
             models=Path(self.models).expanduser() if self.models else settings.models,
             reload_on_request=self.reload_on_request or settings.reload_on_request,
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from functools import partial
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.constraint import constraint
@@ -15,11 +16,13 @@ from ollama_nb_server.answering.generation import (
     OutputChunk,
     Stopwatch,
     fitted,
+    last_extras,
     loss_warnings,
     num_logprobs,
     run,
     warnings_for,
 )
+from ollama_nb_server.answering.heartbeat import with_heartbeats
 from ollama_nb_server.answering.preparation import (
     find,
     lease,
@@ -27,6 +30,7 @@ from ollama_nb_server.answering.preparation import (
     require,
     require_completion,
 )
+from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompting import (
     chat_prompt,
     may_shift,
@@ -64,8 +68,12 @@ async def chat(app: AppContext, request: ChatRequest) -> ChatResponse | AsyncIte
             prompt = await chat_prompt(app, leased, model, request, options)
             losses = Losses(dropped=prompt.dropped)
             return _debug(request, prompt.text, loss_warnings(model.name.display, losses))
-    answer = _answer(app, request, model, options, watch)
-    return answer if request.stream is not False else await _whole(answer)
+    progress = RequestProgress(app.scheduler)
+    answer = _answer(app, request, model, options, watch, progress)
+    if request.stream is False:
+        return await _whole(answer)
+    beat = partial(_heartbeat, request, progress)
+    return with_heartbeats(answer, beat, app.settings.heartbeat_s)
 
 
 def _check(model: Model, request: ChatRequest) -> None:
@@ -77,9 +85,14 @@ def _check(model: Model, request: ChatRequest) -> None:
 
 
 async def _answer(
-    app: AppContext, request: ChatRequest, model: Model, options: Options, watch: Stopwatch
-) -> AsyncIterator[ChatResponse]:
-    async with lease(app, model, options, request.keep_alive) as leased:
+    app: AppContext,
+    request: ChatRequest,
+    model: Model,
+    options: Options,
+    watch: Stopwatch,
+    progress: RequestProgress,
+) -> AsyncGenerator[ChatResponse, None]:
+    async with lease(app, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
         params = _params(model, request, options, prompt.text)
@@ -87,7 +100,7 @@ async def _answer(
         warnings = warnings_for(leased, model.name.display, request.options)
         losses = Losses(cut.truncation, prompt.dropped)
         warnings += loss_warnings(model.name.display, losses)
-        async with aclosing(run(leased, cut.prompt, options, params)) as events:
+        async with aclosing(run(leased, cut.prompt, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     if event.is_news:
@@ -99,6 +112,7 @@ async def _answer(
                     done_reason=event.reason,
                     truncated=losses.truncated,
                     num_turns_dropped=losses.num_turns_dropped,
+                    nb=last_extras(event, losses, warnings),
                     **asdict(watch.metrics(leased, event)),
                 )
 
@@ -125,6 +139,10 @@ def _params(model: Model, request: ChatRequest, options: Options, prompt: str) -
 
 def _images(request: ChatRequest) -> list[bytes]:
     return [image for message in request.messages or () for image in message.images or ()]
+
+
+def _heartbeat(request: ChatRequest, progress: RequestProgress) -> ChatResponse:
+    return replace(_chunk(request, NOTHING), nb=progress.extras())
 
 
 async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from functools import partial
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.constraint import constraint
@@ -15,17 +16,20 @@ from ollama_nb_server.answering.generation import (
     OutputChunk,
     Stopwatch,
     fitted,
+    last_extras,
     loss_warnings,
     num_logprobs,
     run,
     warnings_for,
 )
+from ollama_nb_server.answering.heartbeat import with_heartbeats
 from ollama_nb_server.answering.preparation import (
     find,
     lease,
     merged_options,
     require_completion,
 )
+from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_of
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.library.model import Model
@@ -58,8 +62,12 @@ async def generate(
     if request.debug_render_only:
         async with lease(app, model, options, request.keep_alive) as leased:
             return _debug(request, await generate_prompt(app, leased, model, request))
-    answer = _answer(app, request, model, options, watch)
-    return answer if request.stream is not False else await _whole(answer)
+    progress = RequestProgress(app.scheduler)
+    answer = _answer(app, request, model, options, watch, progress)
+    if request.stream is False:
+        return await _whole(answer)
+    beat = partial(_heartbeat, request, progress)
+    return with_heartbeats(answer, beat, app.settings.heartbeat_s)
 
 
 def _check(model: Model, request: GenerateRequest) -> None:
@@ -70,9 +78,14 @@ def _check(model: Model, request: GenerateRequest) -> None:
 
 
 async def _answer(
-    app: AppContext, request: GenerateRequest, model: Model, options: Options, watch: Stopwatch
-) -> AsyncIterator[GenerateResponse]:
-    async with lease(app, model, options, request.keep_alive) as leased:
+    app: AppContext,
+    request: GenerateRequest,
+    model: Model,
+    options: Options,
+    watch: Stopwatch,
+    progress: RequestProgress,
+) -> AsyncGenerator[GenerateResponse, None]:
+    async with lease(app, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await generate_prompt(app, leased, model, request)
         refuse_images(model, request.images)
         params = _params(model, request, options, prompt)
@@ -82,7 +95,7 @@ async def _answer(
         losses = Losses(cut.truncation)
         warnings += loss_warnings(model.name.display, losses)
         texts: list[str] = []
-        async with aclosing(run(leased, cut.prompt, options, params)) as events:
+        async with aclosing(run(leased, cut.prompt, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     texts.append(event.text)
@@ -96,6 +109,7 @@ async def _answer(
                     done_reason=event.reason,
                     context=context,
                     truncated=losses.truncated,
+                    nb=last_extras(event, losses, warnings),
                     **asdict(watch.metrics(leased, event)),
                 )
 
@@ -115,6 +129,10 @@ def _params(
 async def _context(leased: Lease, request: GenerateRequest, text: str) -> list[int] | None:
     """Token ids of prompt and answer, for the next request's `context`; raw requests get none."""
     return None if request.raw else list(await leased.worker.tokenize(text))
+
+
+def _heartbeat(request: GenerateRequest, progress: RequestProgress) -> GenerateResponse:
+    return replace(_chunk(request, NOTHING), nb=progress.extras())
 
 
 async def _whole(answer: AsyncIterator[GenerateResponse]) -> GenerateResponse:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.answering.preparation import context_limit, sampling
+from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.engine.messages import (
     Delta,
     Finished,
@@ -25,6 +26,7 @@ from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
 from ollama_nb_server.prompts.truncation import FittedPrompt, Losses, cut_middle
 from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
 
@@ -84,6 +86,17 @@ def loss_warnings(label: str, losses: Losses) -> tuple[str, ...]:
     if losses.warnings:
         log.warning("%s: %s", label, ", ".join(losses.warnings))
     return losses.warnings
+
+
+def last_extras(finished: Finished, losses: Losses, warnings: tuple[str, ...]) -> Extras:
+    """What the last message of an answer tells beyond Ollama's fields."""
+    before, kept = losses.truncated or (0, 0)
+    return Extras(
+        warnings=warnings,
+        cached_tokens=finished.cached_count,
+        truncated_tokens=before - kept,
+        dropped_messages=losses.num_turns_dropped,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +164,11 @@ def _segments(prompt: str | tuple[int, ...]) -> tuple[Segment, ...]:
 
 
 async def run(
-    lease: Lease, prompt: str | tuple[int, ...], options: Options, params: GenerationParams
+    lease: Lease,
+    prompt: str | tuple[int, ...],
+    options: Options,
+    params: GenerationParams,
+    progress: RequestProgress,
 ) -> AsyncGenerator[OutputChunk | Finished, None]:
     """What the model says, step by step. Closing this generator stops the worker's work."""
     worker: Worker = lease.worker
@@ -171,11 +188,13 @@ async def run(
     splitter = None if params.thoughts is None else ThoughtSplitter(params.thoughts)
     async with aclosing(worker.generate(request)) as events:
         async for event in events:
+            if isinstance(event, Progress):
+                progress.prompt_computed(event.num_computed, event.num_prompt)
+                continue
             if isinstance(event, Delta):
+                progress.answering()
                 parts = splitter.feed(event.text) if splitter else ("", event.text)
                 yield OutputChunk(*parts, event.text, told(event.logprobs))
-                continue
-            if isinstance(event, Progress):
                 continue
             if splitter:
                 yield OutputChunk(*splitter.end(), "")

@@ -88,7 +88,11 @@ def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | N
 
 
 def lease(
-    app: AppContext, model: Model, options: Options, keep_alive: KeepAlive | None
+    app: AppContext,
+    model: Model,
+    options: Options,
+    keep_alive: KeepAlive | None,
+    ticket: int | None = None,
 ) -> AbstractAsyncContextManager[Lease]:
     """A worker for this model with these load options."""
     spec = LoadSpec(
@@ -111,6 +115,7 @@ def lease(
         explicit=LOAD_OPTIONS & options.given,
         keep_alive=None if keep_alive is None else keep_alive.seconds,
         model=model,
+        ticket=ticket,
     )
 
 

@@ -20,6 +20,7 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
+from ollama_nb_server.wire.extras import EXTRAS_HEADER, Extras
 from ollama_nb_server.wire.golike import GoModel, read
 
 log = logging.getLogger(__name__)
@@ -136,13 +137,13 @@ class ApiHandler(web.RequestHandler):
         if getattr(answer, "num_values", 0) > LARGE_VALUES:
             await self._in_pieces(answer, content_type)
         else:
-            self.send(answer.encode(), content_type)
+            self.send(self._encoded(answer), content_type)
 
     async def _in_pieces(self, answer: Any, content_type: str) -> None:
         """One long document; others have their turn between its pieces."""
         self.set_header("Content-Type", content_type)
         executors = (await self.app_context()).executors
-        for piece in pieces(await executors.read(answer.document)):
+        for piece in pieces(await executors.read(self._document, answer)):
             self.write(piece)
             await self.flush()
             await asyncio.sleep(0)
@@ -156,14 +157,28 @@ class ApiHandler(web.RequestHandler):
             self._streaming = streaming_for(self.request.headers.get("Accept", ""))
             for name, value in self._streaming.headers.items():
                 self.set_header(name, value)
-            await self._line(first.encode())
+            await self._line(self._encoded(first))
             async for answer in answers:
-                await self._line(answer.encode())
+                await self._line(self._encoded(answer))
         web.RequestHandler.finish(self)
 
     async def _line(self, document: bytes) -> None:
         self.write(self._streaming.framed(document))
         await self.flush()
+
+    def _encoded(self, answer: Any) -> bytes:
+        with_extras = self._wants_extras and getattr(answer, "nb", None) is not None
+        return encoded(self._document(answer)) if with_extras else answer.encode()
+
+    def _document(self, answer: Any) -> dict[str, Any]:
+        """An answer as JSON, with what Ollama has no field for if the client asks for that."""
+        document: dict[str, Any] = answer.document()
+        nb: Extras | None = getattr(answer, "nb", None)
+        return document | ({"nb": nb.document()} if self._wants_extras and nb is not None else {})
+
+    @property
+    def _wants_extras(self) -> bool:
+        return self.request.headers.get(EXTRAS_HEADER, "") == "1"
 
     def _warn(self, answer: Any) -> None:
         if warnings := getattr(answer, "warnings", ()):

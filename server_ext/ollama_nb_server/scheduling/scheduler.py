@@ -88,6 +88,14 @@ class RunningModel:
     model: object = None
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a request stands that has no worker yet: 1 is next; `loading`, its model comes."""
+
+    place: int
+    loading: bool
+
+
 class Scheduler:
     """Hands out workers. One per server; use it on one event loop only."""
 
@@ -120,8 +128,14 @@ class Scheduler:
         explicit: frozenset[str] = frozenset(),
         keep_alive: float | None = None,
         model: object = None,
+        ticket: int | None = None,
     ) -> AsyncIterator[Lease]:
         """Wait for a worker that fits, and hold it until the block is left.
+
+        Parameters
+        ----------
+        ticket
+            From `ticket()`, if somebody wants to ask for the request's position meanwhile.
 
         Raises
         ------
@@ -134,7 +148,8 @@ class Scheduler:
             raise ShuttingDown
         began = time.perf_counter_ns()
         self._bury()
-        wanted = WorkerRequest(next(self._ids), label, spec, explicit, keep_alive, model=model)
+        number = self.ticket() if ticket is None else ticket
+        wanted = WorkerRequest(number, label, spec, explicit, keep_alive, model=model)
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
@@ -144,6 +159,21 @@ class Scheduler:
         finally:
             del self._granted[wanted.id]
             self._tell(Left(wanted.id))
+
+    def ticket(self) -> int:
+        """A number for a request that is about to wait."""
+        return next(self._ids)
+
+    def position(self, ticket: int) -> Position | None:
+        """Where a request stands; None for one that does not wait for a worker."""
+        pending = self._decisions.pending
+        place = next((i for i, w in enumerate(pending) if w.wanted.id == ticket), None)
+        if place is None:
+            return None
+        key = pending[place].wanted.key
+        runners = self._decisions.runners.values()
+        loading = any(r.phase is Phase.LOADING and r.key == key for r in runners)
+        return Position(place + 1, loading)
 
     def unload(self, weights: str) -> None:
         """Unload a model once nobody uses it; nothing happens if it is not loaded."""

@@ -11,6 +11,7 @@ from ollama_nb_server.wire.bounds import MAX_MESSAGES, MAX_TOOLS
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import TooMuch
+from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.generate import DebugInfo, metrics
 from ollama_nb_server.wire.golike import GoInt, GoModel
@@ -191,6 +192,7 @@ class ChatResponse:
     eval_count: int = 0
     eval_duration: int = 0
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    nb: Extras | None = field(default=None, compare=False)
     # what Ollama has no field for, in the last chunk: tokens before and after a cut, lost messages
     truncated: tuple[int, int] | None = field(default=None, compare=False)
     num_turns_dropped: int = field(default=0, compare=False)

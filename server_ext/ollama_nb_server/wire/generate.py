@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
+from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.golike import GoInt, GoModel
 from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
@@ -88,6 +89,7 @@ class GenerateResponse:
     logprobs: tuple[Logprob, ...] = ()
     thinking: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    nb: Extras | None = field(default=None, compare=False)
     # what Ollama has no field for, in the last chunk: tokens before and after a cut
     truncated: tuple[int, int] | None = field(default=None, compare=False)
 

@@ -1,0 +1,34 @@
+"""What Ollama's messages have no field for: the key `nb` of heartbeats and of the last message.
+
+Only clients that send `X-Ollama-Nb-Extras: 1` get it; everybody else gets pure Ollama.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+EXTRAS_HEADER = "X-Ollama-Nb-Extras"
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """How far a request is, or what its answer lacks; None and empty ones are left out.
+
+    `phase` is queued, loading, prefill or decode; `place` counts from 1. `done` and `total` are
+    tokens of the prompt. `eta_s` is told where it follows from what has been done so far.
+    """
+
+    phase: str = ""
+    place: int | None = None
+    eta_s: float | None = None
+    done: int | None = None
+    total: int | None = None
+    warnings: tuple[str, ...] = ()
+    cached_tokens: int | None = None
+    truncated_tokens: int | None = None
+    dropped_messages: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
