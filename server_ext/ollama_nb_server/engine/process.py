@@ -19,8 +19,8 @@ import zmq
 import zmq.asyncio
 from tornado.ioloop import IOLoop
 
+from ollama_nb_server.engine.attendant import attended
 from ollama_nb_server.engine.channel import decode, encode
-from ollama_nb_server.engine.child import Child
 from ollama_nb_server.engine.errors import (
     InternalError,
     LoadFailed,
@@ -232,7 +232,7 @@ class Worker:
             "order_port": order_port,
             "answer_port": answer_port,
         }
-        self._child = Child(orjson.dumps(order), self._hear_of_death)
+        self._child = attended(orjson.dumps(order), self._hear_of_death)
         self.pid = self._child.pid
 
     def _hear_of_death(self, code: int) -> None:

@@ -12,8 +12,8 @@ import psutil
 import pytest
 import tiny
 from ollama_nb_server.library import gguf
-from ollama_nb_server.library.child import Cancellation, Cancelled
 from ollama_nb_server.library.convert import CannotConvert, NoConfig, convert, convert_adapter
+from ollama_nb_server.library.jobs import Cancellation, Cancelled
 
 MODULE = "ollama_nb_server.library.convert"
 WIDE = 32_000  # rows of a matrix

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ollama_nb_server.library.child import Cancellation, ChildFailed, steps
 from ollama_nb_server.library.convert.errors import CannotConvert, ConversionFailed, NoConfig
+from ollama_nb_server.library.jobs import Cancellation, ChildFailed, steps
 
 MODULE = "ollama_nb_server.library.convert"
 TYPES = ("F16", "F32", "BF16")

@@ -4,10 +4,10 @@ The steps of reference/ollama-models.md 4.6, each telling its progress. The mani
 last: a create that fails leaves no model, only blobs that pruning finds.
 """
 
-from ollama_nb_server.library.child import Cancellation, Cancelled
 from ollama_nb_server.library.create.creation import create
 from ollama_nb_server.library.create.progress import Progress
 from ollama_nb_server.library.create.recipe import Recipe
 from ollama_nb_server.library.create.sources import layer_kind
+from ollama_nb_server.library.jobs import Cancellation, Cancelled
 
 __all__ = ["Cancellation", "Cancelled", "Progress", "Recipe", "create", "layer_kind"]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ollama_nb_server.library import convert, gguf, gojson
-from ollama_nb_server.library.child import Cancellation
 from ollama_nb_server.library.create.configuring import configured
 from ollama_nb_server.library.create.defaults import Defaults, defaults_of
 from ollama_nb_server.library.create.layers import Layers
@@ -30,6 +29,7 @@ from ollama_nb_server.library.create.sources import (
 )
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.families import detect
+from ollama_nb_server.library.jobs import Cancellation
 from ollama_nb_server.library.manifest import CONFIG_TYPE, LAYER_TYPE, Config, Layer, Manifest
 from ollama_nb_server.library.store import Store
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ollama_nb_server.library.child import Cancellation, ChildFailed, steps
 from ollama_nb_server.library.errors import (
     AlreadyQuantized,
     CannotRewrite,
     UnsupportedQuantization,
 )
 from ollama_nb_server.library.gguf import GGUFMetadata
+from ollama_nb_server.library.jobs import Cancellation, ChildFailed, steps
 
 TYPES = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q4_K_S": 14, "Q4_K_M": 15}  # llama_ftype
 ALIASES = {"Q4_K": "Q4_K_M"}

@@ -1,29 +1,25 @@
-"""A child process that works on one file and tells its progress: what is common to all of them.
+"""Work on one file in a child process that tells its progress, and that others may stop.
 
-Such a child writes `done total` lines to stdout; every other line, of either stream, is kept for
-the error that tells why it failed.
+Such a child writes `done total` lines; every other line is kept for the error that tells why it
+failed.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-STEP = re.compile(rb"(\d+) (\d+)\s*")
-KEPT_LINES = 5
+from ollama_nb_server.processes import Child
+
+STEP = re.compile(r"(\d+) (\d+)\s*")
 
 
 class ChildFailed(Exception):
     """The child ended with another code than 0; `said` is its last line."""
 
-    def __init__(self, code: int, said: str) -> None:
-        super().__init__(said or f"the process ended with code {code}")
+    def __init__(self, code: int, said: str, cause: str) -> None:
+        super().__init__(said or cause)
         self.code, self.said = code, said
 
 
@@ -36,7 +32,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -46,7 +42,7 @@ class Cancellation:
             if self._child is not None:
                 self._child.kill()
 
-    def watch(self, child: subprocess.Popen[bytes]) -> None:
+    def watch(self, child: Child) -> None:
         """Let `cancel` kill this child from now on."""
         with self._lock:
             self._child = child
@@ -65,34 +61,20 @@ def steps(
     ------
     Cancelled, ChildFailed
     """
-    said: deque[str] = deque(maxlen=KEPT_LINES)
-    watch = cancellation or Cancellation()
-    with _running([sys.executable, "-m", module, *arguments]) as child:
+    watch, said = cancellation or Cancellation(), ""
+    child = Child(module, arguments)
+    try:
         watch.watch(child)
-        assert child.stdout is not None
-        for line in child.stdout:
+        for line in child.lines():
             if step := STEP.fullmatch(line):
                 yield int(step[1]), int(step[2])
-            elif text := line.decode("utf-8", "replace").strip():
-                said.append(text)
+            elif text := line.strip():
+                said = text
         code = child.wait()
+    finally:
+        child.kill()
+        child.wait()
     if watch.cancelled:
         raise Cancelled
     if code:
-        raise ChildFailed(code, said[-1] if said else "")
-
-
-@contextmanager
-def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that does not outlive the block."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "GGML_NO_BACKTRACE": "1"},
-    ) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
+        raise ChildFailed(code, said, child.cause(code))
