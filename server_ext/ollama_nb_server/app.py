@@ -46,6 +46,13 @@ class OllamaNb(ExtensionApp):
         "OLLAMA_NB_HEARTBEAT, else 5.",
     ).tag(config=True)
 
+    send_timeout = Float(
+        None,
+        allow_none=True,
+        help="Seconds after which a client that has read nothing of its answer is dropped; 0: "
+        "never; empty: OLLAMA_NB_SEND_TIMEOUT, else 300.",
+    ).tag(config=True)
+
     application: Application | None = None
 
     def initialize_settings(self) -> None:
@@ -85,6 +92,9 @@ class OllamaNb(ExtensionApp):
             settings,
             heartbeat_s=settings.heartbeat_s if self.heartbeat is None else self.heartbeat or inf,
             models=Path(self.models).expanduser() if self.models else settings.models,
+            send_timeout_s=settings.send_timeout_s
+            if self.send_timeout is None
+            else self.send_timeout or inf,
             reload_on_request=self.reload_on_request or settings.reload_on_request,
         )
 

@@ -52,6 +52,7 @@ class Settings:
     max_queue: int = 512
     reload_on_request: bool = False
     heartbeat_s: float = 5.0
+    send_timeout_s: float = 300.0
     no_cloud: bool = False
     no_prune: bool = False
     go_template: bool | None = None
@@ -77,6 +78,7 @@ class Settings:
             max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
             reload_on_request=read.flag("OLLAMA_NB_RELOAD_ON_REQUEST"),
             heartbeat_s=read.duration("OLLAMA_NB_HEARTBEAT", 5.0) or math.inf,
+            send_timeout_s=read.duration("OLLAMA_NB_SEND_TIMEOUT", 300.0) or math.inf,
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
             no_prune=read.flag("OLLAMA_NOPRUNE"),
             go_template=read.choice("OLLAMA_GO_TEMPLATE"),

@@ -11,7 +11,8 @@ import pytest
 
 PROMPT = "Write a story about a fox."
 WARNINGS = "X-Ollama-Nb-Warnings"
-ENDLESS = {"temperature": 1.5, "seed": 1, "num_predict": -1, "top_p": 1.0, "top_k": 0}
+LINES = 'root ::= ([a-z ]{0,50} "\\n")+ "END"'  # an end that no model comes to by itself
+ENDLESS = {"temperature": 0, "num_predict": -1, "grammar": LINES}
 GREEDY = {"temperature": 0, "seed": 1, "num_predict": 8}
 
 

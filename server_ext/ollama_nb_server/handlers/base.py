@@ -15,8 +15,10 @@ from http.client import responses
 from typing import Any, Protocol, TypeVar
 
 from tornado import iostream, web
+from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
@@ -74,6 +76,7 @@ class ApiHandler(web.RequestHandler):
         self._task: asyncio.Task[Any] | None = None
         self._gone = False
         self._streaming = NDJSON
+        self._outbox = Outbox(self._written, self._drop)
         self.request.headers["Content-Type"] = JSON_BARE
 
     async def serve(self) -> None:
@@ -96,6 +99,7 @@ class ApiHandler(web.RequestHandler):
             log.info("%s: the client went away", self.route.name)
         finally:
             self._task = None
+            self._outbox.close()
 
     async def read(self, kind: type[Model]) -> Model:
         """The request's body; a long one beside the event loop."""
@@ -157,14 +161,23 @@ class ApiHandler(web.RequestHandler):
             self._streaming = streaming_for(self.request.headers.get("Accept", ""))
             for name, value in self._streaming.headers.items():
                 self.set_header(name, value)
-            await self._line(self._encoded(first))
+            self._outbox.timeout_s = (await self.app_context()).settings.send_timeout_s
+            self._outbox.put(self._streaming.framed(self._encoded(first)))
             async for answer in answers:
-                await self._line(self._encoded(answer))
+                self._outbox.put(self._streaming.framed(self._encoded(answer)))
+        await self._outbox.end()
         web.RequestHandler.finish(self)
 
-    async def _line(self, document: bytes) -> None:
-        self.write(self._streaming.framed(document))
-        await self.flush()
+    def _written(self, data: bytes) -> asyncio.Future[None]:
+        self.write(data)
+        return self.flush()
+
+    def _drop(self) -> None:
+        """End the connection to a client that has read nothing for long."""
+        log.warning("%s: the client read nothing for %g s", self.route.name, self._outbox.timeout_s)
+        connection = self.request.connection
+        assert isinstance(connection, HTTP1Connection)
+        connection.stream.close()
 
     def _encoded(self, answer: Any) -> bytes:
         with_extras = self._wants_extras and getattr(answer, "nb", None) is not None
@@ -195,7 +208,7 @@ class ApiHandler(web.RequestHandler):
             return
         sentence = describe_midway(error, self.route.name) or str(error)
         log.warning("%s, after it had begun: %s", self.route.name, sentence)
-        await self._line(encoded({"error": sentence}))
+        await self._outbox.end(self._streaming.framed(encoded({"error": sentence})))
         web.RequestHandler.finish(self)
 
     def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:

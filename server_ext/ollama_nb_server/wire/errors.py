@@ -4,7 +4,7 @@ RequestError
 ├── MissingModel, MissingBody, BadBody, TooMuch       the body
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
-├── CloudDisabled
+├── CloudDisabled, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
 
@@ -133,6 +133,17 @@ class CloudDisabled(RequestError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"ollama cloud is disabled: {what}")
+
+
+class ReadsTooSlowly(RequestError):
+    """More of an answer waits for its client than is kept; `limit` in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"the client reads too slowly: {limit >> 20} MiB of the answer wait for it, so the "
+            "rest is not generated; read it as it comes, or ask for less at once"
+        )
+        self.limit = limit
 
 
 class NotThereYet(RequestError):
