@@ -23,6 +23,9 @@ NS_PER_S = 1e9
 class CallStats:
     """The counts and seconds of one call; None is what the server did not report.
 
+    `cached_tokens` of the prompt had been read for an earlier call; `truncated_tokens` of what was
+    sent were cut off before the model read it.
+
     `first_token_s` and, where the server is silent, `total_s` are measured in this kernel.
     """
 
@@ -34,6 +37,8 @@ class CallStats:
     eval_s: float | None = None
     prompt_tokens: int | None = None
     answer_tokens: int | None = None
+    cached_tokens: int | None = None
+    truncated_tokens: int | None = None
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -52,6 +57,7 @@ class CallStats:
         first_token_s: float | None = None,
     ) -> CallStats:
         """Read the last message of an answer; a field that is missing or zero stays None."""
+        nb = part.get("nb") or {}
         return cls(
             started_at=started_at,
             total_s=_seconds(part.get("total_duration")) or elapsed_s,
@@ -61,6 +67,8 @@ class CallStats:
             eval_s=_seconds(part.get("eval_duration")),
             prompt_tokens=part.get("prompt_eval_count"),
             answer_tokens=part.get("eval_count"),
+            cached_tokens=nb.get("cached_tokens"),
+            truncated_tokens=nb.get("truncated_tokens"),
         )
 
 

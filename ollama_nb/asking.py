@@ -23,13 +23,14 @@ from ollama_nb.errors import (
     ServerWentAway,
 )
 from ollama_nb.failures import translated
+from ollama_nb.phases import in_words
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 
     from ollama_nb.connection import Connection
     from ollama_nb.display import Screen
-    from ollama_nb.request import Request
+    from ollama_nb.request import Part, Request
 
 
 @dataclass(slots=True)
@@ -42,19 +43,23 @@ class Arriving:
     last: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    waiting: str = ""  # for what, while there is no answer
     _start_s: float = field(default_factory=time.perf_counter)
     _first_token_s: float | None = None
 
-    def add(self, part: Any) -> None:
+    def add(self, part: Part) -> None:
         """Take in one message of the stream."""
-        said = part.message if self.request.verb == "chat" else part
+        message = part.message
+        said = message.message if self.request.verb == "chat" else message
         text = said.content if self.request.verb == "chat" else said.response
         self.text += text or ""
         self.thinking += said.thinking or ""
         if self._first_token_s is None and (text or said.thinking):
             self._first_token_s = time.perf_counter() - self._start_s
-        if part.done:
-            self.last = part.model_dump()
+        self.waiting = in_words(part.nb)
+        self.warnings = _merged(self.warnings, part.nb.get("warnings", ()))
+        if message.done:
+            self.last = {**message.model_dump(), "nb": part.nb}
 
     def finish(self, done_reason: str | None = None) -> Generation:
         """Return the answer so far and write its row of statistics."""
@@ -84,6 +89,11 @@ class Arriving:
         if self.request.verb != "chat":
             return []
         return [*self.request.fields["messages"], {"role": "assistant", "content": self.text}]
+
+
+def _merged(known: list[str], more: Iterable[str]) -> list[str]:
+    """Return each warning once: the header and the last message tell the same ones."""
+    return list(dict.fromkeys([*known, *more]))
 
 
 def ask(request: Request, screen: Screen) -> Generation:
@@ -120,13 +130,13 @@ def _receive(arriving: Arriving, screen: Screen) -> None:
     with contextlib.closing(_parts(arriving.request, arriving)) as parts:
         for part in parts:
             arriving.add(part)
-            screen.update(arriving.text, arriving.thinking)
+            screen.update(arriving.text, arriving.thinking, arriving.waiting)
 
 
-def _parts(request: Request, arriving: Arriving) -> Generator[Any, None, None]:
+def _parts(request: Request, arriving: Arriving) -> Generator[Part, None, None]:
     """Stream the answer; a server found dead before the first word is looked for once more."""
     connection, stream, first = _begin(request)
-    arriving.warnings = connection.warnings
+    arriving.warnings = list(connection.warnings)
     with contextlib.closing(stream), translated(connection, request.model):
         yield first
         yield from stream
@@ -150,8 +160,11 @@ def _begin(request: Request) -> tuple[Connection, Any, Any]:
     raise AssertionError("unreachable: the second attempt returns or raises")
 
 
-async def ask_async(request: Request, on_text: Callable[[str], None]) -> Generation:
-    """Ask on an event loop; `on_text` is called with the answer so far after each message.
+async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) -> Generation:
+    """Ask on an event loop.
+
+    `on_news` is called after each message: with the answer so far, what was thought before it,
+    and what is waited for as long as there is neither.
 
     Cancelling the task closes the stream, which stops the engine; the answer so far is returned
     with `done_reason` "interrupted".
@@ -167,7 +180,7 @@ async def ask_async(request: Request, on_text: Callable[[str], None]) -> Generat
     try:
         async for part in _async_parts(request):
             arriving.add(part)
-            on_text(arriving.text)
+            on_news(arriving.text, arriving.thinking, arriving.waiting)
     except asyncio.CancelledError:
         return arriving.finish("interrupted")
     except OllamaNbError:
@@ -176,7 +189,7 @@ async def ask_async(request: Request, on_text: Callable[[str], None]) -> Generat
     return arriving.finish()
 
 
-async def _async_parts(request: Request) -> AsyncIterator[Any]:
+async def _async_parts(request: Request) -> AsyncIterator[Part]:
     connection = current()
     async with connection.async_http() as http:
         with translated(connection, request.model):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.connection import current, forget
 from ollama_nb.lines import ACCEPT, documents
+from ollama_nb.phases import EXTRAS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -41,7 +42,7 @@ def asked(connection: Connection, route: str, body: Mapping[str, Any]) -> dict[s
     ollama.ResponseError, httpx.TransportError, ValueError
         Meant for `translated`.
     """
-    response = connection.http.post(route, json=body, timeout=None)
+    response = connection.http.post(route, json=body, headers=EXTRAS, timeout=None)
     raise_error(response)
     answer: dict[str, Any] = response.json()
     return answer

@@ -26,8 +26,8 @@ class Screen(Protocol):
     def open(self) -> None:
         """Begin to show that an answer is waited for."""
 
-    def update(self, text: str, thinking: str = "") -> None:
-        """Take the whole answer so far, and what was thought before it."""
+    def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
+        """Take the whole answer so far, what was thought before it, or what is waited for."""
 
     def finish(self, answer: Generation) -> None:
         """Take the final answer; its rendering is what a saved notebook keeps."""
@@ -42,7 +42,7 @@ class Nowhere:
     def open(self) -> None:
         """Show nothing."""
 
-    def update(self, text: str, thinking: str = "") -> None:
+    def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
         """Ignore the text."""
 
     def finish(self, answer: Generation) -> None:
@@ -59,7 +59,7 @@ class Terminal(Nowhere):
         self._write = write or sys.stdout.write
         self._written = 0
 
-    def update(self, text: str, thinking: str = "") -> None:
+    def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
         """Write what is new of the answer."""
         self._write(text[self._written :])
         self._written = len(text)
@@ -107,7 +107,7 @@ class LiveCell(Live):
         super().__init__(publish, clock)
         self._model = waiting_for
         self._is_json = is_json
-        self._text = self._thinking = ""
+        self._text = self._thinking = self._phase = ""
 
     def close(self) -> None:
         """Clear the output of an answer that was never finished."""
@@ -115,13 +115,13 @@ class LiveCell(Live):
             self.end()
             self._send(_both(""))
 
-    def update(self, text: str, thinking: str = "") -> None:
+    def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
         """Show the text now if the last update is long enough ago, else at a later call.
 
-        Until there is some, the end of what the model thinks is shown.
+        Until there is some, the end of what the model thinks is shown, or what is waited for.
         """
         with self._lock:
-            self._text, self._thinking = text, thinking
+            self._text, self._thinking, self._phase = text, thinking, waiting
             self._send_if_due()
 
     def finish(self, answer: Generation) -> None:
@@ -138,7 +138,7 @@ class LiveCell(Live):
     def _waiting(self) -> str:
         waited = f"{self._clock() - self._started_s:.0f} s"
         if not self._thinking.strip():
-            return f"*{self._model}: waiting for the first word, {waited}*"
+            return f"*{self._model}: {self._phase or 'waiting for the first word'}, {waited}*"
         return f"*{self._model}: thinking, {waited}*\n\n{in_block(_tail(self._thinking), '')}"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb import statistics
 from ollama_nb.answers import CallStats
+from ollama_nb.calling import asked
 from ollama_nb.catalogue import default_model
 from ollama_nb.connection import current
 from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
@@ -122,19 +123,25 @@ def _one_batch(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any
 
 
 def _send(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    import ollama
+
     connection = current()
+    given = {name: value for name, value in fields.items() if value is not None}
     with translated(connection, fields["model"]):
-        answer: dict[str, Any] = connection.client.embed(input=list(texts), **fields).model_dump()
+        answer = asked(connection, "/api/embed", {"input": list(texts), **given})
+        embedded = ollama.EmbedResponse.model_validate(answer)
     for warning in connection.warnings:  # of a text that was cut, of an option without effect
         warnings.warn(warning, ServerWarning, stacklevel=5)
-    return answer
+    return {**embedded.model_dump(), "nb": answer.get("nb") or {}}
 
 
-def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Add up counts and durations of the batches; what no batch reports stays out."""
     names = ("total_duration", "load_duration", "prompt_eval_count")
-    return {
+    sums: dict[str, Any] = {
         name: sum(part[name] or 0 for part in parts)
         for name in names
         if any(part.get(name) for part in parts)
     }
+    cut = [part["nb"]["truncated_tokens"] for part in parts if "truncated_tokens" in part["nb"]]
+    return sums | ({"nb": {"truncated_tokens": sum(cut)}} if cut else {})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_nb.calling import raise_error
 from ollama_nb.lines import ACCEPT, documents, documents_async
+from ollama_nb.phases import EXTRAS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Mapping
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     import httpx
 
     from ollama_nb.schemas import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A message of an answer as the `ollama` client has it, and what our server adds to it."""
+
+    message: Any
+    nb: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Request:
             return str(self.fields["prompt"])
         return str(self.fields["messages"][-1].get("content", ""))
 
-    def parts(self, http: httpx.Client) -> Generator[Any, None, None]:
+    def parts(self, http: httpx.Client) -> Generator[Part, None, None]:
         """Ask, and yield the messages of the answer; closing this stops the server.
 
         Raises
@@ -54,7 +63,7 @@ class Request:
             for document in documents(response):
                 yield self._read(document)
 
-    async def parts_async(self, http: httpx.AsyncClient) -> AsyncIterator[Any]:
+    async def parts_async(self, http: httpx.AsyncClient) -> AsyncIterator[Part]:
         """Ask on an event loop, otherwise as `parts`."""
         async with http.stream(**self._call()) as response:
             if response.is_error:
@@ -69,7 +78,7 @@ class Request:
             "method": "POST",
             "url": f"/api/{self.verb}",
             "content": json.dumps(self._body()),  # in ASCII: a lone surrogate can be sent too
-            "headers": {"Content-Type": "application/json", **ACCEPT},
+            "headers": {"Content-Type": "application/json", **ACCEPT, **EXTRAS},
             "timeout": None,  # a model may take its time
             "follow_redirects": True,
         }
@@ -81,14 +90,16 @@ class Request:
         form = {} if self.schema is None else {"format": self.schema.format}
         return {"model": self.model, "stream": True, **given, **form}
 
-    def _read(self, document: Any) -> Any:
-        """Return a message of the answer as the `ollama` client has it."""
+    def _read(self, document: Any) -> Part:
+        """Read a message of the answer."""
         import ollama
 
         if isinstance(document, dict) and (error := document.get("error")):
             raise ollama.ResponseError(str(error))
         kind = ollama.ChatResponse if self.verb == "chat" else ollama.GenerateResponse
-        return kind.model_validate(document)
+        message = kind.model_validate(document)
+        nb = document.get("nb")
+        return Part(message, nb if isinstance(nb, dict) else {})
 
 
 def _sent(message: Mapping[str, Any]) -> dict[str, Any]:

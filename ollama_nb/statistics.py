@@ -32,6 +32,8 @@ COLUMNS = {
     "model": "string",
     "prompt_tokens": "Int64",
     "answer_tokens": "Int64",
+    "cached_tokens": "Int64",
+    "truncated_tokens": "Int64",
     "load_s": "float64",
     "prompt_s": "float64",
     "eval_s": "float64",
@@ -64,10 +66,12 @@ def stats() -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns `started_at` (UTC), `verb` (generate, chat, embed), `model`, `prompt_tokens`,
-        `answer_tokens`, then seconds: `load_s` until the model was ready (waiting included),
-        `prompt_s`, `eval_s` as the server measured them, `first_token_s` until the first word
-        reached this kernel, `total_s`; `tokens_per_s` = answer_tokens / eval_s; `done_reason`
-        (stop, length, interrupted, error). What a server does not report is missing (NA).
+        `answer_tokens`, `cached_tokens` (of the prompt, read for an earlier call),
+        `truncated_tokens` (cut off before the model read them), then seconds: `load_s` until the
+        model was ready (waiting included), `prompt_s`, `eval_s` as the server measured them,
+        `first_token_s` until the first word reached this kernel, `total_s`; `tokens_per_s` =
+        answer_tokens / eval_s; `done_reason` (stop, length, interrupted, error). What a server
+        does not report is missing (NA); cached and truncated tokens only ours reports.
         The index counts the calls from 0.
 
     Examples
@@ -90,6 +94,8 @@ def _row(entry: Record) -> dict[str, object]:
         "model": entry.model,
         "prompt_tokens": numbers.prompt_tokens,
         "answer_tokens": numbers.answer_tokens,
+        "cached_tokens": numbers.cached_tokens,
+        "truncated_tokens": numbers.truncated_tokens,
         "load_s": numbers.load_s,
         "prompt_s": numbers.prompt_s,
         "eval_s": numbers.eval_s,

@@ -30,6 +30,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.warning = ""
         self.ends = " "  # what stands behind a word
         self.as_events = False
+        self.beats: list[dict[str, Any]] = []  # the `nb` of heartbeats before the first word
         self.headers: Mapping[str, str] = {}  # of the last request
         self.requests: list[dict[str, Any]] = []
         self.left_early = threading.Event()
@@ -164,6 +165,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _write_words(self, verb: str, model: str, prompt: str) -> None:
         if "nonsense" in prompt:
             self._line({"response": 5})
+        for nb in self.server.beats:
+            self._line({**self._part(verb, model, ""), "nb": nb})
         for word in prompt.split():
             if word == "vanish":
                 raise ConnectionAbortedError

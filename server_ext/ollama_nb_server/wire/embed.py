@@ -12,6 +12,7 @@ from ollama_nb_server.wire.bounds import MAX_TEXTS
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import BadInput, TooMuch
+from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.golike import GoInt, GoModel
 
 
@@ -70,6 +71,12 @@ class EmbedResponse:
     prompt_eval_count: int = 0
     warnings: tuple[str, ...] = ()
     truncated: tuple[int, int] | None = None  # tokens before, tokens kept
+
+    @property
+    def nb(self) -> Extras:
+        """What Ollama has no field for."""
+        before, kept = self.truncated or (0, 0)
+        return Extras(warnings=self.warnings, truncated_tokens=before - kept)
 
     @property
     def num_values(self) -> int:
