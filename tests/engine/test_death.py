@@ -16,6 +16,7 @@ from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
 from ollama_nb_server.engine.messages import (
     Delta,
     Embed,
+    Finished,
     Generate,
     LoadSpec,
     SamplingParams,
@@ -25,6 +26,7 @@ from ollama_nb_server.engine.process import Worker
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
+GREEDY = SamplingParams(seed=1, temperature=0)
 ENDLESS = SamplingParams(seed=1, temperature=2.0)
 
 
@@ -219,3 +221,21 @@ async def test_a_worker_ends_with_its_parent(demo_gguf):
     await parent.communicate()
 
     await until(lambda: not psutil.pid_exists(pid))
+
+
+async def test_what_a_worker_said_before_it_was_killed_arrives(worker):
+    """Here it had said everything, and nobody had read any of it yet."""
+    request = Generate(worker.new_id(), (TextSegment("Once"),), GREEDY, 200, logprobs=20)
+    told = worker.generate(request)
+    first = await anext(told)
+    process = psutil.Process(worker.pid)
+    while process.cpu_percent(0.3) > 1:  # without the event loop, which reads nothing meanwhile
+        pass
+    os.kill(worker.pid, signal.SIGKILL)
+    process.wait(10)
+
+    events = [first, *await asyncio.wait_for(drain(told), 10)]
+
+    *deltas, finished = events
+    assert isinstance(finished, Finished)
+    assert sum(len(delta.logprobs) for delta in deltas) >= finished.eval_count - 1  # without EOS

@@ -18,6 +18,7 @@ import orjson
 import zmq
 import zmq.asyncio
 from tornado.ioloop import IOLoop
+from zmq.utils.monitor import recv_monitor_message
 
 from ollama_nb_server.engine.attendant import attended
 from ollama_nb_server.engine.channel import decode, encode
@@ -67,10 +68,11 @@ class Worker:
         self._death: asyncio.Future[WorkerDied] = self._loop.create_future()
         self._ready: asyncio.Future[Loaded] = self._loop.create_future()
         self._ready.add_done_callback(lambda ready: ready.exception())  # nobody may be waiting
-        self._stopping = False
+        self._stopping = self._connected = False
         self._open()
         self._events = IOLoop.current()
         self._events.add_handler(self._answers, self._read, IOLoop.READ)
+        self._events.add_handler(self._monitor, self._connection_changed, IOLoop.READ)
 
     @classmethod
     async def start(cls, spec: LoadSpec, *, timeout_s: float | None = 300.0) -> Worker:
@@ -184,7 +186,7 @@ class Worker:
             except asyncio.TimeoutError:
                 self._child.kill()
                 await self.wait_dead()
-        self._close()
+        self._end()
 
     async def _answered(self, request: Any, kind: type[Answer]) -> Answer:
         stream = self._asked(request)
@@ -223,6 +225,9 @@ class Worker:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         self._orders: zmq.asyncio.Socket = zmq.asyncio.Context(context).socket(zmq.PUSH)
         self._answers: zmq.Socket[bytes] = context.socket(zmq.PULL)  # read without futures: _read
+        self._monitor = self._answers.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
         order_port, answer_port = _bound(self._orders, secret), _bound(self._answers, secret)
         order = {
             "spec": asdict(self.spec),
@@ -248,20 +253,43 @@ class Worker:
         if not self._stopping:
             log.warning("%s: worker %d: %s", self.spec.model_path, self.pid, death.cause)
         self._death.set_result(death)
+        self._orders.close()
+        self._connection_changed()
+        if self._connected and not self._stopping:  # what it has said is on its way
+            self._loop.call_later(LAST_WORDS_S, self._end)
+        else:
+            self._end()
+
+    def _connection_changed(self, *_: object) -> None:
+        """Notice that the worker has connected, or that nothing more can come of it.
+
+        The connection's end is told behind the last byte, and later than the process's end or
+        sooner.
+        """
+        while not self._monitor.closed and self._monitor.poll(0):
+            event = recv_monitor_message(self._monitor)["event"]
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._connected = True
+            elif self._connected:
+                self._connected = False
+                if not self.alive:
+                    self._end()
+
+    def _end(self) -> None:
+        """Read what the worker has said to its last moment; whoever waits for more is told."""
+        if self._answers.closed:
+            return
+        self._read()
+        death = self._death.result()
         for stream in self._streams.values():
             stream.fail(death)
-        self._orders.close()
-        if self._ready.done():
-            self._close()
-        elif code == 0 and not self._stopping:  # it has said why it left: that is on its way
-            self._loop.call_later(LAST_WORDS_S, self._unready, death)
-        else:
-            self._unready(death)
-
-    def _unready(self, death: WorkerDied) -> None:
         if not self._ready.done():
             self._ready.set_exception(death)
-        self._close()
+        self._events.remove_handler(self._answers)
+        self._events.remove_handler(self._monitor)
+        self._answers.disable_monitor()
+        self._monitor.close()
+        self._answers.close()
 
     def _read(self, *_: object) -> None:
         """Sort the worker's messages to those who wait for them, as many as have come.
@@ -275,12 +303,6 @@ class Worker:
         except UnknownMessage:
             log.exception("%s: worker %d is not of this version", self.spec.model_path, self.pid)
             self._child.kill()
-
-    def _close(self) -> None:
-        """Hear no more of the worker."""
-        if not self._answers.closed:
-            self._events.remove_handler(self._answers)
-            self._answers.close()
 
     def _sort(self, message: Any) -> None:
         if isinstance(message, Loaded):

@@ -88,6 +88,7 @@ class ApiHandler(web.RequestHandler):
             return
         self._task = asyncio.current_task()
         try:
+            self._check_client()
             await verb(self)
         except KNOWN as error:
             await self._fail(error)
@@ -111,6 +112,15 @@ class ApiHandler(web.RequestHandler):
     async def app_context(self) -> AppContext:
         """What the verbs call, opened by the first request."""
         return await self._open_app()
+
+    def _check_client(self) -> None:
+        """Serve nobody who has left while the request was read or authorised.
+
+        A connection that was closed by then tells nobody of it: Tornado listens from now on.
+        """
+        connection = self.request.connection
+        if isinstance(connection, HTTP1Connection) and connection.stream.closed():
+            raise iostream.StreamClosedError
 
     def on_connection_close(self) -> None:
         """Cancel what the client will not read any more."""
@@ -146,10 +156,10 @@ class ApiHandler(web.RequestHandler):
     async def _in_pieces(self, answer: Any, content_type: str) -> None:
         """One long document; others have their turn between its pieces."""
         self.set_header("Content-Type", content_type)
-        executors = (await self.app_context()).executors
-        for piece in pieces(await executors.read(self._document, answer)):
-            self.write(piece)
-            await self.flush()
+        app = await self.app_context()
+        self._outbox.timeout_s = app.settings.send_timeout_s
+        for piece in pieces(await app.executors.read(self._document, answer)):
+            await self._outbox.end(piece)
             await asyncio.sleep(0)
         web.RequestHandler.finish(self)
 

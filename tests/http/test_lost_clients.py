@@ -1,0 +1,76 @@
+"""Clients that leave before they are served: nothing is loaded, granted or computed for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+
+import httpx
+from ollama_nb_server.environment import Settings
+from ollama_nb_server.handlers.access import Open, Policy
+from ollama_nb_server.handlers.base import ApiHandler, Route
+from tornado import httpserver, netutil, web
+
+BODY = json.dumps({"model": "demo", "prompt": "Once", "raw": True}).encode()
+
+
+def asked(url: str) -> socket.socket:
+    """A client that has sent a request and reads nothing."""
+    target = httpx.URL(url)
+    client = socket.create_connection((target.host, target.port))
+    head = f"POST /api/generate HTTP/1.1\r\nHost: {target.host}\r\n"
+    client.sendall(f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY)
+    return client
+
+
+def test_a_client_that_leaves_during_a_load_is_not_granted_its_model(
+    start_server, eventually
+) -> None:
+    server = start_server(OLLAMA_DEBUG="1")
+    client = asked(server.url)
+    (worker,) = eventually(server.workers, "a worker that loads")
+    os.kill(worker.pid, signal.SIGSTOP)  # the load lasts until we have left
+    client.close()
+
+    eventually(lambda: "nobody waits for it any more" in server.log.read_text(), "the break")
+    os.kill(worker.pid, signal.SIGCONT)
+    eventually(lambda: not server.workers(), "the end of the load")
+    with server.client() as other:
+        assert other.get("/api/ps").json() == {"models": []}
+
+
+async def test_a_client_that_leaves_while_it_is_authorised_is_not_served() -> None:
+    entered, left, served = asyncio.Event(), asyncio.Event(), []
+
+    class Slow(Open):
+        async def prepare(self) -> None:
+            entered.set()
+            await left.wait()
+
+        def on_connection_close(self) -> None:
+            super().on_connection_close()
+            left.set()
+
+    async def verb(handler: ApiHandler) -> None:
+        served.append(handler)
+
+    async def context() -> object:
+        return Settings()
+
+    kind, ended = type("Api", (ApiHandler, Slow), {}), asyncio.Event()
+    more = {"route": Route("/", "generate", {"GET": verb}), "app": context, "prefix": ""}
+    app = web.Application([("/", kind, more)], policy=Policy(), log_function=lambda _: ended.set())
+    (listener,) = netutil.bind_sockets(0, "127.0.0.1")
+    server = httpserver.HTTPServer(app)
+    server.add_sockets([listener])
+    _, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await entered.wait()
+    writer.close()
+    await asyncio.wait_for(ended.wait(), 10)
+    server.stop()
+
+    assert served == []
