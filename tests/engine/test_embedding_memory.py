@@ -5,43 +5,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gguf import GGUFReader, GGUFValueType, GGUFWriter
-from gguf.quants import dequantize
-from ollama_nb_server.engine.hidden_states import CHUNK
+from altered import write_altered
+from gguf import GGUFReader, TokenType
 from ollama_nb_server.engine.messages import Embed
 
 NUM_VOCAB, NUM_CTX = 100_000, 2048
-CHUNK_BYTES = 2 * CHUNK * NUM_VOCAB * 4  # logits, computed and copied
+CHUNK_BYTES = 2 * 128 * NUM_VOCAB * 4  # logits of 128 tokens, computed and copied
 
 
 @pytest.fixture(scope="module")
 def wordy_gguf(demo_gguf, tmp_path_factory):
     """The bundled model with as many tokens as published ones have; the new ones are never used."""
     path = tmp_path_factory.mktemp("wordy") / "wordy.gguf"
-    reader, writer = GGUFReader(demo_gguf), GGUFWriter(path, "llama")
-    more = NUM_VOCAB - len(reader.fields["tokenizer.ggml.tokens"].contents())
-    longer = {
+    count = len(GGUFReader(demo_gguf).fields["tokenizer.ggml.tokens"].contents())
+    more = NUM_VOCAB - count
+    changes = {
         "llama.vocab_size": lambda _: NUM_VOCAB,
         "tokenizer.ggml.tokens": lambda tokens: [*tokens, *(f"<more{n}>" for n in range(more))],
-        "tokenizer.ggml.token_type": lambda kinds: [*kinds, *[5] * more],
+        "tokenizer.ggml.token_type": lambda kinds: [*kinds, *[TokenType.UNUSED] * more],
+        "token_embd.weight": lambda rows: np.pad(rows, ((0, more), (0, 0))),
     }
-    for key, field in reader.fields.items():
-        if not key.startswith("GGUF.") and key not in ("general.architecture", "general.file_type"):
-            outer, *inner = field.types
-            element = inner[0] if outer == GGUFValueType.ARRAY else None
-            writer.add_key_value(
-                key, longer.get(key, lambda same: same)(field.contents()), outer, element
-            )
-    writer.add_file_type(1)
-    for tensor in reader.tensors:
-        data = dequantize(tensor.data, tensor.tensor_type)
-        if tensor.name == "token_embd.weight":
-            data = np.pad(data, ((0, more), (0, 0)))
-        writer.add_tensor(tensor.name, data.astype(np.float16 if data.ndim > 1 else np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_altered(demo_gguf, path, changes)
     return path
 
 

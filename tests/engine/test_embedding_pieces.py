@@ -177,3 +177,26 @@ def test_vectors_of_a_published_model_do_not_depend_on_companions(qwen_coder):
         assert serving.answers[other].end.vectors[1] == together[0]
     finally:
         serving.close()
+
+
+# --- what it takes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("serving", ["bert_gguf"], indirect=True)
+def test_the_context_of_a_model_that_only_embeds_is_counted_in_its_size(serving):
+    engine = serving.engine
+
+    assert engine.embedder.size_bytes > 0
+    assert engine.loaded().size_bytes == engine.model.size_bytes + engine.embedder.size_bytes
+
+
+def test_a_longer_text_takes_cells_and_no_more_rows(chunking):
+    model, embedder = chunking.engine.model, chunking.engine.embedder
+    chunking.vectors("a cat", LONG)
+    some = embedder.size_bytes
+
+    chunking.vectors("a cat " * 900)
+
+    num_tokens = len(model.tokenize("a cat " * 900, add_special=True))
+    assert num_tokens > 1024
+    assert some < embedder.size_bytes <= some + 2 * num_tokens * model.kv_bytes_per_token
