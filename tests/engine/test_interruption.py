@@ -12,7 +12,7 @@ import pytest
 from ollama_nb_server.engine.messages import Finished, SamplingParams
 from serving import Answer, Serving
 
-MODELS = ["demo_gguf", "q4_k_gguf", "mamba_gguf", pytest.param("smollm2", marks=pytest.mark.real)]
+SHIFTING = ["demo_gguf", "q4_k_gguf", pytest.param("smollm2", marks=pytest.mark.real)]
 
 STORY, OTHER, LONG = "Once upon a time", "The cat", tuple(range(300, 600))
 HOT = SamplingParams(seed=3, temperature=20.0, top_k=0, top_p=1.0)  # hardly ever ends by itself
@@ -20,7 +20,7 @@ DEADLINE_S = 60
 AT = 4  # pieces of a story before somebody else comes
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=["demo_gguf", "q4_k_gguf", "mamba_gguf"])
 def serving(request):
     serving = Serving(request.getfixturevalue(request.param))
     yield serving
@@ -130,7 +130,7 @@ def shifted_while(serving: Serving, somebody) -> Answer:
 
 
 @pytest.mark.parametrize("part", [0.5, 1.0])
-@pytest.mark.parametrize("serving", [*MODELS[:2], *MODELS[3:]], indirect=True)
+@pytest.mark.parametrize("serving", SHIFTING, indirect=True)
 def test_a_shift_that_is_aborted_half_way_is_computed_from_the_beginning(serving, part):
     alone = shifted_while(serving, bool)
     shift_nodes = alone.steps[0] - alone.steps[1]

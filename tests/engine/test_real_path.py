@@ -103,6 +103,7 @@ async def vectors(worker, texts):
     return np.stack([np.frombuffer(row, "<f4") for row in embedded.vectors])
 
 
+@pytest.mark.parametrize("worker", GENERATING[:4], indirect=True)
 async def test_texts_have_their_vectors_in_their_order(worker):
     rows = await vectors(worker, PROMPTS)
 
