@@ -28,7 +28,9 @@ from ollama_nb_server.wire.golike import GoModel, read
 log = logging.getLogger(__name__)
 
 JSON, JSON_BARE, TEXT = "application/json; charset=utf-8", "application/json", "text/plain"
+INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
+MAX_HEADER_CHARS = 4000
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 
 
@@ -98,6 +100,11 @@ class ApiHandler(web.RequestHandler):
             if not self._gone:
                 raise
             log.info("%s: the client went away", self.route.name)
+        except Exception:
+            if not self._headers_written:
+                raise  # Tornado logs it with its traceback, and asks for `write_error`
+            log.exception("%s, after it had begun", self.route.name)
+            await self._end(INTERNAL)
         finally:
             self._task = None
             self._outbox.close()
@@ -205,9 +212,9 @@ class ApiHandler(web.RequestHandler):
 
     def _warn(self, answer: Any) -> None:
         if warnings := getattr(answer, "warnings", ()):
-            sentences = (warning.replace(";", ",") for warning in warnings)
-            header = "; ".join(sentences).encode("ascii", "replace").decode()
-            self.set_header(WARNINGS_HEADER, header)
+            sentences = "; ".join(warning.replace(";", ",") for warning in warnings)
+            plain = "".join(c if " " <= c <= "~" else "?" for c in sentences[:MAX_HEADER_CHARS])
+            self.set_header(WARNINGS_HEADER, plain)
 
     # --- errors -----------------------------------------------------------------------------------
 
@@ -218,6 +225,10 @@ class ApiHandler(web.RequestHandler):
             return
         sentence = describe_midway(error, self.route.name) or str(error)
         log.warning("%s, after it had begun: %s", self.route.name, sentence)
+        await self._end(sentence)
+
+    async def _end(self, sentence: str) -> None:
+        """End a stream with an error."""
         await self._outbox.end(self._streaming.framed(encoded({"error": sentence})))
         web.RequestHandler.finish(self)
 
@@ -233,7 +244,7 @@ class ApiHandler(web.RequestHandler):
         said = getattr(error, "log_message", None) if isinstance(error, web.HTTPError) else None
         sentence = said or getattr(error, "reason", None) or responses.get(status_code, "error")
         if status_code >= 500 and not isinstance(error, web.HTTPError):
-            sentence = "internal server error; the server's log has the details"
+            sentence = INTERNAL
         self.refuse(status_code, sentence)
 
 
