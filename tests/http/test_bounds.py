@@ -180,3 +180,13 @@ def test_a_body_larger_than_any_is_refused_in_words(client: httpx.Client) -> Non
 
     assert answer.status_code == 400
     assert "larger than 256 MiB" in answer.json()["error"]
+
+
+def test_a_model_cannot_bring_more_messages_than_a_chat(client: httpx.Client) -> None:
+    turns = [{"role": "user", "content": "Hi"}] * 10_001
+    told = "".join("MESSAGE user Hi\n" for _ in turns)
+    for body in ({"from": "demo", "messages": turns}, {"modelfile": f"FROM demo\n{told}"}):
+        answer = client.post("/api/create", json={"model": "talks", "stream": False, **body})
+
+        assert answer.status_code == 400
+        assert "10,001 messages" in answer.json()["error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -22,6 +23,7 @@ from ollama_nb_server.wire.durations import KeepAlive
 from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest, EmbedResponse
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import BadBody, InvalidFormat, RequestError, TooMuch, describe
+from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.generate import GenerateRequest, GenerateResponse
 from ollama_nb_server.wire.golike import read
 from ollama_nb_server.wire.logprobs import Logprob
@@ -130,10 +132,15 @@ def test_the_depth_of_a_body_is_bounded(kind: type[Any]) -> None:
         (ChatRequest, json.dumps({"tools": [{}] * (bounds.MAX_TOOLS + 1)}).encode()),
         (ChatRequest, json.dumps({"messages": [{"images": ["A" * (bounds.MAX_IMAGE_CHARS + 4)]}]}).encode()),
         (EmbedRequest, json.dumps({"input": [""] * (MAX_TEXTS + 1)}).encode()),
+        (EmbedRequest, json.dumps({"input": ["x" * (bounds.MAX_TEXT_CHARS + 1)]}).encode()),
+        (EmbeddingsRequest, json.dumps({"prompt": "x" * (bounds.MAX_TEXT_CHARS + 1)}).encode()),
+        (GenerateRequest, json.dumps({"prompt": "x" * (bounds.MAX_TEXT_CHARS + 1)}).encode()),
+        (GenerateRequest, json.dumps({"suffix": "x" * (bounds.MAX_TEXT_CHARS + 1)}).encode()),
+        (ChatRequest, json.dumps({"messages": [{"content": "x" * (bounds.MAX_TEXT_CHARS + 1)}]}).encode()),
         (GenerateRequest, json.dumps({"options": {"stop": ["x"] * (bounds.MAX_STOPS + 1)}}).encode()),
         (GenerateRequest, json.dumps({"options": {"stop": ["x" * (bounds.MAX_STOP_CHARS + 1)]}}).encode()),
     ],
-    ids=["values", "brackets", "messages", "tools", "image", "texts", "stops", "stop"],
+    ids=["values", "brackets", "messages", "tools", "image", "texts", "input", "embeddings", "prompt", "suffix", "content", "stops", "stop"],
 )  # fmt: skip
 def test_too_much_is_refused_in_one_sentence(kind: type[Any], body: bytes) -> None:
     with pytest.raises(TooMuch) as caught:
@@ -247,8 +254,18 @@ def test_no_answer_at_all_in_pieces() -> None:
     assert b"".join(pieces({})) == encoded({})
 
 
-def test_the_bounds_are_documented() -> None:
+def rows(heading: str) -> list[tuple[str, ...]]:
+    """The table below a heading of the page, without its own heading."""
     page = (ROOT / "docs/http-api.md").read_text("utf-8")
-    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", page, re.M)
+    (section,) = [part for part in page.split("\n## ") if part.startswith(heading)]
+    return re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", section, re.M)[1:]
 
-    assert [(b.what, b.most, b.beyond) for b in BOUNDS] == rows[1:]
+
+def test_the_bounds_are_documented() -> None:
+    assert rows("Bounds") == [(b.what, b.most, b.beyond) for b in BOUNDS]
+
+
+def test_the_keys_of_nb_are_documented() -> None:
+    named = {key for row in rows("More than") for key in re.findall(r"`(\w+)`", row[0])}
+
+    assert named == {field.name for field in dataclasses.fields(Extras)}

@@ -21,8 +21,9 @@ from ollama_nb_server.library.errors import ServerPath
 from ollama_nb_server.library.modelfile import Modelfile, ingredients, parse
 from ollama_nb_server.library.names import ModelName, ModelRef
 from ollama_nb_server.library.store import Store
+from ollama_nb_server.wire.bounds import MAX_MESSAGES
 from ollama_nb_server.wire.chat import Message, ToolCall
-from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet
+from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet, TooMuch
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 
 HEARTBEAT_S = 15.0  # a step that takes longer is told again
@@ -36,6 +37,8 @@ async def create(
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
     recipe, warnings = await in_thread(_recipe, app, request)
+    if len(recipe.messages) > MAX_MESSAGES:
+        raise TooMuch(f"{len(recipe.messages):,} messages are more than {MAX_MESSAGES:,}")
     answer = _told(app, recipe, warnings)
     if request.stream is not False:
         return answer

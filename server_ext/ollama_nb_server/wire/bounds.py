@@ -15,6 +15,7 @@ MAX_DEPTH = 200  # orjson writes no more than 254
 MAX_DIGITS = 308  # before the point of a number: Go's float64 ends there
 MAX_MESSAGES = 10_000
 MAX_TOOLS = 1000
+MAX_TEXT_CHARS = 16 << 20  # about 4 million tokens, which take ten seconds to find
 MAX_TEXTS = 50_000
 MAX_IMAGE_CHARS = 64 << 20
 MAX_STOPS, MAX_STOP_CHARS = 1000, 65_536  # every token's text is held against each of them
@@ -40,6 +41,7 @@ BOUNDS = (
     Bound("digits of a number", f"{MAX_DIGITS}", "400"),
     Bound("whole numbers (`context`, `dimensions`, ...)", "64 bits", "400"),
     Bound("`messages`", f"{MAX_MESSAGES:,}", "400"),
+    Bound("a text to be read by a model", f"{MAX_TEXT_CHARS:,} letters", "400"),
     Bound("`tools`", f"{MAX_TOOLS:,}", "400"),
     Bound("one of `images`", f"{MAX_IMAGE_CHARS >> 20} MiB in base64", "400"),
     Bound("`input`", f"{MAX_TEXTS:,} texts", "400"),

@@ -14,7 +14,7 @@ from ollama_nb_server.wire.errors import TooMuch
 from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.generate import DebugInfo, metrics
-from ollama_nb_server.wire.golike import GoInt, GoModel
+from ollama_nb_server.wire.golike import GoInt, GoModel, Text
 from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
 from ollama_nb_server.wire.times import utc
 
@@ -44,8 +44,8 @@ class Message(GoModel):
     """One turn of a conversation, in and out."""
 
     role: Annotated[str, AfterValidator(str.lower)] = ""
-    content: str = ""
-    thinking: str | None = None
+    content: Text = ""
+    thinking: Text | None = None
     images: Images = None
     tool_calls: list[ToolCall] | None = None
     tool_name: str | None = None

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from ollama_nb_server.wire.bounds import MAX_TEXTS
+from ollama_nb_server.wire.bounds import MAX_TEXT_CHARS, MAX_TEXTS
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import BadInput, TooMuch
 from ollama_nb_server.wire.extras import Extras
-from ollama_nb_server.wire.golike import GoInt, GoModel
+from ollama_nb_server.wire.golike import GoInt, GoModel, Text
 
 
 class EmbedRequest(GoModel):
@@ -46,6 +46,8 @@ class EmbedRequest(GoModel):
             raise BadInput
         if len(texts) > MAX_TEXTS:
             raise TooMuch(f"{len(texts):,} texts are more than {MAX_TEXTS:,}; send them in parts")
+        if max(map(len, texts), default=0) > MAX_TEXT_CHARS:
+            raise TooMuch(f"a text of the input is longer than {MAX_TEXT_CHARS:,} letters")
         return tuple(texts)
 
 
@@ -55,7 +57,7 @@ class EmbeddingsRequest(GoModel):
     go_name: ClassVar[str] = "EmbeddingRequest"
 
     model: str | None = None
-    prompt: str | None = None
+    prompt: Text | None = None
     keep_alive: KeepAliveField = None
     options: dict[str, Any] | None = None
 

@@ -11,7 +11,7 @@ from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.fields import Images, Think
-from ollama_nb_server.wire.golike import GoInt, GoModel
+from ollama_nb_server.wire.golike import GoInt, GoModel, Text
 from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
 from ollama_nb_server.wire.times import utc
 
@@ -22,10 +22,10 @@ class GenerateRequest(GoModel):
     go_name: ClassVar[str] = "GenerateRequest"
 
     model: str | None = None
-    prompt: str | None = None
-    suffix: str | None = None
-    system: str | None = None
-    template: str | None = None
+    prompt: Text | None = None
+    suffix: Text | None = None
+    system: Text | None = None
+    template: Text | None = None
     context: list[GoInt] | None = None
     stream: bool | None = None
     raw: bool | None = None

@@ -11,18 +11,29 @@ import math
 from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ollama_nb_server.wire.bounds import (
     MAX_BODY_BYTES,
     MAX_DEPTH,
     MAX_DIGITS,
     MAX_INT64,
+    MAX_TEXT_CHARS,
     MAX_VALUES,
 )
 from ollama_nb_server.wire.errors import BadBody, MissingBody, TooMuch
 
 BLANKS = " \t\r\n"
+
+
+def _readable(value: str) -> str:
+    """Refuse a text for whose tokens everybody else's long texts would wait."""
+    if len(value) > MAX_TEXT_CHARS:
+        raise TooMuch(f"a text of {len(value):,} letters is longer than {MAX_TEXT_CHARS:,}")
+    return value
+
+
+Text = Annotated[str, AfterValidator(_readable)]
 GoInt = Annotated[int, Field(ge=-MAX_INT64 - 1, le=MAX_INT64)]
 
 

@@ -1,0 +1,22 @@
+"""The window of penalties: at most the context, whatever was asked for."""
+
+from __future__ import annotations
+
+import pytest
+from ollama_nb_server.engine.messages import SamplingParams
+from ollama_nb_server.engine.native import Model
+from ollama_nb_server.engine.sampling import SamplerChain
+
+NUM_CTX = 256
+
+
+@pytest.mark.parametrize(
+    ("asked", "window"),
+    [(-1, NUM_CTX), (2**31 - 1, NUM_CTX), (NUM_CTX + 1, NUM_CTX), (64, 64), (0, 0)],
+)
+def test_the_window_ends_with_the_context(demo_model: Model, asked: int, window: int) -> None:
+    params = SamplingParams(seed=1, repeat_penalty=1.1, repeat_last_n=asked)
+    chain = SamplerChain(demo_model, params, NUM_CTX)
+
+    assert chain.window == window
+    chain.close()
