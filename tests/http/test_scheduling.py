@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import httpx
+import psutil
 import pytest
+from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.handlers.access import Open
+from ollama_nb_server.handlers.base import ApiHandler, Route
+from ollama_nb_server.scheduling.context import RequestContext
+from tornado import httputil, web
 
 PROMPT = "Write a story about a fox."
 WARNINGS = "X-Ollama-Nb-Warnings"
@@ -74,3 +82,69 @@ def test_embeddings_tell_options_without_effect_too(client, path: str) -> None:
     answer = client.post(path, json=body)
 
     assert "'tfs_z' has no effect" in answer.headers[WARNINGS]
+
+
+def test_an_interactive_request_runs_before_a_batch_that_came_first(
+    start_server: Callable[..., object], eventually: Callable[..., object]
+) -> None:
+    server = start_server(OLLAMA_NUM_PARALLEL="1")
+    finished: list[str] = []
+
+    def wait_for(priority: str) -> None:
+        with server.client() as own:
+            body = {"model": "demo", "prompt": PROMPT, "stream": False, "options": GREEDY}
+            headers = {"X-Ollama-Nb-Priority": priority}
+            own.post("/api/generate", json=body, headers=headers).raise_for_status()
+            finished.append(priority)
+
+    with server.client() as client, ThreadPoolExecutor(2) as pool:
+        with streaming(client):
+            for number, priority in enumerate(["batch", "interactive"], 1):
+                pool.submit(wait_for, priority)
+                eventually(
+                    lambda number=number: num_connections(server) == 1 + number, "its arrival"
+                )
+        eventually(lambda: len(finished) == 2, "both answers")
+
+    assert finished == ["interactive", "batch"]
+
+
+def num_connections(server: object) -> int:
+    """Clients that are connected to the server."""
+    port = httpx.URL(server.url).port
+    connections = psutil.Process(server.process.pid).net_connections("tcp")
+    return sum(c.laddr.port == port and c.status == "ESTABLISHED" for c in connections)
+
+
+@pytest.mark.parametrize("path", ["generate", "chat", "embed", "embeddings"])
+def test_a_priority_that_there_is_not_is_refused(client: httpx.Client, path: str) -> None:
+    headers = {"X-Ollama-Nb-Priority": "urgent"}
+    answer = client.post(f"/api/{path}", json={"model": "demo"}, headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"] == (
+        "X-Ollama-Nb-Priority must be 'interactive' or 'batch', not 'urgent'"
+    )
+
+
+def test_a_request_is_accounted_for_in_the_log(ollama_server, client: httpx.Client) -> None:
+    ask(client)
+
+    assert "generated, finished" in ollama_server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("current_user", "user"), [(None, ""), (SimpleNamespace(username="ada"), "ada")]
+)
+async def test_a_request_carries_who_asks_and_how_urgently(current_user, user: str) -> None:
+    app = web.Application()
+    request = httputil.HTTPServerRequest(
+        headers=httputil.HTTPHeaders({"X-Ollama-Nb-Priority": " Batch ", "Host": "localhost"}),
+        start_line=httputil.RequestStartLine("POST", "/", "HTTP/1.1"),
+        connection=SimpleNamespace(set_close_callback=lambda _: None),
+    )
+    route = Route("/", "generate", {})
+    handler = type("Api", (ApiHandler, Open), {})(app, request, route=route, app=None, prefix="")
+    handler.current_user = current_user
+
+    assert handler.request_context() == RequestContext(user, Priority.BATCH)

@@ -40,14 +40,17 @@ from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, 
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.truncation import FittedPrompt, Losses
-from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.chat import AssistantMessage, ChatRequest, ChatResponse
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo
 from ollama_nb_server.wire.options import Options
 
 
-async def chat(app: AppContext, request: ChatRequest) -> ChatResponse | AsyncIterator[ChatResponse]:
+async def chat(
+    app: AppContext, request: ChatRequest, context: RequestContext
+) -> ChatResponse | AsyncIterator[ChatResponse]:
     """Answer a chat request: one response, or a stream of them.
 
     Raises before anything has been generated wherever that is possible.
@@ -61,15 +64,15 @@ async def chat(app: AppContext, request: ChatRequest) -> ChatResponse | AsyncIte
     _check(model, request)
     options = merged_options(app, model, request.options)
     if not request.messages:
-        async with lease(app, model, options, request.keep_alive):
+        async with lease(app, context, model, options, request.keep_alive):
             return _bare(request, "load")
     if request.debug_render_only:
-        async with lease(app, model, options, request.keep_alive) as leased:
+        async with lease(app, context, model, options, request.keep_alive) as leased:
             prompt = await chat_prompt(app, leased, model, request, options)
             losses = Losses(dropped=prompt.dropped)
             return _debug(request, prompt.text, loss_warnings(model.name.display, losses))
     progress = RequestProgress(app.scheduler)
-    answer = _answer(app, request, model, options, watch, progress)
+    answer = _answer(app, request, context, model, options, watch, progress)
     if request.stream is False:
         return await _whole(answer)
     beat = partial(_heartbeat, request, progress)
@@ -87,12 +90,13 @@ def _check(model: Model, request: ChatRequest) -> None:
 async def _answer(
     app: AppContext,
     request: ChatRequest,
+    context: RequestContext,
     model: Model,
     options: Options,
     watch: Stopwatch,
     progress: RequestProgress,
 ) -> AsyncGenerator[ChatResponse, None]:
-    async with lease(app, model, options, request.keep_alive, progress.ticket) as leased:
+    async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
         params = _params(model, request, options, prompt.text)

@@ -11,7 +11,8 @@ from ollama_nb_server.answering.preparation import find, lease, merged_options
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
 from ollama_nb_server.prompts.truncation import Losses, TruncatedTexts
-from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.embed import (
     EmbeddingsRequest,
     EmbeddingsResponse,
@@ -23,13 +24,13 @@ from ollama_nb_server.wire.options import Options
 Vectors = npt.NDArray[np.float32]
 
 
-async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
+async def embed(app: AppContext, request: EmbedRequest, context: RequestContext) -> EmbedResponse:
     """One unit vector a text, in order; cut to `dimensions` and normalised again if asked."""
     watch = Stopwatch()
     texts = request.texts
     model = await find(app, request.model)
     options = merged_options(app, model, request.options)
-    async with lease(app, model, options, request.keep_alive) as leased:
+    async with lease(app, context, model, options, request.keep_alive) as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         if not texts:
             return EmbedResponse(request.model or "", None, warnings=warnings)
@@ -48,11 +49,13 @@ async def embed(app: AppContext, request: EmbedRequest) -> EmbedResponse:
         )
 
 
-async def embeddings(app: AppContext, request: EmbeddingsRequest) -> EmbeddingsResponse:
+async def embeddings(
+    app: AppContext, request: EmbeddingsRequest, context: RequestContext
+) -> EmbeddingsResponse:
     """The old way: the vector of one text, never cut; names are not folded here."""
     model = await find(app, request.model, fold_case=False)
     options = merged_options(app, model, request.options)
-    async with lease(app, model, options, request.keep_alive) as leased:
+    async with lease(app, context, model, options, request.keep_alive) as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         if not request.prompt:
             return EmbeddingsResponse(None, warnings)
@@ -64,8 +67,16 @@ async def _embedded(
     leased: Lease, texts: tuple[str, ...], options: Options, *, truncate: bool
 ) -> Embedded:
     worker, limit = leased.worker, _limit(leased, options)
-    request = Embed(worker.new_id(), texts, truncate, limit, num_thread=options.num_thread)
-    return await worker.embed(request)
+    request = Embed(
+        worker.new_id(),
+        texts,
+        truncate,
+        limit,
+        num_thread=options.num_thread,
+        priority=leased.context.priority,
+    )
+    async with leased.embedding() as ended:
+        return await worker.embed(request, ended)
 
 
 def _limit(leased: Lease, options: Options) -> int:

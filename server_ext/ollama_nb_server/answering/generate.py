@@ -34,7 +34,8 @@ from ollama_nb_server.answering.prompting import generate_prompt, may_shift, tho
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.truncation import Losses
-from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.errors import RawConflict
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo, GenerateRequest, GenerateResponse
@@ -42,7 +43,7 @@ from ollama_nb_server.wire.options import Options
 
 
 async def generate(
-    app: AppContext, request: GenerateRequest
+    app: AppContext, request: GenerateRequest, context: RequestContext
 ) -> GenerateResponse | AsyncIterator[GenerateResponse]:
     """Answer a generate request: one response, or a stream of them.
 
@@ -57,13 +58,13 @@ async def generate(
     _check(model, request)
     options = merged_options(app, model, request.options)
     if not request.prompt:
-        async with lease(app, model, options, request.keep_alive):
+        async with lease(app, context, model, options, request.keep_alive):
             return _bare(request, "load")
     if request.debug_render_only:
-        async with lease(app, model, options, request.keep_alive) as leased:
+        async with lease(app, context, model, options, request.keep_alive) as leased:
             return _debug(request, await generate_prompt(app, leased, model, request))
     progress = RequestProgress(app.scheduler)
-    answer = _answer(app, request, model, options, watch, progress)
+    answer = _answer(app, request, context, model, options, watch, progress)
     if request.stream is False:
         return await _whole(answer)
     beat = partial(_heartbeat, request, progress)
@@ -80,12 +81,13 @@ def _check(model: Model, request: GenerateRequest) -> None:
 async def _answer(
     app: AppContext,
     request: GenerateRequest,
+    context: RequestContext,
     model: Model,
     options: Options,
     watch: Stopwatch,
     progress: RequestProgress,
 ) -> AsyncGenerator[GenerateResponse, None]:
-    async with lease(app, model, options, request.keep_alive, progress.ticket) as leased:
+    async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await generate_prompt(app, leased, model, request)
         refuse_images(model, request.images)
         params = _params(model, request, options, prompt)
@@ -102,12 +104,12 @@ async def _answer(
                     if event.is_news:
                         yield _chunk(request, event, warnings)
                     continue
-                context = await _context(leased, request, prompt + "".join(texts))
+                ids = await _context(leased, request, prompt + "".join(texts))
                 yield replace(
                     _chunk(request, NOTHING, warnings),
                     done=True,
                     done_reason=event.reason,
-                    context=context,
+                    context=ids,
                     truncated=losses.truncated,
                     nb=last_extras(event, losses, warnings),
                     **asdict(watch.metrics(leased, event)),

@@ -22,10 +22,9 @@ from ollama_nb_server.engine.messages import (
     TokenSegment,
 )
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
-from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
 from ollama_nb_server.prompts.truncation import FittedPrompt, Losses, cut_middle
-from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
@@ -170,8 +169,8 @@ async def run(
     params: GenerationParams,
     progress: RequestProgress,
 ) -> AsyncGenerator[OutputChunk | Finished, None]:
-    """What the model says, step by step. Closing this generator stops the worker's work."""
-    worker: Worker = lease.worker
+    """What the model says, step by step; the last is Finished. Closing this stops its work."""
+    worker = lease.worker
     request = Generate(
         id=worker.new_id(),
         prompt=_segments(prompt),
@@ -184,18 +183,19 @@ async def run(
         grammar=params.grammar,
         logprobs=params.logprobs,
         num_thread=options.num_thread,
+        priority=lease.context.priority,
     )
     splitter = None if params.thoughts is None else ThoughtSplitter(params.thoughts)
-    async with aclosing(worker.generate(request)) as events:
+    async with lease.generating() as ended, aclosing(worker.generate(request, ended)) as events:
         async for event in events:
             if isinstance(event, Progress):
                 progress.prompt_computed(event.num_computed, event.num_prompt)
-                continue
-            if isinstance(event, Delta):
+            elif isinstance(event, Delta):
                 progress.answering()
                 parts = splitter.feed(event.text) if splitter else ("", event.text)
                 yield OutputChunk(*parts, event.text, told(event.logprobs))
-                continue
-            if splitter:
-                yield OutputChunk(*splitter.end(), "")
-            yield event
+            else:
+                finished = event
+    if splitter:
+        yield OutputChunk(*splitter.end(), "")
+    yield finished  # by now the next request may run

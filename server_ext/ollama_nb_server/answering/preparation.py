@@ -18,8 +18,9 @@ from ollama_nb_server.library.errors import LibraryError, ModelNotFound, RemoteM
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import parse_ref
 from ollama_nb_server.library.store import Store
+from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.scheduling.runner import LOAD_OPTIONS
-from ollama_nb_server.scheduling.scheduler import Lease
 from ollama_nb_server.wire.durations import KeepAlive
 from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel
 from ollama_nb_server.wire.options import Options
@@ -89,6 +90,7 @@ def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | N
 
 def lease(
     app: AppContext,
+    context: RequestContext,
     model: Model,
     options: Options,
     keep_alive: KeepAlive | None,
@@ -114,6 +116,7 @@ def lease(
         label=model.name.display,
         explicit=LOAD_OPTIONS & options.given,
         keep_alive=None if keep_alive is None else keep_alive.seconds,
+        context=context,
         model=model,
         ticket=ticket,
     )

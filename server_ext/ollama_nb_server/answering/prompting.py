@@ -30,7 +30,7 @@ from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.insertion import by_tokens
 from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
-from ollama_nb_server.scheduling.scheduler import Lease
+from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message
 from ollama_nb_server.wire.errors import RequestError
 from ollama_nb_server.wire.generate import GenerateRequest

@@ -22,6 +22,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ollama_nb_server.engine.attendant import attended
 from ollama_nb_server.engine.channel import decode, encode
+from ollama_nb_server.engine.client import End, Ended, Ending, unheard
 from ollama_nb_server.engine.errors import (
     InternalError,
     LoadFailed,
@@ -124,9 +125,11 @@ class Worker:
         return next(self._ids)
 
     async def generate(
-        self, request: Generate
+        self, request: Generate, ended: Ended = unheard
     ) -> AsyncGenerator[Delta | Progress | Finished, None]:
         """Run a request; closing the generator cancels it in the worker, and waits for its end.
+
+        `ended` is called once with how it ended and what was computed of it.
 
         Raises
         ------
@@ -142,11 +145,11 @@ class Worker:
                 if isinstance(event, Finished):
                     return
         finally:
-            await self._leave(request.id, stream)
+            await self._leave(request.id, stream, ended)
 
-    async def embed(self, request: Embed) -> Embedded:
+    async def embed(self, request: Embed, ended: Ended = unheard) -> Embedded:
         """Vectors of texts; cancelling the task cancels the request."""
-        return await self._answered(request, Embedded)
+        return await self._answered(request, Embedded, ended)
 
     async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:
         """Token ids of a text."""
@@ -188,12 +191,12 @@ class Worker:
                 await self.wait_dead()
         self._end()
 
-    async def _answered(self, request: Any, kind: type[Answer]) -> Answer:
+    async def _answered(self, request: Any, kind: type[Answer], ended: Ended = unheard) -> Answer:
         stream = self._asked(request)
         try:
             answer = await stream.get()
         finally:
-            await self._leave(request.id, stream)
+            await self._leave(request.id, stream, ended)
         assert isinstance(answer, kind)
         return answer
 
@@ -204,7 +207,7 @@ class Worker:
         self._tell(request)
         return stream
 
-    async def _leave(self, request: int, stream: ResponseStream) -> None:
+    async def _leave(self, request: int, stream: ResponseStream, ended: Ended) -> None:
         """Cancel a request that is not over, and wait until the worker has let go of it."""
         try:
             if not stream.ended and self.alive:
@@ -212,6 +215,7 @@ class Worker:
                 await stream.wait_ended()
         finally:
             del self._streams[request]
+            ended(stream.ending())
 
     def _tell(self, message: Any) -> None:
         self._orders.send_multipart(encode(message))  # queues what cannot be sent yet
@@ -315,7 +319,7 @@ class Worker:
             error = revived(message.error, message.args)
             if isinstance(error, InternalError):
                 log.error("%s: a fault met a request:\n%s", self.spec.model_path, error.trace)
-            stream.fail(error)
+            stream.fail(error, Ending(End.FAILED, message.prompt_count, message.eval_count))
         else:
             stream.put(message)
 

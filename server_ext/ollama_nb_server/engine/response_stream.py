@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ollama_nb_server.engine.messages import Delta, Progress
+from ollama_nb_server.engine.client import End, Ending
+from ollama_nb_server.engine.messages import Cancelled, Delta, Embedded, Finished, Progress
 
 
 class ResponseStream:
@@ -17,6 +18,8 @@ class ResponseStream:
         self._last: Any = None
         self._error: Exception | None = None
         self._waiting: asyncio.Future[None] | None = None
+        self._num_deltas = 0
+        self._failed: Ending | None = None
         self.ended = False
 
     def put(self, message: Any) -> None:
@@ -25,14 +28,19 @@ class ResponseStream:
             self._progress = message
         elif isinstance(message, Delta):
             self._texts.append(message)
+            self._num_deltas += 1
         else:
             self._last, self.ended = message, True
         self._notify()
 
-    def fail(self, error: Exception) -> None:
-        """End with an error, after the texts that are there; nothing happens after the end."""
+    def fail(self, error: Exception, ending: Ending | None = None) -> None:
+        """End with an error, after the texts that are there; nothing happens after the end.
+
+        `ending` is what the worker said of it; without, the worker has died.
+        """
         if not self.ended:
             self._error, self.ended = error, True
+            self._failed = ending or Ending(End.DIED, 0, self._num_deltas)
             self._notify()
 
     async def get(self) -> Any:
@@ -53,6 +61,19 @@ class ResponseStream:
         """Wait for the last message (or the failure), whatever came before it."""
         while not self.ended:
             await self._news()
+
+    def ending(self) -> Ending:
+        """How the request ended; one that nobody waits for any more counts as cancelled."""
+        if self._failed is not None:
+            return self._failed
+        match self._last:
+            case Finished(prompt_count=prompt, eval_count=generated):
+                return Ending(End.FINISHED, prompt, generated)
+            case Embedded(prompt_count=prompt):
+                return Ending(End.FINISHED, prompt)
+            case Cancelled(prompt_count=prompt, eval_count=generated):
+                return Ending(End.CANCELLED, prompt, generated)
+        return Ending(End.CANCELLED, 0, self._num_deltas)
 
     async def _news(self) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -18,10 +18,12 @@ from tornado import iostream, web
 from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.engine.messages import Priority
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
+from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
-from ollama_nb_server.wire.errors import KNOWN, describe, describe_midway
+from ollama_nb_server.wire.errors import KNOWN, BadPriority, describe, describe_midway
 from ollama_nb_server.wire.extras import EXTRAS_HEADER, Extras
 from ollama_nb_server.wire.golike import GoModel, read
 
@@ -32,6 +34,8 @@ INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
 MAX_HEADER_CHARS = 4000
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
+PRIORITY_HEADER = "X-Ollama-Nb-Priority"
+PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
 Model = TypeVar("Model", bound=GoModel)
@@ -119,6 +123,20 @@ class ApiHandler(web.RequestHandler):
     async def app_context(self) -> AppContext:
         """What the verbs call, opened by the first request."""
         return await self._open_app()
+
+    def request_context(self) -> RequestContext:
+        """Who asks, and how urgently.
+
+        Raises
+        ------
+        BadPriority
+            If the header says something else than it may.
+        """
+        name = self.request.headers.get(PRIORITY_HEADER, Priority.INTERACTIVE.name)
+        priority = PRIORITIES.get(name.strip().lower())
+        if priority is None:
+            raise BadPriority(PRIORITY_HEADER, name)
+        return RequestContext(getattr(self.current_user, "username", ""), priority)
 
     def _check_client(self) -> None:
         """Serve nobody who has left while the request was read or authorised.

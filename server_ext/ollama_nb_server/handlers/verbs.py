@@ -50,25 +50,29 @@ async def status(handler: ApiHandler) -> None:
 async def generate(handler: ApiHandler) -> None:
     """Continue a prompt."""
     request = await handler.read(GenerateRequest)
-    await handler.answer(await generating.generate(await handler.app_context(), request))
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await generating.generate(app, request, context))
 
 
 async def chat(handler: ApiHandler) -> None:
     """Answer a conversation."""
     request = await handler.read(ChatRequest)
-    await handler.answer(await chatting.chat(await handler.app_context(), request))
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await chatting.chat(app, request, context))
 
 
 async def embed(handler: ApiHandler) -> None:
     """Vectors of texts."""
     request = await handler.read(EmbedRequest)
-    await handler.answer(await embedding.embed(await handler.app_context(), request))
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await embedding.embed(app, request, context))
 
 
 async def embeddings(handler: ApiHandler) -> None:
     """The vector of one text, the old way."""
     request = await handler.read(EmbeddingsRequest)
-    await handler.answer(await embedding.embeddings(await handler.app_context(), request))
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await embedding.embeddings(app, request, context))
 
 
 async def tags(handler: ApiHandler) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ollama_nb_server.engine.messages import Loaded, LoadSpec
+from ollama_nb_server.engine.messages import Loaded, LoadSpec, Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class WorkerRequest:
     spec: LoadSpec
     explicit: frozenset[str] = frozenset()
     keep_alive: float | None = None
-    priority: int = 0
+    priority: Priority = Priority.INTERACTIVE
     model: object = field(default=None, compare=False, repr=False)
 
     @property

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from ollama_nb_server.engine.client import EngineClient
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
+from ollama_nb_server.scheduling.context import NOBODY, RequestContext
 from ollama_nb_server.scheduling.decisions import Decisions
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.events import (
@@ -37,7 +39,9 @@ from ollama_nb_server.scheduling.events import (
     UnloadAsked,
     WorkerRequest,
 )
+from ollama_nb_server.scheduling.lease import Lease, LoadedWorker
 from ollama_nb_server.scheduling.runner import Phase, Runner
+from ollama_nb_server.scheduling.usage import Account, to_log
 
 log = logging.getLogger(__name__)
 
@@ -45,31 +49,8 @@ log = logging.getLogger(__name__)
 class StartWorker(Protocol):
     """Starts a worker for a spec; raises what the engine raises."""
 
-    def __call__(self, spec: LoadSpec, /) -> Awaitable[Worker]:
+    def __call__(self, spec: LoadSpec, /) -> Awaitable[EngineClient]:
         """Return a worker that is ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A worker for one request. `load_ns` is what it took to get it, queueing included.
-
-    `unlike` names load options that the request wanted otherwise, while others use the worker.
-    """
-
-    worker: Worker
-    load_ns: int
-    unlike: tuple[str, ...] = ()
-
-    @property
-    def info(self) -> Loaded:
-        """What the worker said of itself when it was ready."""
-        return self.worker.info
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the client should know of its worker."""
-        in_use = "others use the model as it is loaded, so this has no effect now"
-        return (*self.info.warnings, *(f"option '{name}': {in_use}" for name in self.unlike))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +88,15 @@ class Scheduler:
         default_keep_alive: float = 300.0,
         reload_on_request: bool = False,
         start_worker: StartWorker = Worker.start,
+        account: Account = to_log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._decisions = Decisions(max_loaded, max_queue, default_keep_alive, reload_on_request)
-        self._start_worker, self._clock = start_worker, clock
+        self._start_worker, self._account, self._clock = start_worker, account, clock
         self._ids = itertools.count(1)
-        self._granted: dict[int, asyncio.Future[tuple[Worker, Grant]]] = {}
-        self._workers: dict[int, Worker] = {}
-        self._loading: dict[int, asyncio.Future[Worker]] = {}
+        self._granted: dict[int, asyncio.Future[tuple[LoadedWorker, Grant]]] = {}
+        self._workers: dict[int, LoadedWorker] = {}
+        self._loading: dict[int, asyncio.Future[EngineClient]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
@@ -127,6 +109,7 @@ class Scheduler:
         label: str,
         explicit: frozenset[str] = frozenset(),
         keep_alive: float | None = None,
+        context: RequestContext = NOBODY,
         model: object = None,
         ticket: int | None = None,
     ) -> AsyncIterator[Lease]:
@@ -149,13 +132,15 @@ class Scheduler:
         began = time.perf_counter_ns()
         self._bury()
         number = self.ticket() if ticket is None else ticket
-        wanted = WorkerRequest(number, label, spec, explicit, keep_alive, model=model)
+        wanted = WorkerRequest(
+            number, label, spec, explicit, keep_alive, context.priority, model=model
+        )
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
             worker, grant = await future
             load_ns = max(time.perf_counter_ns() - began, 1)
-            yield Lease(worker, load_ns, grant.unlike)
+            yield Lease(worker, load_ns, label, context, self._account, grant.unlike)
         finally:
             del self._granted[wanted.id]
             self._tell(Left(wanted.id))
@@ -201,7 +186,7 @@ class Scheduler:
         for task in loading:
             task.cancel()
         await asyncio.gather(*loading, return_exceptions=True)
-        await asyncio.gather(*(w.stop() for w in list(self._workers.values())))
+        await asyncio.gather(*(w.client.stop() for w in list(self._workers.values())))
         for watcher in list(self._tasks):
             watcher.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -227,7 +212,7 @@ class Scheduler:
             case Stop(runner, reason):
                 self._stop(runner, reason)
 
-    def _answer(self, request: int, answer: tuple[Worker, Grant] | BaseException) -> None:
+    def _answer(self, request: int, answer: tuple[LoadedWorker, Grant] | BaseException) -> None:
         future = self._granted.get(request)
         if future is None or future.done():
             return
@@ -240,11 +225,11 @@ class Scheduler:
 
     def _load(self, runner: int, spec: LoadSpec) -> None:
         log.info("loading %s (context %d)", spec.model_path, spec.num_ctx)
-        task: asyncio.Future[Worker] = asyncio.ensure_future(self._start_worker(spec))
+        task: asyncio.Future[EngineClient] = asyncio.ensure_future(self._start_worker(spec))
         self._loading[runner] = task
         task.add_done_callback(partial(self._loaded, runner))
 
-    def _loaded(self, runner: int, task: asyncio.Future[Worker]) -> None:
+    def _loaded(self, runner: int, task: asyncio.Future[EngineClient]) -> None:
         del self._loading[runner]
         if task.cancelled():
             self._tell(Ended(runner))
@@ -252,20 +237,21 @@ class Scheduler:
             log.warning("loading failed: %s", error)
             self._tell(LoadBroke(runner, error))
         else:
-            worker = self._workers[runner] = task.result()
+            worker = task.result()
+            self._workers[runner] = LoadedWorker(worker)
             self._spawn(self._watch(runner, worker))
             self._tell(LoadDone(runner, worker.info))
 
-    async def _watch(self, runner: int, worker: Worker) -> None:
+    async def _watch(self, runner: int, worker: EngineClient) -> None:
         died = await worker.wait_dead()
         if self._workers.pop(runner, None) is not None:
-            log.info("worker %d ended: %s", worker.pid, died.cause)
+            log.info("runner %d ended: %s", runner, died.cause)
             self._tell(Ended(runner))
 
     def _bury(self) -> None:
         """Notice deaths that `_watch` has not told of yet: nobody gets a dead worker."""
         for runner, worker in list(self._workers.items()):
-            if not worker.alive:
+            if not worker.client.alive:
                 del self._workers[runner]
                 self._tell(Ended(runner))
 
@@ -273,7 +259,7 @@ class Scheduler:
         log.info("unloading runner %d: %s", runner, reason)
         loading, worker = self._loading.get(runner), self._workers.get(runner)
         if worker is not None:
-            self._spawn(worker.stop())  # _watch reports its end
+            self._spawn(worker.client.stop())  # _watch reports its end
         elif loading is not None:
             loading.cancel()
 

@@ -4,7 +4,7 @@ RequestError
 ├── MissingModel, MissingBody, BadBody, TooMuch       the body
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
-├── CloudDisabled, ReadsTooSlowly
+├── CloudDisabled, BadPriority, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
 
@@ -133,6 +133,14 @@ class CloudDisabled(RequestError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"ollama cloud is disabled: {what}")
+
+
+class BadPriority(RequestError):
+    """The header that says how urgent a request is says something else."""
+
+    def __init__(self, header: str, value: str) -> None:
+        super().__init__(f"{header} must be 'interactive' or 'batch', not {value[:40]!r}")
+        self.header, self.value = header, value
 
 
 class ReadsTooSlowly(RequestError):

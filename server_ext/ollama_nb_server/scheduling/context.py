@@ -1,0 +1,18 @@
+"""Who asks, and how urgently: what a request carries from its handler to the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ollama_nb_server.engine.messages import Priority
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """`user` is who logged in, "" where nobody has to; the more urgent is served first."""
+
+    user: str = ""
+    priority: Priority = Priority.INTERACTIVE
+
+
+NOBODY = RequestContext()  # who asks from within

@@ -1,0 +1,83 @@
+"""What a request holds of a worker: the lease, and within it the right to run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ollama_nb_server.engine.client import End, Ended, Ending, EngineClient
+from ollama_nb_server.engine.messages import Loaded
+from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.run_queue import RunQueue
+from ollama_nb_server.scheduling.usage import Account, Usage
+
+EMBEDDINGS_AT_ONCE = 4  # one is computed, the next ones' texts are being tokenised
+
+
+class LoadedWorker:
+    """A worker with the queues of those who want it to compute."""
+
+    def __init__(self, client: EngineClient) -> None:
+        self.client = client
+        self.generating = RunQueue(max(client.info.num_parallel, 1))
+        self.embedding = RunQueue(EMBEDDINGS_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker for one request. `load_ns` is what it took to get it, queueing included.
+
+    `unlike` names load options that the request wanted otherwise, while others use the worker.
+    """
+
+    _held: LoadedWorker
+    load_ns: int
+    label: str
+    context: RequestContext
+    _account: Account
+    unlike: tuple[str, ...] = ()
+
+    @property
+    def worker(self) -> EngineClient:
+        """It may be asked to tokenise at any time; to compute, within `generating` or so only."""
+        return self._held.client
+
+    @property
+    def info(self) -> Loaded:
+        """What the worker said of itself when it was ready."""
+        return self.worker.info
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the client should know of its worker."""
+        in_use = "others use the model as it is loaded, so this has no effect now"
+        return (*self.info.warnings, *(f"option '{name}': {in_use}" for name in self.unlike))
+
+    @asynccontextmanager
+    async def generating(self) -> AsyncIterator[Ended]:
+        """Wait for one of the worker's slots; what the block yields takes the request's ending."""
+        async with self._recorded() as ended, self._held.generating.turn(self.context.priority):
+            yield ended
+
+    @asynccontextmanager
+    async def embedding(self) -> AsyncIterator[Ended]:
+        """The same for vectors of texts, which need no slot."""
+        async with self._recorded() as ended, self._held.embedding.turn(self.context.priority):
+            yield ended
+
+    @asynccontextmanager
+    async def _recorded(self) -> AsyncIterator[Ended]:
+        """Account for the request once, also if the worker never heard of it."""
+        endings = [Ending(End.FINISHED)]
+        try:
+            yield endings.append
+        except (asyncio.CancelledError, GeneratorExit):
+            endings[0] = Ending(End.CANCELLED)
+            raise
+        except Exception:
+            endings[0] = Ending(End.FAILED)
+            raise
+        finally:
+            self._account(Usage(self.context.user, self.label, endings[-1]))
