@@ -81,3 +81,13 @@ def test_what_a_client_wanted_that_has_left_is_not_computed(server, eventually, 
         ask(client, path, fields)  # over when the other one would be, by turns or behind it
 
     assert spent_s(worker) - before < 1.5 * whole_s
+
+
+def test_an_answer_ends_when_its_reader_leaves(server):
+    endless = {"num_ctx": 8192, "num_predict": -1, "temperature": 0}  # 80,000 tokens
+    body = body_of({"prompt": "a", "raw": True, "options": endless})
+    with server.client() as client:
+        with client.stream("POST", "/api/generate", json=body) as response:
+            assert next(response.iter_lines())
+
+        ask(client, *generate(SHORT, stream=False))  # in the only slot, which is free again
