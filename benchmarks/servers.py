@@ -33,11 +33,16 @@ class Target:
     url: str
     ollama: bool = True
     headers: dict[str, str] = field(default_factory=dict)
+    seeded: bool = False
 
     def request(self, prompt: str, num_tokens: int, seed: int) -> tuple[str, dict[str, object]]:
-        """Path and body of a streamed completion with Ollama's default sampling."""
+        """Path and body of a streamed completion with Ollama's default sampling.
+
+        Ours gets its seed only if `seeded`: it makes answers reproducible, which has its price.
+        """
         if self.ollama:
-            options = {"num_predict": num_tokens, "seed": seed, "num_ctx": 1024}
+            options = {"num_predict": num_tokens, "num_ctx": 1024}
+            options |= {"seed": seed} if self.seeded else {}
             return "/api/generate", {
                 "model": "bench",
                 "prompt": prompt,

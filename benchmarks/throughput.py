@@ -2,8 +2,8 @@
 
     python -m benchmarks.throughput [--models demo half-billion] [--llama-server PATH]
 
-All are measured in turn, round after round, so that a noisy machine hits all alike; ratios are the
-median of the rounds' own.
+`seeded` is ours with reproducible answers (docs/reproducibility.md). All are measured in turn,
+round after round, so that a noisy machine hits all alike; ratios are the median of the rounds' own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import statistics
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ollama_nb_server.engine.engine import TINY_PARAMS, threads_for
@@ -38,7 +39,7 @@ def measure(
 ) -> dict[str, object]:
     """One row: medians of tokens a second, and of the ratios of each round."""
     count = LENGTHS[name]
-    runs: dict[str, list[float]] = {"bare": [], "ours": [], "llama-server": []}
+    runs: dict[str, list[float]] = {"bare": [], "ours": [], "seeded": [], "llama-server": []}
     with ExitStack() as stack:
         bare = bare_loop(path, streams)
         stack.callback(bare.close)
@@ -47,11 +48,13 @@ def measure(
         for _ in range(rounds):
             runs["bare"].append(bare.run(PROMPT_IDS, count))
             runs["ours"].append(rate(target, PROMPTS[name], streams, count))
+            seeded = replace(target, seeded=True)
+            runs["seeded"].append(rate(seeded, PROMPTS[name], streams, count))
             if other is not None:
                 runs["llama-server"].append(rate(other, PROMPTS[name], streams, count))
     row: dict[str, object] = {"model": name, "streams": streams}
     row |= {who: round(statistics.median(r), 1) for who, r in runs.items() if r}
-    for who in ("bare", "llama-server"):
+    for who in ("bare", "seeded", "llama-server"):
         if runs[who]:
             ratios = [a / b for a, b in zip(runs["ours"], runs[who], strict=True)]
             row[f"ours/{who}"] = round(statistics.median(ratios), 3)

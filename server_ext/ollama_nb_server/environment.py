@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
+REPRODUCIBLE = ("seeded", "always", "never")  # the first is the default
 MAX_COUNT = 2**31 - 1
 MAX_DURATION_S = (2**63 - 1) / 1e9  # a Go duration is nanoseconds in 64 bits
 WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -36,7 +37,9 @@ class Settings:
     """What an administrator has set. Times in seconds, `inf` is without end, 0 is automatic.
 
     `reload_on_request`: a request with other load options waits until a busy model can be loaded
-    anew for it. `go_template` True: a model's Go template is always used; False: never; None:
+    anew for it. `reproducible` says whose answers must not
+    depend on who else is served: those with a seed, also those of temperature 0 (always), nobody's.
+    `go_template` True: a model's Go template is always used; False: never; None:
     whichever of its templates supports more.
     """
 
@@ -56,6 +59,7 @@ class Settings:
     no_cloud: bool = False
     no_prune: bool = False
     go_template: bool | None = None
+    reproducible: str = "seeded"
     token: str = ""
     cache: Path = field(default_factory=lambda: Path(user_cache_dir("ollama-nb", appauthor=False)))
 
@@ -82,6 +86,7 @@ class Settings:
             no_cloud=read.flag("OLLAMA_NO_CLOUD"),
             no_prune=read.flag("OLLAMA_NOPRUNE"),
             go_template=read.choice("OLLAMA_GO_TEMPLATE"),
+            reproducible=read.one_of("OLLAMA_NB_REPRODUCIBLE", REPRODUCIBLE),
             token=read.text("OLLAMA_NB_TOKEN"),
             cache=read.cache(),
         )
@@ -110,6 +115,15 @@ class _Reader:
     def choice(self, name: str) -> bool | None:
         """A flag that may also be left to the server: None."""
         return self.flag(name) if self.text(name) else None
+
+    def one_of(self, name: str, words: tuple[str, ...]) -> str:
+        """One of these words; the first if nothing, or nothing of these, is said."""
+        text = self.text(name).lower()
+        if text in words:
+            return text
+        if text:
+            log.warning("%s=%r is none of %s: %s is used", name, text, ", ".join(words), words[0])
+        return words[0]
 
     def count(self, name: str, default: int) -> int:
         text = self.text(name)

@@ -43,7 +43,8 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         epilog="Environment: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_ORIGINS, OLLAMA_KEEP_ALIVE, "
         "OLLAMA_NUM_PARALLEL, OLLAMA_MAX_LOADED_MODELS, OLLAMA_MAX_QUEUE, OLLAMA_CONTEXT_LENGTH, "
         "OLLAMA_LOAD_TIMEOUT, OLLAMA_NB_CACHE (a folder for what was read of models), "
-        "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_TOKEN (the secret that every request must carry).",
+        "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_REPRODUCIBLE (seeded, always or never), "
+        "OLLAMA_NB_TOKEN (the secret that every request must carry).",
     )
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument(

@@ -1,5 +1,6 @@
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ollama_nb_server.engine.batch_planner import (
@@ -221,3 +222,59 @@ def test_a_tile_is_never_cut_for_want_of_room():
         [*((slot, 1) for slot in range(16)), (16, 20)]
     ]
     assert tiled([*decoding, sequence(16, 60, 0)], 64)[1:] == [[(16, 60)]]
+
+
+def promised(slot: int, num_tokens: int, computed: int, num_prompt: int = 0) -> Sequence:
+    made = sequence(slot, num_tokens, computed)
+    made.reproducible, made.num_prompt = True, num_prompt or num_tokens
+    return made
+
+
+def batches(sequences: list[Sequence], num_batch: int = 512, tile: int = 0, alike: int = 3):
+    planner = BatchPlanner(num_batch, tile, alike)
+    return [[(i.sequence.slot, i.count) for i in b] for b in planner.plan(sequences)]
+
+
+def test_a_reproducible_prompt_is_computed_in_batches_of_its_own():
+    live = [promised(0, 20, 0), sequence(1, 30, 0), promised(2, 40, 0), sequence(3, 50, 0)]
+
+    assert batches(live) == [[(1, 30), (3, 50)], [(0, 20)], [(2, 40)]]
+
+
+@pytest.mark.parametrize("tile", [0, 64])
+def test_a_reproducible_prompt_is_cut_at_the_same_places_whoever_else_is_there(tile):
+    for others in ([], [sequence(1, 50, 49)], [sequence(1, 900, 0), promised(2, 300, 0)]):
+        prompt, pieces = promised(0, 150, 0), []
+        live = [prompt, *others]
+        while prompt.waiting:
+            found = [b for b in BatchPlanner(512, tile, 3).plan(live) for i in b if b[0] == i]
+            for (item,) in (b for b in found if b[0].sequence is prompt):
+                pieces.append(item.count)
+            note_turns([i for b in found for i in b], live)
+            for item in (i for b in found for i in b):
+                item.sequence.computed += item.count if item.sequence.prefilling else 0
+
+        assert pieces == [64, 64, 22]
+
+
+def test_what_begins_between_two_places_is_cut_at_the_next_one():
+    assert batches([promised(0, 300, 100, num_prompt=90)]) == [[(0, 28)]]
+
+
+def test_a_small_batch_is_the_distance_of_the_places():
+    assert batches([promised(0, 300, 0)], num_batch=10) == [[(0, 10)]]
+
+
+def test_few_reproducible_sequences_decode_together_and_the_others_beside_them():
+    live = [promised(slot, 50, 49) for slot in range(4)] + [sequence(4, 50, 49)]
+
+    assert batches(live) == [[(4, 1)], [(0, 1), (1, 1), (2, 1)], [(3, 1)]]
+    assert batches(live, alike=1)[1:] == [[(slot, 1)] for slot in range(4)]
+    assert batches(live, alike=0) == [[(slot, 1) for slot in range(5)]]
+
+
+@pytest.mark.parametrize("alike", [0, 1, 3])
+def test_what_a_grammar_forced_on_a_reproducible_sequence_is_a_batch_of_its_own(alike):
+    live = [promised(0, 62, 49, num_prompt=40), sequence(1, 50, 49)]
+
+    assert batches(live, alike=alike) == [[(1, 1)], [(0, 13)]]

@@ -1,5 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
-from ollama_nb_server.engine.engine import slots_that_fit, threads_for, usable_processors
+from ollama_nb_server.engine.engine import Engine, slots_that_fit, threads_for, usable_processors
+from ollama_nb_server.engine.messages import LoadSpec
+from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 
 GIB = 1 << 30
 
@@ -28,3 +32,18 @@ def test_a_tiny_model_gets_one_thread():
 
 def test_a_larger_model_gets_at_least_one_thread():
     assert threads_for(10**9, wanted=0) >= 1
+
+
+@pytest.mark.parametrize(
+    ("model", "reproducible", "expected"),
+    [("demo_gguf", True, 1), ("demo_gguf", False, 2), ("q4_k_gguf", True, 2)],
+)
+def test_others_do_not_change_the_threads_of_a_reproducible_answer_by_flash_attention(
+    request, model, reproducible, expected
+):
+    spec = LoadSpec(str(request.getfixturevalue(model)), num_ctx=64, num_parallel=1)
+    asked = SimpleNamespace(num_thread=1, reproducible=reproducible)
+    other = SimpleNamespace(num_thread=2, reproducible=False)
+
+    with Engine(spec, NativeLog(), AbortSwitch()) as engine:
+        assert engine.threads_of([asked, other]) == expected

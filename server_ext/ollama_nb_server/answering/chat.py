@@ -27,6 +27,7 @@ from ollama_nb_server.answering.preparation import (
     find,
     lease,
     merged_options,
+    reproducible,
     require,
     require_completion,
 )
@@ -99,7 +100,7 @@ async def _answer(
     async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
-        params = _params(model, request, options, prompt.text)
+        params = _params(app, model, request, options, prompt.text)
         cut = await _cut(leased, model, request, options, prompt.text)
         warnings = warnings_for(leased, model.name.display, request.options)
         losses = Losses(cut.truncation, prompt.dropped)
@@ -131,13 +132,16 @@ async def _cut(
     return await fitted(leased, prompt, options, truncate=truncate, shift=shift)
 
 
-def _params(model: Model, request: ChatRequest, options: Options, prompt: str) -> GenerationParams:
+def _params(
+    app: AppContext, model: Model, request: ChatRequest, options: Options, prompt: str
+) -> GenerationParams:
     thoughts = thoughts_of(model, request.think, prompt, native=True)
     return GenerationParams(
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
         thoughts=thoughts,
+        reproducible=reproducible(app, options),
     )
 
 

@@ -27,6 +27,7 @@ from ollama_nb_server.answering.preparation import (
     find,
     lease,
     merged_options,
+    reproducible,
     require_completion,
 )
 from ollama_nb_server.answering.progress import RequestProgress
@@ -90,7 +91,7 @@ async def _answer(
     async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await generate_prompt(app, leased, model, request)
         refuse_images(model, request.images)
-        params = _params(model, request, options, prompt)
+        params = _params(app, model, request, options, prompt)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
         cut = await fitted(leased, prompt, options, truncate=truncate, shift=params.shift)
@@ -117,7 +118,7 @@ async def _answer(
 
 
 def _params(
-    model: Model, request: GenerateRequest, options: Options, prompt: str
+    app: AppContext, model: Model, request: GenerateRequest, options: Options, prompt: str
 ) -> GenerationParams:
     thoughts = thoughts_of(model, request.think, prompt, native=False)
     return GenerationParams(
@@ -125,6 +126,7 @@ def _params(
         grammar=constraint(request.format, options, thoughts),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
         thoughts=thoughts,
+        reproducible=reproducible(app, options),
     )
 
 

@@ -106,6 +106,7 @@ class GenerationParams:
     grammar: Grammar | None = None
     logprobs: int = -1
     thoughts: Thoughts | None = None
+    reproducible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ async def run(
         logprobs=params.logprobs,
         num_thread=options.num_thread,
         priority=lease.context.priority,
+        reproducible=params.reproducible,
     )
     splitter = None if params.thoughts is None else ThoughtSplitter(params.thoughts)
     async with lease.generating() as ended, aclosing(worker.generate(request, ended)) as events:

@@ -127,6 +127,17 @@ def context_limit(options: Options, info: Loaded) -> int:
     return min(max(options.num_ctx, MIN_CTX), info.num_ctx)
 
 
+def reproducible(app: AppContext, options: Options) -> bool:
+    """Whether an answer must not depend on who else is served; what it costs: docs/reproducibility.
+
+    A seed asks for it. Temperature 0 means "the likeliest token" to most who set it, and is asked
+    by many at once: it counts only where the administrator says so.
+    """
+    policy = app.settings.reproducible
+    greedy = policy == "always" and options.temperature <= 0
+    return policy != "never" and (options.seed != -1 or greedy)
+
+
 def sampling(options: Options) -> SamplingParams:
     """The request's sampler chain; a seed of -1 is drawn here."""
     seed = secrets.randbits(32) if options.seed == -1 else options.seed % (1 << 32)

@@ -4,6 +4,9 @@ Decoding sequences always get their token, and what a grammar forced behind it i
 share what is left: the shortest first, but a quarter goes to the one that came first, so that
 neither a short one waits for a long one nor a long one for ever. Beside others' tokens a step takes
 only a chunk of prompt, so that nobody waits long for a token.
+
+What a reproducible sequence is computed with depends on itself alone: its prompt is cut at fixed
+places into batches of its own, and it decodes beside so few others that rows are computed singly.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass
 from ollama_nb_server.engine.sequence import Sequence
 
 PREFILL_BESIDE_DECODE = 64  # tokens of prompt in a step that also serves decoding sequences
+CUT = 64  # a reproducible prompt is cut at multiples of it
 PIECE = 64  # tokens that the first-come prompt gets when it is its turn
 OTHERS_SHARE = 3  # tokens of prompt that others may get for each of the first-come one's
 
@@ -36,11 +40,12 @@ class BatchPlanner:
 
     With a `tile`, a prompt is cut at its multiples and a whole tile is a batch of its own: flash
     attention computes so many rows at once otherwise than fewer, and what a sequence's logits are
-    must not depend on who else is being served.
+    must not depend on who else is being served. Of reproducible sequences at most `alike` decode
+    together (0: any number, with all others).
     """
 
-    def __init__(self, num_batch: int, tile: int = 0) -> None:
-        self.num_batch, self.tile = num_batch, tile
+    def __init__(self, num_batch: int, tile: int = 0, alike: int = 0) -> None:
+        self.num_batch, self.tile, self.alike = num_batch, tile, alike
 
     def plan(self, sequences: abc.Sequence[Sequence]) -> list[list[Item]]:
         """The batches of the next step, the items of each ordered by slot."""
@@ -49,18 +54,34 @@ class BatchPlanner:
         room = PREFILL_BESIDE_DECODE if decoding else self.num_batch
         if len(prompts) > 1:
             room = min(room, (1 + OTHERS_SHARE) * PIECE)
-        together = _tails(decoding, self.num_batch)
+        apart = [s for s in decoding if self._decodes_apart(s)]
+        together = _tails([s for s in decoding if s not in apart], self.num_batch)
+        batches = self._alike(apart)
         if not self.tile:
             room = min(room, self.num_batch - sum(item.count for item in together))
-        apart = []
         for item in self._pieces(prompts, room):
-            fits = sum(i.count for i in together) + item.count <= self.num_batch
-            if item.count == self.tile or not fits:
-                apart.append([item])
-            else:
+            if self._fits(item, together):
                 together.append(item)
+            else:
+                batches.append([item])
         together.sort(key=lambda item: item.sequence.slot)
-        return [batch for batch in (together, *apart) if batch]
+        return [batch for batch in (together, *batches) if batch]
+
+    def _decodes_apart(self, sequence: Sequence) -> bool:
+        return sequence.reproducible and (self.alike > 0 or sequence.waiting > 1)
+
+    def _alike(self, sequences: abc.Sequence[Sequence]) -> list[list[Item]]:
+        """Reproducible ones that decode: single tokens in small batches, forced ones by itself."""
+        forced = [s for s in sequences if s.waiting > 1]
+        single = [Item(s, 1) for s in sequences if s.waiting == 1]
+        size = self.alike or 1
+        batches = [single[at : at + size] for at in range(0, len(single), size)]
+        return batches + [[Item(s, min(s.waiting, self.num_batch))] for s in forced]
+
+    def _fits(self, item: Item, together: list[Item]) -> bool:
+        """Whether a prompt's piece may be computed with what others have in this step."""
+        count = sum(other.count for other in together) + item.count
+        return not (item.sequence.reproducible or item.count == self.tile or count > self.num_batch)
 
     def _pieces(self, prompts: abc.Sequence[Sequence], room: int) -> list[Item]:
         """The prompts' pieces, in the order of their turns; of each one piece at most."""
@@ -76,8 +97,12 @@ class BatchPlanner:
         return [Item(sequence, count) for sequence, count in shares.items() if count]
 
     def _piece(self, sequence: Sequence, room: int) -> int:
-        """How much of a prompt fits; a tile is never cut."""
-        count = min(sequence.waiting, self.tile or room)
+        """How much of a prompt fits; neither a tile nor a reproducible piece is ever cut."""
+        most = self.tile or room
+        if sequence.reproducible:
+            cut = min(CUT, self.num_batch)
+            most = cut - sequence.computed % cut
+        count = min(sequence.waiting, most)
         return count if count <= room else 0
 
 

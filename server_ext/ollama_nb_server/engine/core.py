@@ -222,7 +222,7 @@ class EngineCore:
         if not batches:
             return
         by_id = {item.sequence.id: item.sequence for items in batches for item in items}
-        self._engine.use_threads(max(sequence.num_thread for sequence in by_id.values()))
+        self._engine.use_threads(self._engine.threads_of(by_id.values()))
         self._active.serve(frozenset(by_id))
         events = self._computed(batches)
         self._active.ids = frozenset()

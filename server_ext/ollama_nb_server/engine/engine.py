@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import abc
 from contextlib import ExitStack, suppress
 
 import psutil
 
+from ollama_nb_server.engine.batch_invariance import rows_alike
 from ollama_nb_server.engine.batch_planner import BatchPlanner
 from ollama_nb_server.engine.embedding import Embedder
 from ollama_nb_server.engine.grammar import Grammars
@@ -25,6 +27,7 @@ from ollama_nb_server.engine.native import (
     max_sequences,
     offloads,
 )
+from ollama_nb_server.engine.sequence import Sequence
 
 MAX_PARALLEL = 16
 MIN_CTX = 4
@@ -81,6 +84,7 @@ class Engine:
         self._own_threads, self._threads = threads_for(self.model.num_params, 0), threads
         self.context: Context | None = None
         self.num_parallel, self.num_batch = 0, 0
+        self.flash = self.model.num_params < TINY_PARAMS
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
         self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
         self._owned.callback(self.embedder.close)
@@ -102,16 +106,14 @@ class Engine:
         fitting = slots_that_fit(slot_bytes, psutil.virtual_memory().available)
         self.num_parallel = min(spec.num_parallel or fitting, max_sequences())
         self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel)
-        flash = self.model.num_params < TINY_PARAMS
-        tile = FLASH_TILE if flash and self.num_batch >= FLASH_TILE else 0
-        self.planner = BatchPlanner(self.num_batch, tile)
+        tile = FLASH_TILE if self.flash and self.num_batch >= FLASH_TILE else 0
         self.context = generation_context(
             self.model,
             num_ctx=self.num_ctx,
             num_parallel=self.num_parallel,
             num_batch=self.num_batch,
             threads=threads,
-            flash=flash,
+            flash=self.flash,
             abort=abort,
         )
         self._owned.callback(self.context.close)
@@ -120,6 +122,19 @@ class Engine:
         self.runner = ModelRunner(self.model, self.context, self.kv_cache, batch)
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
+        alike = rows_alike(self.context, batch, self.num_parallel)
+        self.planner = BatchPlanner(self.num_batch, tile, alike)
+
+    def threads_of(self, sequences: abc.Iterable[Sequence]) -> int:
+        """How many threads a step's requests want at most; 0: as many as suit the model.
+
+        Flash attention shares a long context out among the threads, and the sum depends on that:
+        there, others do not change the number for a reproducible sequence.
+        """
+        sequences = list(sequences)
+        reproducible = [sequence for sequence in sequences if sequence.reproducible]
+        counted = reproducible if self.flash and reproducible else sequences
+        return max(sequence.num_thread for sequence in counted)
 
     def threads(self, wanted: int) -> int:
         """Threads for somebody who wants so many; 0: as many as suit the model."""

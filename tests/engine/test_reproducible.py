@@ -1,0 +1,63 @@
+"""Reproducible answers: the same to the last bit of every probability, whoever else is served."""
+
+import asyncio
+import random
+
+import pytest
+from ollama_nb_server.engine.messages import Delta, Generate, SamplingParams, TokenSegment
+
+MODELS = ["demo_gguf", "q4_k_gguf", pytest.param("qwen_coder", marks=pytest.mark.real)]
+LENGTHS = [2, 20, 63, 64, 65, 66, 130, 7]
+GREEDY = SamplingParams(seed=1, temperature=0)
+HOT = SamplingParams(seed=7, temperature=2.0, top_k=0, top_p=1.0)
+
+
+def prompts() -> list[tuple[TokenSegment, ...]]:
+    ids = random.Random(2)
+    return [(TokenSegment(tuple(ids.choices(range(300, 3000), k=n))),) for n in LENGTHS]
+
+
+async def told(worker, prompt, sampling=GREEDY, num_predict=8, **wishes) -> list[object]:
+    """Everything an answer tells of its tokens: their texts and probabilities, and the likeliest."""
+    wishes = {"reproducible": True, "logprobs": 3, **wishes}
+    request = Generate(worker.new_id(), prompt, sampling, num_predict, **wishes)
+    events = [event async for event in worker.generate(request)]
+    return [piece for event in events if isinstance(event, Delta) for piece in event.logprobs]
+
+
+@pytest.fixture(params=MODELS)
+async def worker(start_worker, request):
+    return await start_worker(request.getfixturevalue(request.param), num_parallel=8)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, HOT], ids=["greedy", "seeded"])
+async def test_eight_at_once_tell_what_each_tells_alone(worker, sampling):
+    alone = [await told(worker, prompt, sampling) for prompt in prompts()]
+
+    together = await asyncio.gather(*(told(worker, prompt, sampling) for prompt in prompts()))
+
+    assert together == alone
+    assert all(alone)
+
+
+async def test_others_who_do_not_ask_for_it_change_nothing(worker):
+    first, *others = prompts()[::-1]
+    alone = await told(worker, first, num_predict=12)
+
+    beside = [told(worker, each, HOT, 16, reproducible=False) for each in others]
+    together, *_ = await asyncio.gather(told(worker, first, num_predict=12), *beside)
+
+    assert together == alone
+
+
+async def test_cancelled_prompts_of_others_change_nothing(worker):
+    first, second = prompts()[4], prompts()[6]
+    alone = await told(worker, first, num_predict=12)
+
+    beside = asyncio.create_task(told(worker, first, num_predict=12))
+    while not beside.done():
+        other = asyncio.create_task(told(worker, second))
+        await asyncio.wait({beside, other}, timeout=0.02)
+        other.cancel()
+
+    assert await beside == alone
