@@ -6,6 +6,7 @@ they are missing it says in one line what to install.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,7 @@ class OllamaNb(ExtensionApp):
             return
         self.application = Application(self._settings())
         assert self.serverapp is not None
+        self._log_as(self.serverapp.log)
         base = self.serverapp.web_app.settings["base_url"].rstrip("/")
         # base_url is put in front by Jupyter; redirects need the whole prefix.
         self.handlers.extend(
@@ -79,6 +81,13 @@ class OllamaNb(ExtensionApp):
                 Jupyter, f"{base}/ollama", self.application.context
             )
         )
+
+    def _log_as(self, jupyters: Any) -> None:
+        """Let what the server's rooms log stand in Jupyter's log, accounts of requests included."""
+        own = logging.getLogger("ollama_nb_server")
+        own.setLevel(jupyters.getEffectiveLevel())
+        for handler in jupyters.handlers:
+            own.addHandler(handler)
 
     def _settings(self) -> Any:
         from dataclasses import replace

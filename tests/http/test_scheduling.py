@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import httpx
 import psutil
 import pytest
+from ollama_nb_server.app import OllamaNb
 from ollama_nb_server.engine.messages import Priority
 from ollama_nb_server.handlers.access import Open
 from ollama_nb_server.handlers.base import ApiHandler, Route
@@ -148,3 +149,19 @@ async def test_a_request_carries_who_asks_and_how_urgently(current_user, user: s
     handler.current_user = current_user
 
     assert handler.request_context() == RequestContext(user, Priority.BATCH)
+
+
+def test_inside_jupyter_the_account_names_the_user(jupyter_server) -> None:
+    with jupyter_server.client() as client:
+        ask(client)
+
+    assert "generated, finished, for " in jupyter_server.log.read_text()
+
+
+def test_the_extensions_traits_win_over_the_environment(monkeypatch) -> None:
+    monkeypatch.setenv("OLLAMA_NB_SEND_TIMEOUT", "7s")
+    by_trait = OllamaNb(reload_on_request=True, send_timeout=3.0)._settings()
+    by_environment = OllamaNb()._settings()
+
+    assert (by_trait.reload_on_request, by_trait.send_timeout_s) == (True, 3.0)
+    assert (by_environment.reload_on_request, by_environment.send_timeout_s) == (False, 7.0)

@@ -208,6 +208,16 @@ def test_a_busy_model_serves_other_load_options_as_it_is_and_says_which(drive: D
     assert drive(Requested(wanted(2, **BATCH))) == [Grant(2, runner, ("num_batch",))]
 
 
+def test_who_makes_a_model_busy_lets_others_use_it_as_it_is(drive: Driver) -> None:
+    """Also those before it in the queue, who could not be the first to use it."""
+    drive(Requested(wanted(1)))
+    drive(Requested(wanted(2, **BATCH)))
+    drive(Requested(wanted(3)))
+    drive(Left(1))
+
+    assert drive(LoadDone(1, loaded())) == [Grant(3, 1), Grant(2, 1, ("num_batch",))]
+
+
 def test_an_idle_model_is_loaded_anew_for_other_load_options(drive: Driver) -> None:
     drive.load(wanted(1))
     drive(Left(1))
