@@ -6,7 +6,8 @@ import random
 import pytest
 from ollama_nb_server.engine.messages import Delta, Generate, SamplingParams, TokenSegment
 
-MODELS = ["demo_gguf", "q4_k_gguf", pytest.param("qwen_coder", marks=pytest.mark.real)]
+MODELS = ["demo_gguf", "q4_k_gguf"]
+PUBLISHED = pytest.param("qwen_coder", marks=pytest.mark.real)
 LENGTHS = [2, 20, 63, 64, 65, 66, 130, 7]
 GREEDY = SamplingParams(seed=1, temperature=0)
 HOT = SamplingParams(seed=7, temperature=2.0, top_k=0, top_p=1.0)
@@ -25,11 +26,13 @@ async def told(worker, prompt, sampling=GREEDY, num_predict=8, **wishes) -> list
     return [piece for event in events if isinstance(event, Delta) for piece in event.logprobs]
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture
 async def worker(start_worker, request):
+    """Eight slots of the model that the test names."""
     return await start_worker(request.getfixturevalue(request.param), num_parallel=8)
 
 
+@pytest.mark.parametrize("worker", [*MODELS, PUBLISHED], indirect=True)
 @pytest.mark.parametrize("sampling", [GREEDY, HOT], ids=["greedy", "seeded"])
 async def test_eight_at_once_tell_what_each_tells_alone(worker, sampling):
     alone = [await told(worker, prompt, sampling) for prompt in prompts()]
@@ -40,6 +43,7 @@ async def test_eight_at_once_tell_what_each_tells_alone(worker, sampling):
     assert all(alone)
 
 
+@pytest.mark.parametrize("worker", MODELS, indirect=True)
 async def test_others_who_do_not_ask_for_it_change_nothing(worker):
     first, *others = prompts()[::-1]
     alone = await told(worker, first, num_predict=12)
@@ -50,6 +54,7 @@ async def test_others_who_do_not_ask_for_it_change_nothing(worker):
     assert together == alone
 
 
+@pytest.mark.parametrize("worker", MODELS, indirect=True)
 async def test_cancelled_prompts_of_others_change_nothing(worker):
     first, second = prompts()[4], prompts()[6]
     alone = await told(worker, first, num_predict=12)
