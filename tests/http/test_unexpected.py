@@ -1,17 +1,23 @@
-"""Errors that nobody raised on purpose: the client is told so, the log has the traceback."""
+"""What a handler does with errors that nobody expected, with strange warnings, with long answers."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.base import INTERNAL, ApiHandler, Route
+from ollama_nb_server.wire.embed import EmbedResponse
+from ollama_nb_server.wire.encoding import pieces
 from ollama_nb_server.wire.models import Encoded, ProgressResponse
 from tornado import httpserver, netutil, web
 
@@ -34,6 +40,10 @@ async def strange_warnings(handler: ApiHandler) -> None:
     await handler.answer(Encoded.of({}, "line\nfeed; é \u2028", "x" * 10_000))
 
 
+async def long_answer(handler: ApiHandler) -> None:
+    await handler.answer(EmbedResponse("m", np.zeros((2000, 30), np.float32)))
+
+
 class Api(ApiHandler, Open):
     """As `routes.handlers` makes it."""
 
@@ -41,7 +51,12 @@ class Api(ApiHandler, Open):
 @pytest.fixture
 async def client(tmp_path) -> AsyncIterator[httpx.AsyncClient]:
     application = Application(Settings(models=tmp_path))
-    verbs = {"/at-once": at_once, "/midway": midway, "/warnings": strange_warnings}
+    verbs = {
+        "/at-once": at_once,
+        "/midway": midway,
+        "/warnings": strange_warnings,
+        "/long": long_answer,
+    }
     made = [
         (path, Api, {"route": Route(path, path, {"GET": verb}), "app": application.context})
         for path, verb in verbs.items()
@@ -86,3 +101,29 @@ async def test_warnings_fit_a_header_whatever_they_say(client) -> None:
     assert answer.status_code == 200
     assert answer.headers["X-Ollama-Nb-Warnings"].startswith("line?feed, ? ?; xxx")
     assert len(answer.headers["X-Ollama-Nb-Warnings"]) < 5000
+
+
+async def test_others_have_their_turn_between_the_pieces_of_a_long_answer(
+    client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_turns, turns_at = 0, []
+
+    async def other() -> None:
+        nonlocal num_turns
+        while True:
+            num_turns += 1
+            await asyncio.sleep(0)
+
+    def counted(document: dict[str, Any]) -> Iterator[bytes]:
+        for piece in pieces(document):
+            turns_at.append(num_turns)
+            yield piece
+
+    monkeypatch.setattr("ollama_nb_server.handlers.base.pieces", counted)
+    task = asyncio.ensure_future(other())
+    answer = await client.get("/long")
+    task.cancel()
+
+    assert len(answer.json()["embeddings"]) == 2000
+    assert len(turns_at) > 10
+    assert all(before < after for before, after in pairwise(turns_at))
