@@ -93,6 +93,7 @@ def test_embeddings_have_length_one_and_keep_their_order(real):
 
 
 def test_the_model_can_be_looked_at_and_unloaded(real):
+    real.run("%ollama stop demo")  # other tests may have loaded its weights by another name
     real.run("%generate -m demo -o num_predict=1 Hi")
     assert "demo" in real.run("%ollama list").result
     assert "demo" in real.run("%ollama ps").result
