@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from typing import Any
@@ -18,6 +19,7 @@ from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.base import INTERNAL, ApiHandler, Route
 from ollama_nb_server.wire.embed import EmbedResponse
 from ollama_nb_server.wire.encoding import pieces
+from ollama_nb_server.wire.golike import GoModel, read
 from ollama_nb_server.wire.models import Encoded, ProgressResponse
 from tornado import httpserver, netutil, web
 
@@ -44,6 +46,11 @@ async def long_answer(handler: ApiHandler) -> None:
     await handler.answer(EmbedResponse("m", np.zeros((2000, 30), np.float32)))
 
 
+async def reading(handler: ApiHandler) -> None:
+    await handler.read(GoModel)
+    handler.send(b"", None)
+
+
 class Api(ApiHandler, Open):
     """As `routes.handlers` makes it."""
 
@@ -58,7 +65,11 @@ async def client(tmp_path) -> AsyncIterator[httpx.AsyncClient]:
         "/long": long_answer,
     }
     made = [
-        (path, Api, {"route": Route(path, path, {"GET": verb}), "app": application.context})
+        (
+            path,
+            Api,
+            {"route": Route(path, path, {"GET": verb, "POST": verb}), "app": application.context},
+        )
         for path, verb in verbs.items()
     ]
     server = httpserver.HTTPServer(web.Application(made, policy=Policy()))
@@ -127,3 +138,20 @@ async def test_others_have_their_turn_between_the_pieces_of_a_long_answer(
     assert len(answer.json()["embeddings"]) == 2000
     assert len(turns_at) > 10
     assert all(before < after for before, after in pairwise(turns_at))
+
+
+@pytest.mark.parametrize(("size", "thread"), [(10, "MainThread"), (1 << 17, "readers")])
+async def test_long_bodies_are_read_beside_the_event_loop(
+    client, monkeypatch: pytest.MonkeyPatch, size: int, thread: str
+) -> None:
+    threads = []
+
+    def noted(kind: type[GoModel], body: bytes) -> GoModel:
+        threads.append(threading.current_thread().name)
+        return read(kind, body)
+
+    monkeypatch.setattr("ollama_nb_server.handlers.base.read", noted)
+    answer = await client.post("/reading", content=b"{" + b" " * size + b"}")
+
+    assert answer.status_code == 200
+    assert [name.partition("_")[0] for name in threads] == [thread]
