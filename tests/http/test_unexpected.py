@@ -63,6 +63,7 @@ async def client(tmp_path) -> AsyncIterator[httpx.AsyncClient]:
         "/midway": midway,
         "/warnings": strange_warnings,
         "/long": long_answer,
+        "/reading": reading,
     }
     made = [
         (
