@@ -18,12 +18,12 @@ from tornado import iostream, web
 from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
-from ollama_nb_server.wire.errors import KNOWN, BadPriority, describe, describe_midway
+from ollama_nb_server.wire.errors import KNOWN, DeadlinePassed, describe, describe_midway
 from ollama_nb_server.wire.extras import EXTRAS_HEADER, Extras
 from ollama_nb_server.wire.golike import GoModel, read
 
@@ -34,8 +34,6 @@ INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
 MAX_HEADER_CHARS = 4000
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
-PRIORITY_HEADER = "X-Ollama-Nb-Priority"
-PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
 Model = TypeVar("Model", bound=GoModel)
@@ -80,7 +78,8 @@ class ApiHandler(web.RequestHandler):
         super().initialize(**more)
         self.route, self._open_app = route, app
         self._task: asyncio.Task[Any] | None = None
-        self._gone = False
+        self._gone, self._late = False, False
+        self._alarm: asyncio.TimerHandle | None = None
         self._streaming = NDJSON
         self._outbox = Outbox(self._written, self._drop)
         self.request.headers["Content-Type"] = JSON_BARE
@@ -101,9 +100,7 @@ class ApiHandler(web.RequestHandler):
         except iostream.StreamClosedError:
             log.info("%s: the client went away", self.route.name)
         except asyncio.CancelledError:
-            if not self._gone:
-                raise
-            log.info("%s: the client went away", self.route.name)
+            await self._cancelled()
         except Exception:
             if not self._headers_written:
                 raise  # Tornado logs it with its traceback, and asks for `write_error`
@@ -111,7 +108,18 @@ class ApiHandler(web.RequestHandler):
             await self._end(INTERNAL)
         finally:
             self._task = None
+            if self._alarm is not None:
+                self._alarm.cancel()
             self._outbox.close()
+
+    async def _cancelled(self) -> None:
+        """Say why, if somebody still reads; a cancellation from elsewhere goes on."""
+        if self._gone:
+            log.info("%s: the client went away", self.route.name)
+        elif self._late:
+            await self._fail(DeadlinePassed(TIMEOUT_HEADER, self.request.headers[TIMEOUT_HEADER]))
+        else:
+            raise asyncio.CancelledError
 
     async def read(self, kind: type[Model]) -> Model:
         """The request's body; a long one beside the event loop."""
@@ -125,18 +133,24 @@ class ApiHandler(web.RequestHandler):
         return await self._open_app()
 
     def request_context(self) -> RequestContext:
-        """Who asks, and how urgently.
+        """Who asks, how urgently, and until when; from now on the request ends at its deadline.
 
         Raises
         ------
-        BadPriority
-            If the header says something else than it may.
+        BadPriority, BadTimeout
+            If a header says something else than it may.
         """
-        name = self.request.headers.get(PRIORITY_HEADER, Priority.INTERACTIVE.name)
-        priority = PRIORITIES.get(name.strip().lower())
-        if priority is None:
-            raise BadPriority(PRIORITY_HEADER, name)
-        return RequestContext(getattr(self.current_user, "username", ""), priority)
+        loop, user = asyncio.get_running_loop(), getattr(self.current_user, "username", "")
+        context = context_of(self.request.headers, user, loop.time())
+        if context.deadline is not None:
+            self._alarm = loop.call_at(context.deadline, self._cancel_late)
+        return context
+
+    def _cancel_late(self) -> None:
+        """Cancel what is not done at its deadline."""
+        self._late = True
+        if self._task is not None:
+            self._task.cancel()
 
     def _check_client(self) -> None:
         """Serve nobody who has left while the request was read or authorised.

@@ -9,10 +9,14 @@ from ollama_nb_server.engine.messages import Priority
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """`user` is who logged in, "" where nobody has to; the more urgent is served first."""
+    """`user` is who logged in, "" where nobody has to; the more urgent is served first.
+
+    At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is.
+    """
 
     user: str = ""
     priority: Priority = Priority.INTERACTIVE
+    deadline: float | None = None
 
 
 NOBODY = RequestContext()  # who asks from within

@@ -4,7 +4,7 @@ RequestError
 ├── MissingModel, MissingBody, BadBody, TooMuch       the body
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
-├── CloudDisabled, BadPriority, ReadsTooSlowly
+├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
 
@@ -143,6 +143,22 @@ class BadPriority(RequestError):
         self.header, self.value = header, value
 
 
+class BadTimeout(RequestError):
+    """The header that says how long an answer is worth waiting for says something else."""
+
+    def __init__(self, header: str, value: str) -> None:
+        super().__init__(f"{header} must be a positive number of seconds, not {value[:40]!r}")
+        self.header, self.value = header, value
+
+
+class DeadlinePassed(RequestError):
+    """The time that the client gave is over; the request was cancelled."""
+
+    def __init__(self, header: str, seconds: str) -> None:
+        super().__init__(f"the request was not done after the {seconds[:40]} s of its {header}")
+        self.header, self.seconds = header, seconds
+
+
 class ReadsTooSlowly(RequestError):
     """More of an answer waits for its client than is kept; `limit` in bytes."""
 
@@ -252,6 +268,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (ImagesUnsupported, _says(500)),
     (CloudDisabled, _says(403)),
     (NotThereYet, _says(501)),
+    (DeadlinePassed, _says(504)),
     (RequestError, _says(400)),
     (library.InvalidName, _invalid_name),
     (library.ModelNotFound, _model_not_found),
