@@ -13,6 +13,7 @@ from ollama_nb_server.answering.chat import chat
 from ollama_nb_server.answering.generate import generate
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
+from ollama_nb_server.scheduling.context import NOBODY
 from ollama_nb_server.wire.chat import ChatRequest
 from ollama_nb_server.wire.generate import GenerateRequest
 
@@ -84,9 +85,9 @@ async def test_the_last_chunk_has_the_figures(tmp_path: Path) -> None:
     app = await application.context()
     try:
         prompt = GenerateRequest(model="demo", prompt=LONG, options=OPTIONS)
-        before, kept = (await last(await generate(app, prompt))).truncated
+        before, kept = (await last(await generate(app, prompt, NOBODY))).truncated
         turns = ChatRequest.model_validate({"model": "demo", "messages": TURNS, "options": OPTIONS})
-        chunk = await last(await chat(app, turns))
+        chunk = await last(await chat(app, turns, NOBODY))
     finally:
         await application.close()
 
