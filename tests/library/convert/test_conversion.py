@@ -39,7 +39,7 @@ def wide(folder: Path, count: int) -> Path:
 def converting() -> list[psutil.Process]:
     """Children of this process that convert."""
     children = psutil.Process().children(recursive=True)
-    return [child for child in children if MODULE in child.cmdline()]
+    return [c for c in children if c.status() != psutil.STATUS_ZOMBIE and MODULE in c.cmdline()]
 
 
 def test_progress_counts_the_bytes_of_the_tensors(tmp_path: Path) -> None:

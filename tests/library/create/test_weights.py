@@ -149,8 +149,8 @@ def test_closing_a_create_ends_its_process(store: Store, full: Callable) -> None
     files = uploaded(store, full(np.float16))
     steps = create(store, Recipe(name=NAME, files=files, quantize="q4_K_M"))
     next(step for step in steps if step.total)
-    children = psutil.Process().children()
-    running = [p for p in children if "ollama_nb_server.engine.requantize" in p.cmdline()]
+    alive = [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
+    running = [p for p in alive if "ollama_nb_server.engine.requantize" in p.cmdline()]
     steps.close()
 
     assert running
