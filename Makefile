@@ -19,8 +19,8 @@ demo: install  ## a Jupyter server, a streamed answer of the bundled model, the 
 lab: install  ## open JupyterLab on the quickstart notebook
 	$(RUN) -m jupyterlab notebooks/01-quickstart.ipynb
 
-test: install  ## run all tests
-	$(PYTEST)
+test: install  ## run all tests, two files at a time
+	$(PYTEST) -n 2 --dist loadfile
 
 test-fast: install  ## run the tests that take no time
 	$(PYTEST) -m "not slow and not browser and not real"

@@ -1,6 +1,6 @@
 """This checkout against another one (an older commit in a worktree), in turn, round after round.
 
-    python -m benchmarks.versions OTHER [--rounds 5] [--rows streams prompts rows embeddings busy]
+    python -m benchmarks.versions OTHER [--rounds 5] [--tokens 48] [--rows streams prompts rows embeddings busy]
 
 Both servers run the whole time, one of them at work. A row is what was measured of each, and the
 median of the rounds' own ratios, this one's against the other's (above 1: this one does better).
@@ -117,12 +117,12 @@ def beside_a_busy_process(target: Target) -> float:
         return Streams(1, "none", 24)(target)
 
 
-def measures(kinds: list[str]) -> Iterator[tuple[str, Measure]]:
-    """What is measured, by name."""
+def measures(kinds: list[str], count: int) -> Iterator[tuple[str, Measure]]:
+    """What is measured, by name; `count` tokens a stream."""
     if "streams" in kinds:
         for promise in ("none", "seed", "greedy"):
             for number in STREAMS:
-                yield f"{number} streams, {promise}", Streams(number, promise)
+                yield f"{number} streams, {promise}", Streams(number, promise, count)
     others = {"prompts": waits, "rows": rows, "embeddings": embeddings}
     yield from ((name, others[name]) for name in kinds if name in others)
     if "busy" in kinds:
@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("other", type=Path, help="the other checkout")
     parser.add_argument("--models", nargs="+", default=["half-billion", "demo"])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, default=48, help="of a stream")
     kinds = ["streams", "prompts", "rows", "embeddings", "busy"]
     parser.add_argument("--rows", nargs="+", default=kinds, choices=kinds)
     options = parser.parse_args()
@@ -156,7 +157,7 @@ def main() -> None:
                 stack.enter_context(ours(path, 16, PYTHONPATH=f"{root}:{root / 'server_ext'}"))
                 for root in (here, there)
             )
-            for what, measure in measures(options.rows):
+            for what, measure in measures(options.rows, options.tokens):
                 row = compared(measure, this, other, options.rounds)
                 found.append({"model": name, "what": what, **row})
                 print(found[-1], file=sys.stderr)

@@ -144,7 +144,7 @@ def test_a_context_of_no_tokens_is_refused(client: httpx.Client, token: int) -> 
 
 
 HEAVY = {
-    "repeat_last_n": '"options": {"num_predict": 8, "repeat_penalty": 1.1, "repeat_last_n": 2147483647}, "stream": false',
+    "repeat_last_n": '"options": {"num_predict": 200, "repeat_penalty": 1.1, "repeat_last_n": 2147483647}, "stream": false',
     "long body": '"stream": false, "options": {"num_predict": 8, "x": [' + "[]," * 900_000 + "1]}",
     "text that is no UTF-8": '"stream": false, "options": {"num_predict": 8, "x": ["\\ud800' + '","a' * 900_000 + '"]}',
 }  # fmt: skip

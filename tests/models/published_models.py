@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 SCRIPT = Path(__file__).resolve().parents[3] / "shared" / "models" / "real.py"
 ABSENT = "published models come by ../shared/models/real.py, which is not beside this checkout"
@@ -30,7 +31,8 @@ def fetched(fixture: str, folder: Path) -> Path:
     """The model's file; downloaded into the folder if it is not there. A failure in CI fails."""
     name = FIXTURES[fixture]
     command = [sys.executable, str(SCRIPT), str(folder), name]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with FileLock(folder / "fetching.lock"):  # several processes run the tests
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = f"{name} could not be fetched: {done.stderr.strip()[-500:]}"
         assert os.environ.get("CI") != "true", reason
