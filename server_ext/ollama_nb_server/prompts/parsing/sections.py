@@ -1,0 +1,251 @@
+"""A parser for output that tags cut into sections, each of which is declared as data.
+
+    think -- </think> --> answer -- <tool_call> --> calls -- </tool_call> --> answer
+
+The machine knows nothing of any family. It holds back what may still become a tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ollama_nb_server.prompts.parsing.parts import NOTHING, Call, OutputBroken, Parts, Tool
+
+# What Go's unicode.IsSpace takes for a blank: not quite what Python does.
+BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+
+
+class Kind(Enum):
+    """What the text of a section is."""
+
+    CONTENT = "the answer"
+    THINKING = "thoughts"
+    CALLS = "the body of one or several calls, read as a whole"
+    DROPPED = "nothing that anybody is told"
+
+
+class CallBroken(Exception):
+    """The body of a call cannot be read; `incomplete` if the tag behind it may belong to it."""
+
+    def __init__(self, reason: str = "", *, incomplete: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.incomplete = reason, incomplete
+
+
+# Reads the text between the tags of a call.
+Reader = Callable[[str, Sequence[Tool]], Sequence[Call]]
+
+
+class Broken(Enum):
+    """What becomes of a call that cannot be read, where losses are not to be avoided."""
+
+    RAISED = "the answer ends with an error"
+    DROPPED = "nobody hears of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A stretch of text between tags.
+
+    Attributes
+    ----------
+    kind
+        What its text is.
+    exits
+        The tags that end it, each with the name of the section behind it.
+    read
+        How calls are read, if it holds calls.
+    broken
+        What becomes of calls that cannot be read.
+    opens
+        A tag that some models write once more at the beginning, though the prompt has it.
+    skips_blanks
+        Whether blanks at its beginning belong to the tag before it.
+    holds_blanks
+        Whether blanks before a tag belong to the tag, and those at the very end to nobody.
+    """
+
+    kind: Kind
+    exits: Mapping[str, str]
+    read: Reader | None = None
+    broken: Broken = Broken.RAISED
+    opens: str = ""
+    skips_blanks: bool = True
+    holds_blanks: bool = True
+
+
+class SectionParser:
+    """Takes text in, gives parts out as soon as it is certain which section they belong to.
+
+    Examples
+    --------
+    >>> think = Section(Kind.THINKING, {"</think>": "answer"})
+    >>> parser = SectionParser({"think": think, "answer": Section(Kind.CONTENT, {})}, "think")
+    >>> [parser.feed(text) for text in ("Hm.</th", "ink> Four.")]
+    [Parts(thinking='Hm.', ...), Parts(thinking='', content='Four.', ...)]
+    """
+
+    def __init__(
+        self,
+        sections: Mapping[str, Section],
+        start: str,
+        tools: Sequence[Tool] = (),
+        *,
+        lossless: bool = False,
+    ) -> None:
+        self._sections, self._tools, self._lossless = sections, tools, lossless
+        self._held, self._tag = "", ""
+        self._answered = False  # whether words of the answer have come
+        self._enter(start)
+
+    def feed(self, text: str) -> Parts:
+        """What is certain now."""
+        self._held += text
+        found = NOTHING
+        while self._at_beginning() and (step := self._step()) is not None:
+            found += step
+        return found + self._certain()
+
+    def end(self) -> Parts:
+        """What is left when nothing more comes."""
+        found = NOTHING
+        while (given_up := self._given_up()) is not None:
+            found += given_up + self.feed("")
+        rest, self._held = self._held, ""
+        section = self._section
+        if section.kind is Kind.CALLS:
+            return found + self._unfinished(rest)
+        if self._fresh and section.skips_blanks:
+            rest = rest.lstrip(BLANKS)
+        if section.holds_blanks and not self._lossless:
+            rest = rest.rstrip(BLANKS)
+        return found + self._parts(rest)
+
+    def _keeps_blanks(self, text: str) -> bool:
+        """Whether blanks before a tag are told: words before and behind a call stay apart."""
+        answers = self._section.kind is Kind.CONTENT and (self._answered or text.strip(BLANKS))
+        return not self._section.holds_blanks or (self._lossless and bool(answers))
+
+    # --- the way through the sections -------------------------------------------------------------
+
+    def _enter(self, name: str, tag: str = "") -> None:
+        self._section, self._tag = self._sections[name], tag
+        self._fresh, self._searched, self._opens = True, 0, self._section.opens
+
+    def _at_beginning(self) -> bool:
+        """Get past what a section may begin with; False where that is not decided yet."""
+        if not self._fresh:
+            return True
+        begun = self._held.lstrip(BLANKS)
+        if self._opens and begun.startswith(self._opens):
+            begun = self._held = begun[len(self._opens) :].lstrip(BLANKS)
+            self._opens = ""  # once
+        elif self._opens and self._opens.startswith(begun):
+            return False
+        if self._section.skips_blanks:
+            self._held = begun
+        if not self._held:
+            return False
+        self._fresh = False
+        return True
+
+    def _step(self) -> Parts | None:
+        """Leave the section by the first tag that is there; None if there is none."""
+        found = self._first_exit()
+        if found is None:
+            return None
+        at, tag = found
+        text, rest = self._held[:at], self._held[at + len(tag) :]
+        section = self._section
+        if section.kind is Kind.CALLS:
+            try:
+                parts = self._called(text, tag)
+            except CallBroken:  # the tag may belong to a value: wait for another
+                self._searched = at + 1
+                return self._step()
+        else:
+            parts = self._parts(text if self._keeps_blanks(text) else text.rstrip(BLANKS))
+        self._held = rest
+        self._enter(section.exits[tag], tag)
+        return parts
+
+    def _first_exit(self) -> tuple[int, str] | None:
+        found = [
+            (at, -len(tag), tag)
+            for tag in self._section.exits
+            if (at := self._held.find(tag, self._searched)) >= 0
+        ]
+        if not found:
+            return None
+        at, _, tag = min(found)
+        return at, tag
+
+    def _certain(self) -> Parts:
+        """The text that cannot become part of a tag any more."""
+        section, held = self._section, self._held
+        if self._fresh or not held:
+            return NOTHING
+        if section.kind is Kind.CALLS:
+            longest = max(map(len, section.exits), default=1)
+            self._searched = max(self._searched, len(held) - longest + 1)
+            return NOTHING
+        end = len(held) - max((_overlap(held, tag) for tag in section.exits), default=0)
+        if section.holds_blanks:
+            end = len(held[:end].rstrip(BLANKS))
+        self._held = held[end:]
+        return self._parts(held[:end])
+
+    # --- what a text is ---------------------------------------------------------------------------
+
+    def _parts(self, text: str) -> Parts:
+        match self._section.kind:
+            case Kind.THINKING:
+                return Parts(thinking=text)
+            case Kind.CONTENT:
+                self._answered = self._answered or bool(text.strip(BLANKS))
+                return Parts(content=text)
+        return Parts(content=text) if self._lossless else Parts(lost=text)
+
+    def _called(self, body: str, tag: str) -> Parts:
+        """The calls of a body, or what becomes of one that cannot be read."""
+        assert self._section.read is not None
+        try:
+            return Parts(calls=tuple(self._section.read(body, self._tools)))
+        except CallBroken as error:
+            if self._lossless:
+                if error.incomplete:
+                    raise
+                return Parts(content=f"{self._tag}{body}{tag}")
+            if self._section.broken is Broken.RAISED:
+                raise OutputBroken(error.reason) from error
+            return Parts(lost=f"{self._tag}{body}{tag}")
+
+    def _given_up(self) -> Parts | None:
+        """A call that waited for another closing tag in vain: text up to its first one."""
+        self._searched = 0
+        found = self._first_exit() if self._section.kind is Kind.CALLS else None
+        if found is None:
+            return None
+        (at, tag), section = found, self._section
+        text, self._held = self._tag + self._held[: at + len(tag)], self._held[at + len(tag) :]
+        self._enter(section.exits[tag], tag)
+        return Parts(content=text)
+
+    def _unfinished(self, body: str) -> Parts:
+        """A call that its answer ended in."""
+        text = self._tag + body
+        return Parts(content=text) if self._lossless else Parts(lost=text)
+
+
+def _overlap(text: str, tag: str) -> int:
+    """Length of the longest end of a text that a tag begins with."""
+    at = max(len(text) - len(tag) + 1, 0)
+    while (at := text.find(tag[0], at)) >= 0:
+        if tag.startswith(text[at:]):
+            return len(text) - at
+        at += 1
+    return 0
