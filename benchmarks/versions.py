@@ -1,6 +1,6 @@
 """This checkout against another one (an older commit in a worktree), in turn, round after round.
 
-    python -m benchmarks.versions OTHER [--rounds 5] [--tokens 48] [--rows streams prompts rows embeddings busy]
+    python -m benchmarks.versions OTHER [--rounds 5] [--tokens 48] [--rows streams prompts ...]
 
 Both servers run the whole time, one of them at work. A row is what was measured of each, and the
 median of the rounds' own ratios, this one's against the other's (above 1: this one does better).
