@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_nb_server.prompts.parsing.formats import FORMATS
-from ollama_nb_server.prompts.parsing.parts import NOTHING, OutputBroken, Parts, Situation, Tool
+from ollama_nb_server.prompts.parsing.notations import json_object
+from ollama_nb_server.prompts.parsing.parts import (
+    NOTHING,
+    Call,
+    OutputBroken,
+    Parts,
+    Situation,
+    Tool,
+)
+from ollama_nb_server.prompts.parsing.sections import Kind, Section, SectionParser
 
 TOOLS = (Tool("look", {"properties": {"at": {"type": "string"}, "n": {"type": "integer"}}}),)
 CALL = (
@@ -59,3 +68,44 @@ def test_no_text_is_lost_of_broken_answers(name: str, pieces: list[str], size: i
 def test_only_one_error_is_raised(name: str, text: str) -> None:
     with suppress(OutputBroken):
         parsed(name, [text], lossless=False)
+
+
+def _read(body: str, tools: object) -> list[Call]:
+    return [Call(json_object(body)["name"], {})]
+
+
+SECTIONS = {
+    "start": Section(
+        Kind.CONTENT, {"[": "closed", "!": "open"}, skips_blanks=False, leads={"(": "thought"}
+    ),
+    "thought": Section(Kind.THINKING, {")": "start"}),
+    "closed": Section(Kind.CALLS, {"]": "start"}, read=_read, unclosed=True),
+    "open": Section(Kind.CALLS, {"": "start"}, read=_read, ends=lambda text: text.find("}") + 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "content", "names"),
+    [
+        (" (a) b", "a", " b", ""),
+        ("b (a)", "", "b (a)", ""),
+        ('b!{"name": "f"}c!{"name": "g"}', "", "bc", "fg"),
+        ('[{"name": "f"}][{"name": "g"}', "", "", "fg"),
+        ('![{"name": "f"}', "", '![{"name": "f"}', ""),
+        ('[{"name": "f"', "", '[{"name": "f"', ""),
+        (" (", "", "", ""),
+        ("  ", "", "  ", ""),
+    ],
+)
+def test_leads_and_calls_without_a_closing_tag(
+    text: str, thinking: str, content: str, names: str
+) -> None:
+    for size in range(1, len(text) + 1):
+        parser = SectionParser(SECTIONS, "start", lossless=True)
+        found = NOTHING
+        for at in range(0, len(text), size):
+            found += parser.feed(text[at : at + size])
+        found += parser.end()
+
+        assert (found.thinking, found.content) == (thinking, content)
+        assert "".join(call.name for call in found.calls) == names

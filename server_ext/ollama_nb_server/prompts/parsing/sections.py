@@ -8,7 +8,8 @@ The machine knows nothing of any family. It holds back what may still become a t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ollama_nb_server.prompts.parsing.parts import NOTHING, Call, OutputBroken, Parts, Tool
@@ -67,6 +68,13 @@ class Section:
         Whether blanks at its beginning belong to the tag before it.
     holds_blanks
         Whether blanks before a tag belong to the tag, and those at the very end to nobody.
+    leads
+        The tags that count only at its beginning, each with the name of the section behind it.
+    ends
+        Where calls end that no tag ends: the length of the body, 0 while it goes on. The section
+        behind it is `exits[""]`.
+    unclosed
+        Whether calls may be read that the answer ends in without their closing tag.
     """
 
     kind: Kind
@@ -76,6 +84,9 @@ class Section:
     opens: str = ""
     skips_blanks: bool = True
     holds_blanks: bool = True
+    leads: Mapping[str, str] = field(default_factory=dict)
+    ends: Callable[[str], int] | None = None
+    unclosed: bool = False
 
 
 class SectionParser:
@@ -141,6 +152,13 @@ class SectionParser:
         if not self._fresh:
             return True
         begun = self._held.lstrip(BLANKS)
+        for tag, name in self._section.leads.items():
+            if begun.startswith(tag):
+                self._held = begun[len(tag) :]
+                self._enter(name, tag)
+                return self._at_beginning()
+        if any(tag.startswith(begun) for tag in self._section.leads):
+            return False
         if self._opens and begun.startswith(self._opens):
             begun = self._held = begun[len(self._opens) :].lstrip(BLANKS)
             self._opens = ""  # once
@@ -177,8 +195,10 @@ class SectionParser:
         found = [
             (at, -len(tag), tag)
             for tag in self._section.exits
-            if (at := self._held.find(tag, self._searched)) >= 0
+            if tag and (at := self._held.find(tag, self._searched)) >= 0
         ]
+        if self._section.ends and (end := self._section.ends(self._held)):
+            found.append((end, 0, ""))
         if not found:
             return None
         at, _, tag = min(found)
@@ -217,7 +237,7 @@ class SectionParser:
             return Parts(calls=tuple(self._section.read(body, self._tools)))
         except CallBroken as error:
             if self._lossless:
-                if error.incomplete:
+                if error.incomplete and tag:
                     raise
                 return Parts(content=f"{self._tag}{body}{tag}")
             if self._section.broken is Broken.RAISED:
@@ -237,7 +257,10 @@ class SectionParser:
 
     def _unfinished(self, body: str) -> Parts:
         """A call that its answer ended in."""
-        text = self._tag + body
+        text, section = self._tag + body, self._section
+        if section.unclosed and section.read is not None:
+            with suppress(CallBroken):
+                return Parts(calls=tuple(section.read(body, self._tools)))
         return Parts(content=text) if self._lossless else Parts(lost=text)
 
 
