@@ -117,9 +117,12 @@ def bert_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     return written
 
 
-def segments(prompt: str | tuple[int, ...]) -> tuple[Segment, ...]:
-    """A prompt of one piece."""
-    return (TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt),)
+def segments(prompt: str | tuple[int, ...] | tuple[Segment, ...]) -> tuple[Segment, ...]:
+    """A prompt of one piece, or of the pieces that it is."""
+    if isinstance(prompt, str):
+        return (TextSegment(prompt),)
+    ids = tuple(token for token in prompt if isinstance(token, int))
+    return (TokenSegment(ids),) if ids else prompt
 
 
 def write_bert(

@@ -40,7 +40,7 @@ MESSAGES = [
         priority=Priority.BATCH,
     ),
     Embed(2, ("a", "b"), truncate=False),
-    Tokenize(3, "a", add_special=True),
+    Tokenize(3, (TextSegment("a"), TokenSegment((1, 2))), add_special=True),
     Detokenize(4, (1, 2)),
     Cancel(5),
     Loaded(1, 2, 3, 4, 5, True, "<s>", "</s>", 6, 7, 8, 2, ("careful",)),

@@ -117,7 +117,7 @@ def test_a_cancelled_request_tells_what_had_been_computed(core):
         generate(1, "x" * 70_000),
         generate(1, grammar=OBJECT),
         Embed(1, ("a " * 40_000,)),
-        Tokenize(1, "x" * 70_000),
+        Tokenize(1, (TextSegment("x" * 70_000),)),
     ],
     ids=["its text is read aside", "its grammar is compiled", "embeds", "tokenises"],
 )
@@ -142,7 +142,10 @@ def test_a_request_that_waits_for_a_slot_can_be_cancelled(core):
 FAULTS: dict[str, tuple[Callable[[Engine], tuple[Any, str]], Any]] = {
     "drawing": (lambda _: (Pieces, "add"), generate(1, logprobs=0)),
     "starting": (lambda _: (Pieces, "__init__"), generate(1, logprobs=0)),
-    "reading aside": (lambda e: (type(e.model), "_blocks"), Tokenize(1, "x" * 70_000)),
+    "reading aside": (
+        lambda e: (type(e.model), "_blocks"),
+        Tokenize(1, (TextSegment("x" * 70_000),)),
+    ),
     "embedding": (lambda e: (type(e.embedder), "step"), Embed(1, ("a",))),
     "compiling": (lambda e: (type(e.grammars._compiler()), "compile"), generate(1, grammar=LIST)),
 }

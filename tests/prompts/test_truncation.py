@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from ollama_nb_server.prompts.errors import PromptCannotBeCut
 from ollama_nb_server.prompts.truncation import (
+    CutPrompt,
     DroppedTurns,
-    FittedPrompt,
     Losses,
     Truncation,
     cut_middle,
@@ -15,7 +15,7 @@ PROMPT = tuple(range(10_000))
 
 def cut(
     tokens: tuple[int, ...], num_ctx: int, num_keep: int = 4, *, shift: bool = True
-) -> FittedPrompt | None:
+) -> CutPrompt | None:
     ends = tokens[:num_ctx] + tokens[-num_ctx:]  # the least that must be known
     wishes = {"num_ctx": num_ctx, "num_keep": num_keep, "add_bos": True, "shift": shift}
     return cut_middle(len(tokens), ends, **wishes)
@@ -28,7 +28,7 @@ def test_what_fits_stays_as_it_is() -> None:
 def test_the_reference_example() -> None:
     fitted = cut(PROMPT, 4096)
 
-    assert fitted == FittedPrompt(PROMPT[:5] + PROMPT[-2046:], Truncation(10_000, 2051, 4096))
+    assert fitted == CutPrompt(PROMPT[:5] + PROMPT[-2046:], Truncation(10_000, 2051, 4096))
 
 
 @pytest.mark.parametrize("num_keep", [-1, 0, 4, 50, 99, 100, 5000])
@@ -37,8 +37,8 @@ def test_a_cut_prompt_always_leaves_room_for_an_answer(num_ctx: int, num_keep: i
     fitted = cut(PROMPT, num_ctx, num_keep)
 
     assert fitted is not None
-    assert 0 < len(fitted.prompt) < num_ctx
-    assert fitted.truncation == Truncation(10_000, len(fitted.prompt), num_ctx)
+    assert 0 < len(fitted.tokens) < num_ctx
+    assert fitted.truncation == Truncation(10_000, len(fitted.tokens), num_ctx)
 
 
 def test_without_shift_it_is_an_error_that_names_the_numbers() -> None:

@@ -12,6 +12,7 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.constraint import constraint
 from ollama_nb_server.answering.generation import (
     NOTHING,
+    FittedPrompt,
     GenerationParams,
     OutputChunk,
     Stopwatch,
@@ -39,8 +40,9 @@ from ollama_nb_server.answering.prompting import (
 )
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, refuse_tools
 from ollama_nb_server.answering.styles import is_rendered
+from ollama_nb_server.engine.messages import Segment
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.prompts.truncation import FittedPrompt, Losses
+from ollama_nb_server.prompts.truncation import Losses
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.chat import AssistantMessage, ChatRequest, ChatResponse
@@ -101,11 +103,11 @@ async def _answer(
         prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
         params = _params(app, model, request, options, prompt.text)
-        cut = await _cut(leased, model, request, options, prompt.text)
+        cut = await _cut(leased, model, request, options, prompt.segments)
         warnings = warnings_for(leased, model.name.display, request.options)
         losses = Losses(cut.truncation, prompt.dropped)
         warnings += loss_warnings(model.name.display, losses)
-        async with aclosing(run(leased, cut.prompt, options, params, progress)) as events:
+        async with aclosing(run(leased, cut.segments, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     if event.is_news:
@@ -123,7 +125,11 @@ async def _answer(
 
 
 async def _cut(
-    leased: Lease, model: Model, request: ChatRequest, options: Options, prompt: str
+    leased: Lease,
+    model: Model,
+    request: ChatRequest,
+    options: Options,
+    prompt: tuple[Segment, ...],
 ) -> FittedPrompt:
     """A prompt whose last turn alone is too long, cut where that is the server's part."""
     if not is_rendered(model):

@@ -63,7 +63,8 @@ async def generate(
             return _bare(request, "load")
     if request.debug_render_only:
         async with lease(app, context, model, options, request.keep_alive) as leased:
-            return _debug(request, await generate_prompt(app, leased, model, request))
+            prompt = await generate_prompt(app, leased, model, request)
+            return _debug(request, prompt.text)
     progress = RequestProgress(app.scheduler)
     answer = _answer(app, request, context, model, options, watch, progress)
     if request.stream is False:
@@ -91,21 +92,21 @@ async def _answer(
     async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
         prompt = await generate_prompt(app, leased, model, request)
         refuse_images(model, request.images)
-        params = _params(app, model, request, options, prompt)
+        params = _params(app, model, request, options, prompt.text)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
-        cut = await fitted(leased, prompt, options, truncate=truncate, shift=params.shift)
+        cut = await fitted(leased, prompt.segments, options, truncate=truncate, shift=params.shift)
         losses = Losses(cut.truncation)
         warnings += loss_warnings(model.name.display, losses)
         texts: list[str] = []
-        async with aclosing(run(leased, cut.prompt, options, params, progress)) as events:
+        async with aclosing(run(leased, cut.segments, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     texts.append(event.text)
                     if event.is_news:
                         yield _chunk(request, event, warnings)
                     continue
-                ids = await _context(leased, request, prompt + "".join(texts))
+                ids = await _context(leased, request, prompt.text + "".join(texts))
                 yield replace(
                     _chunk(request, NOTHING, warnings),
                     done=True,

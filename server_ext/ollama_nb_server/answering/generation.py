@@ -23,7 +23,7 @@ from ollama_nb_server.engine.messages import (
 )
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
-from ollama_nb_server.prompts.truncation import FittedPrompt, Losses, cut_middle
+from ollama_nb_server.prompts.truncation import Losses, Truncation, cut_middle
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.extras import Extras
 from ollama_nb_server.wire.logprobs import Logprob
@@ -140,12 +140,27 @@ def told(tokens: Sequence[TokenLogprob]) -> tuple[Logprob, ...]:
     return tuple(Logprob(t.text, t.logprob, t.bytes, told(t.alternatives)) for t in tokens)
 
 
+@dataclass(frozen=True, slots=True)
+class FittedPrompt:
+    """The prompt that fits, and what it lacks."""
+
+    segments: tuple[Segment, ...]
+    truncation: Truncation | None = None
+
+
+def max_num_tokens(prompt: Sequence[Segment]) -> int:
+    """As many tokens as a prompt may have at most: none is shorter than a byte."""
+    return sum(
+        len(part.text.encode() if isinstance(part, TextSegment) else part.tokens) for part in prompt
+    )
+
+
 async def fitted(
-    lease: Lease, prompt: str, options: Options, *, truncate: bool, shift: bool
+    lease: Lease, prompt: tuple[Segment, ...], options: Options, *, truncate: bool, shift: bool
 ) -> FittedPrompt:
     """The prompt as it is if it fits, else its token ids with the middle cut out."""
     num_ctx = context_limit(options, lease.info)
-    if not truncate or len(prompt.encode()) < num_ctx:  # no token is shorter than a byte
+    if not truncate or max_num_tokens(prompt) < num_ctx:
         return FittedPrompt(prompt)
     count, tokens = await lease.worker.ends(prompt, num_ctx)
     cut = cut_middle(
@@ -156,16 +171,14 @@ async def fitted(
         add_bos=lease.info.add_bos,
         shift=shift,
     )
-    return cut or FittedPrompt(prompt)
-
-
-def _segments(prompt: str | tuple[int, ...]) -> tuple[Segment, ...]:
-    return (TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt),)
+    if cut is None:
+        return FittedPrompt(prompt)
+    return FittedPrompt((TokenSegment(cut.tokens),), cut.truncation)
 
 
 async def run(
     lease: Lease,
-    prompt: str | tuple[int, ...],
+    prompt: tuple[Segment, ...],
     options: Options,
     params: GenerationParams,
     progress: RequestProgress,
@@ -174,7 +187,7 @@ async def run(
     worker = lease.worker
     request = Generate(
         id=worker.new_id(),
-        prompt=_segments(prompt),
+        prompt=prompt,
         sampling=sampling(options),
         num_predict=options.num_predict,
         num_ctx=context_limit(options, lease.info),

@@ -12,10 +12,11 @@ from functools import partial
 from pydantic import ValidationError
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.generation import max_num_tokens
 from ollama_nb_server.answering.preparation import context_limit, require
 from ollama_nb_server.answering.refusals import refuse_context
 from ollama_nb_server.answering.styles import Think, is_rendered, style, template_of
-from ollama_nb_server.engine.messages import Loaded
+from ollama_nb_server.engine.messages import Loaded, Segment, TextSegment
 from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.errors import StoreBroken
 from ollama_nb_server.library.model import Model
@@ -68,20 +69,21 @@ def thoughts_of(model: Model, think: Think, prompt: str, *, native: bool) -> Tho
     return tags and Thoughts(*tags, begun=prompt.rstrip().endswith(tags[0]))
 
 
-# --- chat -----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
-class ChatPrompt:
-    """The text that a model reads of a conversation, and the turns that are not in it."""
+class Prompt:
+    """What a model reads: as text to look at, in segments to compute, and the turns not in it."""
 
     text: str
+    segments: tuple[Segment, ...]
     dropped: DroppedTurns | None = None
+
+
+# --- chat -----------------------------------------------------------------------------------------
 
 
 async def chat_prompt(
     app: AppContext, leased: Lease, model: Model, request: ChatRequest, options: Options
-) -> ChatPrompt:
+) -> Prompt:
     """The conversation as the model reads it, its oldest turns dropped until it fits."""
     turns = with_model_turns(
         model.system, history(model), [_turn(message) for message in request.messages or ()]
@@ -99,7 +101,7 @@ async def chat_prompt(
 
         fitted = await _fitting(leased, turns, measured, context_limit(options, leased.info))
     text = await run(partial(its.chat, fitted.turns, tools, think))
-    return ChatPrompt(text, fitted.dropped)
+    return Prompt(text, (TextSegment(text),), fitted.dropped)
 
 
 async def _fitting(
@@ -113,7 +115,7 @@ async def _fitting(
     low, high, middle = 0, len(starts) - 1, 0
     while low < high:  # the whole conversation first, then halves
         prompt = await measured(kept_from(turns, starts[middle]))
-        if await _fits(leased, prompt, limit):
+        if await _fits(leased, (TextSegment(prompt),), limit):
             high = middle
         else:
             low = middle + 1
@@ -124,8 +126,8 @@ async def _fitting(
     return FittedTurns(kept, DroppedTurns(len(turns), len(turns) - len(kept), limit))
 
 
-async def _fits(leased: Lease, prompt: str, limit: int) -> bool:
-    if len(prompt.encode()) <= limit:  # no token is shorter than a byte
+async def _fits(leased: Lease, prompt: tuple[Segment, ...], limit: int) -> bool:
+    if max_num_tokens(prompt) <= limit:
         return True
     return await leased.worker.count(prompt) <= limit
 
@@ -164,8 +166,15 @@ def history(model: Model) -> list[Turn]:
 
 async def generate_prompt(
     app: AppContext, leased: Lease, model: Model, request: GenerateRequest
+) -> Prompt:
+    """What the model reads (reference/ollama-models.md 6.10)."""
+    text = await _generate_text(app, leased, model, request)
+    return Prompt(text, (TextSegment(text),))
+
+
+async def _generate_text(
+    app: AppContext, leased: Lease, model: Model, request: GenerateRequest
 ) -> str:
-    """The text the model reads (reference/ollama-models.md 6.10)."""
     prompt, think = request.prompt or "", think_of(model, request.think)
     if request.raw:
         return prompt

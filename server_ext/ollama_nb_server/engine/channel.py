@@ -57,8 +57,9 @@ def _message(head: list[Any], blobs: Any) -> Any:
         values["vectors"] = tuple(next(blobs) for _ in range(head[2]))
     if "priority" in values:
         values["priority"] = messages.Priority(values["priority"])
-    if kind is messages.Generate:
+    if "prompt" in values:
         values["prompt"] = [_segment(segment) for segment in values["prompt"]]
+    if kind is messages.Generate:
         values["sampling"] = messages.SamplingParams(**values["sampling"])
         grammar = values.get("grammar")
         values["grammar"] = grammar and messages.Grammar(**grammar)

@@ -11,7 +11,16 @@ from enum import Enum
 from typing import Protocol
 
 from ollama_nb_server.engine.errors import WorkerDied
-from ollama_nb_server.engine.messages import Delta, Embed, Embedded, Finished, Generate, Loaded
+from ollama_nb_server.engine.messages import (
+    Delta,
+    Embed,
+    Embedded,
+    Finished,
+    Generate,
+    Loaded,
+    Segment,
+    TextSegment,
+)
 from ollama_nb_server.engine.messages import Progress as PromptProgress
 
 
@@ -43,6 +52,14 @@ def unheard(_: Ending) -> None:
     """Nobody wants to know."""
 
 
+Segments = str | Sequence[Segment]  # a text is one segment, its special texts are parsed
+
+
+def segments_of(prompt: Segments) -> tuple[Segment, ...]:
+    """A prompt as the engine takes it."""
+    return (TextSegment(prompt),) if isinstance(prompt, str) else tuple(prompt)
+
+
 class EngineClient(Protocol):
     """One loaded model. `alive` ends when it can compute no more."""
 
@@ -66,14 +83,14 @@ class EngineClient(Protocol):
     async def embed(self, request: Embed, ended: Ended = unheard) -> Embedded:
         """Vectors of texts; cancelling the task cancels the request."""
 
-    async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:
-        """Token ids of a text."""
+    async def tokenize(self, prompt: Segments, *, add_special: bool = False) -> tuple[int, ...]:
+        """Token ids of a prompt."""
 
-    async def ends(self, text: str, num: int) -> tuple[int, tuple[int, ...]]:
+    async def ends(self, prompt: Segments, num: int) -> tuple[int, tuple[int, ...]]:
         """How many tokens a prompt has, and the first and last `num` of them."""
 
-    async def count(self, text: str) -> int:
-        """How many tokens a text has."""
+    async def count(self, prompt: Segments) -> int:
+        """How many tokens a prompt has."""
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids."""

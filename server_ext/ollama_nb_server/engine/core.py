@@ -37,7 +37,7 @@ from ollama_nb_server.engine.messages import (
 )
 from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
-from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens
+from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens, whole_prompt_tokens
 from ollama_nb_server.engine.sequence import Sequence
 
 
@@ -122,16 +122,17 @@ class EngineCore:
         work: Callable[[], Any]
         match message:
             case Generate(id, prompt):
-                work, then = partial(prompt_tokens, model, prompt), partial(self._start, message)
+                work = partial(whole_prompt_tokens, model, prompt)
+                then = partial(self._start, message)
                 self._in_background(BackgroundJob(id, work, then), prompt_length(prompt))
             case Embed(id, texts):
                 work = partial(self._engine.embedder.begin, message)
                 self._in_background(
                     BackgroundJob(id, work, self._embeds.append), sum(map(len, texts))
                 )
-            case Tokenize(id, text):
+            case Tokenize(id, prompt):
                 work = partial(tokens_of, model, message)
-                self._in_background(BackgroundJob(id, work, self._send), len(text))
+                self._in_background(BackgroundJob(id, work, self._send), prompt_length(prompt))
             case Detokenize(id, tokens):
                 work = partial(text_of, model, message)
                 self._in_background(BackgroundJob(id, work, self._send), len(tokens))
@@ -293,7 +294,8 @@ def text_of(model: Model, request: Detokenize) -> Text:
 
 def tokens_of(model: Model, request: Tokenize) -> Tokens:
     """The answer to a request for tokens."""
-    tokens = model.tokenize(request.text, add_special=request.add_special)
+    read = whole_prompt_tokens if request.add_special else prompt_tokens
+    tokens = read(model, request.prompt)
     count, ends = len(tokens), request.ends
     if 0 < 2 * ends < count:
         tokens = tokens[:ends] + tokens[-ends:]

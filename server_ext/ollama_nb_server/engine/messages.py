@@ -158,13 +158,13 @@ class Embed:
 
 @dataclass(frozen=True, slots=True)
 class Tokenize:
-    """Token ids of a text; special texts are parsed, BOS/EOS only if `add_special`.
+    """Token ids of a prompt; BOS/EOS only if `add_special`, as in `Generate`.
 
     With `ends` > 0, no more than so many of the first and so many of the last ones are told.
     """
 
     id: int
-    text: str
+    prompt: tuple[Segment, ...]
     add_special: bool = False
     ends: int = 0
 

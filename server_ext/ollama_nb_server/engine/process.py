@@ -22,7 +22,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from ollama_nb_server.engine.attendant import attended
 from ollama_nb_server.engine.channel import decode, encode
-from ollama_nb_server.engine.client import End, Ended, Ending, unheard
+from ollama_nb_server.engine.client import End, Ended, Ending, Segments, segments_of, unheard
 from ollama_nb_server.engine.errors import (
     InternalError,
     LoadFailed,
@@ -151,24 +151,24 @@ class Worker:
         """Vectors of texts; cancelling the task cancels the request."""
         return await self._answered(request, Embedded, ended)
 
-    async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:
-        """Token ids of a text."""
-        answer = await self._answered(Tokenize(self.new_id(), text, add_special), Tokens)
-        return answer.tokens
+    async def tokenize(self, prompt: Segments, *, add_special: bool = False) -> tuple[int, ...]:
+        """Token ids of a prompt."""
+        request = Tokenize(self.new_id(), segments_of(prompt), add_special)
+        return (await self._answered(request, Tokens)).tokens
 
-    async def ends(self, text: str, num: int) -> tuple[int, tuple[int, ...]]:
+    async def ends(self, prompt: Segments, num: int) -> tuple[int, tuple[int, ...]]:
         """How many tokens a prompt has, BOS included, and the first and last `num` of them.
 
         All of them, if there are no more than these.
         """
-        request = Tokenize(self.new_id(), text, add_special=True, ends=num)
+        request = Tokenize(self.new_id(), segments_of(prompt), add_special=True, ends=num)
         answer = await self._answered(request, Tokens)
         return answer.count, answer.tokens
 
-    async def count(self, text: str) -> int:
-        """How many tokens a text has."""
-        answer = await self._answered(Tokenize(self.new_id(), text, ends=1), Tokens)
-        return answer.count
+    async def count(self, prompt: Segments) -> int:
+        """How many tokens a prompt has, BOS not included."""
+        request = Tokenize(self.new_id(), segments_of(prompt), ends=1)
+        return (await self._answered(request, Tokens)).count
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of token ids."""

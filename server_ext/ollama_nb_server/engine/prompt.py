@@ -13,14 +13,25 @@ from ollama_nb_server.engine.native import Model
 
 
 def prompt_tokens(model: Model, segments: abc.Sequence[Segment]) -> list[int]:
-    """The tokens of a whole prompt, never none: something must be decoded.
+    """The tokens of a prompt's segments, and none besides.
 
     Raises
     ------
     UnknownToken
         If a segment holds an id that the vocabulary does not have.
     """
-    tokens = [token for segment in segments for token in _tokens(model, segment)]
+    return [token for segment in segments for token in _tokens(model, segment)]
+
+
+def whole_prompt_tokens(model: Model, segments: abc.Sequence[Segment]) -> list[int]:
+    """The same as a model reads it: BOS where it wants it; never none, for one must be decoded.
+
+    Raises
+    ------
+    UnknownToken
+        As above.
+    """
+    tokens = prompt_tokens(model, segments)
     begins_with_text = bool(segments) and isinstance(segments[0], TextSegment)
     return (model.with_special(tokens) if begins_with_text else tokens) or [max(model.bos, 0)]
 

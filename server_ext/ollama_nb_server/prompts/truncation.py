@@ -98,11 +98,11 @@ class FittedTurns:
 
 
 @dataclass(frozen=True, slots=True)
-class FittedPrompt:
-    """The prompt that fits: its text if it is whole, else token ids, and what they lack."""
+class CutPrompt:
+    """The tokens that are left of a prompt, and what they lack."""
 
-    prompt: str | tuple[int, ...]
-    truncation: Truncation | None = None
+    tokens: tuple[int, ...]
+    truncation: Truncation
 
 
 def cut_middle(
@@ -113,7 +113,7 @@ def cut_middle(
     num_keep: int,
     add_bos: bool,
     shift: bool,
-) -> FittedPrompt | None:
+) -> CutPrompt | None:
     """Keep the first `num_keep` tokens and as much of the tail as leaves half the rest free.
 
     None if the prompt may stay as it is.
@@ -145,4 +145,4 @@ def cut_middle(
     limit = num_ctx - max((num_ctx - keep) // 2, 1)
     tail = limit - keep
     kept = tokens[:keep] + (tokens[-tail:] if tail > 0 else ())
-    return FittedPrompt(kept, Truncation(count, len(kept), num_ctx))
+    return CutPrompt(kept, Truncation(count, len(kept), num_ctx))
