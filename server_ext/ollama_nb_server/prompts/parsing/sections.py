@@ -213,7 +213,7 @@ class SectionParser:
             longest = max(map(len, section.exits), default=1)
             self._searched = max(self._searched, len(held) - longest + 1)
             return NOTHING
-        end = len(held) - max((_overlap(held, tag) for tag in section.exits), default=0)
+        end = len(held) - max((overlap(held, tag) for tag in section.exits), default=0)
         if section.holds_blanks:
             end = len(held[:end].rstrip(BLANKS))
         self._held = held[end:]
@@ -264,7 +264,7 @@ class SectionParser:
         return Parts(content=text) if self._lossless else Parts(lost=text)
 
 
-def _overlap(text: str, tag: str) -> int:
+def overlap(text: str, tag: str) -> int:
     """Length of the longest end of a text that a tag begins with."""
     at = max(len(text) - len(tag) + 1, 0)
     while (at := text.find(tag[0], at)) >= 0:
