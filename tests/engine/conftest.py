@@ -15,6 +15,7 @@ with pytest.MonkeyPatch.context() as patch:  # read once, by OpenMP, when llama.
     patch.setenv("GOMP_SPINCOUNT", "1000")  # as in workers: beside busy processes it must not spin
     import llama_cpp  # noqa: F401
 
+from gguf import GGUFReader, TokenType
 from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.messages import (
     Delta,
@@ -29,7 +30,9 @@ from ollama_nb_server.engine.messages import (
 from ollama_nb_server.engine.native import Model, NativeLog
 from ollama_nb_server.engine.process import Worker
 
-sys.path.insert(0, str(Path(__file__).parent))  # the module that tests here share
+sys.path.insert(0, str(Path(__file__).parent))  # the modules that tests here share
+
+from altered import write_altered
 
 StartWorker = Callable[..., Awaitable[Worker]]
 Ask = Callable[..., Awaitable[tuple[str, Finished]]]
@@ -68,6 +71,33 @@ def demo_model(demo_gguf: Path) -> Iterator[Model]:
 @pytest.fixture(scope="session")
 def compiler(demo_model: Model) -> Compiler:
     return Compiler(demo_model)
+
+
+TAGS = {  # control tokens, and what the bundled model writes them instead of
+    "[TOOL_CALLS]": "\u0120the",
+    "<|python_tag|>": ".",
+    "<tool_call>": "",
+    "</tool_call>": "",
+    "<think>": "",
+    "</think>": "",
+}
+
+
+@pytest.fixture(scope="session")
+def tagged_gguf(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model with control tokens, of which it writes some instead of usual words."""
+    path = tmp_path_factory.mktemp("tagged") / "tagged.gguf"
+    words = GGUFReader(demo_gguf).fields["tokenizer.ggml.tokens"].contents()
+    likened = [words.index(word) if word else 0 for word in TAGS.values()]
+    scales = np.array([1.1 if word else 0 for word in TAGS.values()])[:, None]
+    changes = {
+        "llama.vocab_size": lambda count: count + len(TAGS),
+        "tokenizer.ggml.tokens": lambda tokens: [*tokens, *TAGS],
+        "tokenizer.ggml.token_type": lambda kinds: [*kinds, *[TokenType.CONTROL] * len(TAGS)],
+        "token_embd.weight": lambda rows: np.vstack([rows, rows[likened] * scales]),
+    }
+    write_altered(demo_gguf, path, changes)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ MESSAGES = [
         grammar=Grammar("gbnf", "root ::= .", "</think>"),
         logprobs=3,
         priority=Priority.BATCH,
+        tags=("[TOOL_CALLS]",),
     ),
     Embed(2, ("a", "b"), truncate=False),
     Tokenize(3, (TextSegment("a"), TokenSegment((1, 2))), add_special=True),

@@ -11,6 +11,7 @@ from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.messages import Generate
 from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.tags import tag_tokens
 from ollama_nb_server.engine.text import TextStream
 
 MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)
@@ -46,6 +47,7 @@ def new_sequence(engine: Engine, request: Generate, tokens: list[int]) -> Sequen
         priority=request.priority,
         reproducible=request.reproducible,
         pieces=Pieces(request.logprobs, engine.model.name) if request.logprobs >= 0 else None,
+        tags=tag_tokens(engine.model, request.tags),
     )
 
 

@@ -127,6 +127,8 @@ class Generate:
     number of alternatives that are told with every token's probability (negative: nothing is).
     `num_thread` 0 is the worker's own choice; of several requests the largest counts.
     `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
+    Control tokens show nothing; those whose texts are among `tags` are written out, but for the
+    ones that end a generation. Texts that are no control token's are no matter.
     """
 
     id: int
@@ -142,6 +144,7 @@ class Generate:
     num_thread: int = 0
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class ModelRunner:
         """What can be shown now that a token has come."""
         if self._model.is_end(token):
             return ""
-        piece = self._piece(token)
+        piece = sequence.tags.get(token) or self._piece(token)
         if sequence.pieces:
             sequence.pieces.add(self._context.logits(output), token, piece)
         return sequence.text.feed(piece)

@@ -30,6 +30,7 @@ TESTED = ("0.3.36",)
 LOG_DEBUG, LOG_WARN, LOG_ERROR, LOG_CONT = 1, 3, 4, 5  # enum ggml_log_level, ggml.h
 ABORTED = 2  # return code of llama_decode, llama.h
 CONTROL, STRIPPING = 1 << 3, 1 << 7 | 1 << 8  # enum llama_token_attr, llama.h
+SPECIAL = 1 << 0 | CONTROL | 1 << 4  # unknown, control, user defined: found before texts are cut
 LONG_TEXT, MARKS_A_BLOCK = 1 << 15, 200  # letters; special tokens
 NUMA_DISTRIBUTE = 1  # enum ggml_numa_strategy, ggml-cpu.h
 NO_TOKEN = -1
@@ -334,6 +335,14 @@ class Model:
         ids = tokens[:count]
         doubled = add_special and self.add_bos and ids[:2] == [self.bos, self.bos]
         return ids[1:] if doubled else ids
+
+    def special(self, text: str) -> int:
+        """The token that a text is as a whole, not by its letters (NO_TOKEN: there is none)."""
+        tokens = self.tokenize(text, add_special=False) if text else []
+        if len(tokens) != 1 or self.name(tokens[0]) != text.encode():
+            return NO_TOKEN
+        special = int(ll.llama_vocab_get_attr(self.vocab, tokens[0])) & SPECIAL
+        return tokens[0] if special else NO_TOKEN
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes that a token stands for; control tokens have none unless `special`."""

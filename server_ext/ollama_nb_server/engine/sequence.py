@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,7 +34,8 @@ class Sequence:
     a full context makes room by dropping the older half of what stands behind the first `num_keep`
     tokens, and `discarded` counts what went that way. llama.cpp moves the rest in the next
     computation, whichever that is; until then the sequence is `unsettled`. `passed_over` counts the
-    prompt tokens of others that were computed while this prompt's turn did not come.
+    prompt tokens of others that were computed while this prompt's turn did not come. `tags` are the
+    control tokens that are written out, and their texts.
     """
 
     id: int
@@ -51,6 +53,7 @@ class Sequence:
     unsettled: bool = False
     constraint: Constraint | None = None
     pieces: Pieces | None = None
+    tags: Mapping[int, bytes] = field(default_factory=dict)
     num_thread: int = 0
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
