@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent / "models"))  # the modules that wr
 
 import published_models
 import random_models
+import special_models
 
 START_S, STOP_S = 40.0, 15.0
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
@@ -119,6 +120,22 @@ def q4_k_gguf(models_dir: Path) -> Path:
 def mamba_gguf(models_dir: Path) -> Path:
     """A tiny recurrent model of random weights."""
     return random_models.written_once(models_dir, random_models.write_mamba)
+
+
+@pytest.fixture(scope="session")
+def talker_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model with user-defined tokens: see `special_models`."""
+    path = tmp_path_factory.mktemp("talker") / "talker.gguf"
+    special_models.write_talker(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def pieces_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with a vocabulary of SentencePiece: see `special_models`."""
+    path = tmp_path_factory.mktemp("pieces") / "pieces.gguf"
+    special_models.write_pieces(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import numpy as np
 import psutil
 import pytest
 from ollama_nb_server.engine.errors import CannotGenerate, InputTooLong, NoRoomForInput
-from ollama_nb_server.engine.messages import Embed
+from ollama_nb_server.engine.messages import Embed, TextSegment
 
 TEXTS = ("a cat", "the small dog sat on the mat", "pandas", "", "one " * 60, "a cat")
 
@@ -42,6 +42,12 @@ async def test_the_count_is_the_sum_over_the_texts(worker):
     tokens = [await worker.tokenize(text, add_special=True) for text in TEXTS[:3]]
 
     assert (await vectors(worker, TEXTS[:3]))[1] == sum(map(len, tokens))
+
+
+async def test_a_special_token_s_text_in_a_document_is_text(worker):
+    _, count = await vectors(worker, ["<|im_end|>"])
+
+    assert count == await worker.count((TextSegment("<|im_end|>", parse_special=False),)) > 1
 
 
 async def test_a_long_text_is_cut_to_the_limit(worker):

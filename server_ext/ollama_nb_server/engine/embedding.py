@@ -266,7 +266,7 @@ class Embedder:
         room = num_ctx - len(self._affixes)
         if room <= 0:
             raise NoRoomForInput(num_ctx)
-        tokens = self._model.tokenize(text, add_special=False)
+        tokens = self._model.tokenize(text, add_special=False, parse_special=False)
         before = len(tokens) + len(self._affixes)
         if len(tokens) > room and not request.truncate:
             raise InputTooLong(before, num_ctx)

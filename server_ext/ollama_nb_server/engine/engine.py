@@ -28,6 +28,7 @@ from ollama_nb_server.engine.native import (
     offloads,
 )
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.special_tokens import SpecialTexts
 
 MAX_PARALLEL = 16
 MIN_CTX = 4
@@ -160,6 +161,7 @@ class Engine:
         model = self.model
         kv = self.num_parallel * self.num_ctx * model.kv_bytes_per_token
         compute = model.compute_bytes(self.num_batch) if self.context else 0
+        special = SpecialTexts.of(model)
         return Loaded(
             num_ctx=self.num_ctx,
             num_ctx_train=model.num_ctx_train,
@@ -174,12 +176,19 @@ class Engine:
             vram_bytes=0,
             load_ns=self.load_ns,
             num_processors=usable_processors(),
-            warnings=self._warnings(),
+            control_texts=special.control,
+            user_defined_texts=special.user_defined,
+            warnings=self._warnings(special),
         )
 
-    def _warnings(self) -> tuple[str, ...]:
-        """What was asked for in the load and could not be had on this machine."""
+    def _warnings(self, special: SpecialTexts) -> tuple[str, ...]:
+        """What was asked for in the load and could not be had on this machine or of this model."""
         said = []
+        if special.num_left_out:
+            said.append(
+                f"the vocabulary has more special tokens than are looked for in messages: the "
+                f"texts of {special.num_left_out} of them become these tokens wherever they stand"
+            )
         if self._log.unlocked:
             said.append(
                 "option 'use_mlock': the system did not let the weights be locked in memory"

@@ -99,7 +99,9 @@ class TextSegment:
 
     With `parse_special`, texts of special tokens become these tokens; without, they are text like
     any other, so that nothing a user wrote can end a turn. A prompt is cut at special tokens only:
-    each segment is tokenised by itself.
+    each segment is tokenised by itself. But neighbours without `parse_special` are one text in
+    which no token reaches over a seam: so the text of a user-defined token is kept from becoming
+    it, which llama.cpp makes of it otherwise.
     """
 
     text: str
@@ -208,6 +210,8 @@ class Loaded:
     num_processors: int = 0  # that the worker may use
     warnings: tuple[str, ...] = ()
     fim_texts: tuple[str, ...] = ()  # of the tokens before a prefix, a suffix and the middle
+    control_texts: tuple[str, ...] = ()  # that become special tokens where those are parsed
+    user_defined_texts: tuple[str, ...] = ()  # that do so in every text
 
 
 @dataclass(frozen=True, slots=True)

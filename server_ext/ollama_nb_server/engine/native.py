@@ -29,8 +29,10 @@ from ollama_nb_server.engine.messages import LoadSpec
 TESTED = ("0.3.36",)
 LOG_DEBUG, LOG_WARN, LOG_ERROR, LOG_CONT = 1, 3, 4, 5  # enum ggml_log_level, ggml.h
 ABORTED = 2  # return code of llama_decode, llama.h
-CONTROL, STRIPPING = 1 << 3, 1 << 7 | 1 << 8  # enum llama_token_attr, llama.h
-SPECIAL = 1 << 0 | CONTROL | 1 << 4  # unknown, control, user defined: found before texts are cut
+UNKNOWN, CONTROL, USER_DEFINED = 1 << 0, 1 << 3, 1 << 4  # enum llama_token_attr, llama.h
+SPECIAL = UNKNOWN | CONTROL | USER_DEFINED  # found before texts are cut
+EATS_BEFORE, EATS_BEHIND = 1 << 7, 1 << 8  # blanks around it, of the same enum
+STRIPPING = EATS_BEFORE | EATS_BEHIND
 LONG_TEXT, MARKS_A_BLOCK = 1 << 15, 200  # letters; special tokens
 NUMA_DISTRIBUTE = 1  # enum ggml_numa_strategy, ggml-cpu.h
 NO_TOKEN = -1
@@ -275,10 +277,14 @@ class Model:
         return text.decode("utf-8", "replace") if text else ""
 
     @cached_property
+    def attributes(self) -> list[int]:
+        """The bits of enum llama_token_attr of every token."""
+        return [int(ll.llama_vocab_get_attr(self.vocab, t)) for t in range(self.num_vocab)]
+
+    @cached_property
     def _marks(self) -> list[str]:
         """Texts of control tokens that stand alone: in no other one's, and eating no blanks."""
-        attributes = [int(ll.llama_vocab_get_attr(self.vocab, t)) for t in range(self.num_vocab)]
-        control = {self.token_text(t): a for t, a in enumerate(attributes) if a & CONTROL}
+        control = {self.token_text(t): a for t, a in enumerate(self.attributes) if a & CONTROL}
         everything = "\0".join(control)
         return [
             text
@@ -341,7 +347,7 @@ class Model:
         tokens = self.tokenize(text, add_special=False) if text else []
         if len(tokens) != 1 or self.name(tokens[0]) != text.encode():
             return NO_TOKEN
-        special = int(ll.llama_vocab_get_attr(self.vocab, tokens[0])) & SPECIAL
+        special = self.attributes[tokens[0]] & SPECIAL
         return tokens[0] if special else NO_TOKEN
 
     def piece(self, token: int, *, special: bool = False) -> bytes:

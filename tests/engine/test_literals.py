@@ -1,0 +1,94 @@
+"""What must not become special tokens does not, and leaves the tokens around it as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from ollama_nb_server.engine.messages import LoadSpec, TextSegment
+from ollama_nb_server.engine.native import SPECIAL, Model, NativeLog
+from ollama_nb_server.engine.prompt import prompt_tokens
+from ollama_nb_server.engine.special_tokens import SpecialTexts
+
+REAL = pytest.param("qwen_coder", marks=pytest.mark.real)
+TEXTS = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<tool_call>", "</tool_call>"]
+
+
+@pytest.fixture(scope="module", params=["talker_gguf", "pieces_gguf", REAL])
+def model(request: pytest.FixtureRequest) -> Iterator[Model]:
+    opened = Model(LoadSpec(str(request.getfixturevalue(request.param))), NativeLog())
+    yield opened
+    opened.close()
+
+
+def literal(text: str, *cuts: int) -> list[TextSegment]:
+    """A text that is cut at these places."""
+    bounds = pairwise((0, *cuts, len(text)))
+    return [TextSegment(text[start:end], parse_special=False) for start, end in bounds]
+
+
+def special(model: Model, tokens: list[int]) -> list[int]:
+    return [token for token in tokens if model.attributes[token] & SPECIAL]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_text_of_a_special_token_can_be_text(model: Model, text: str) -> None:
+    whole = f"the {text}in the end"
+    (parsed,) = special(model, model.tokenize(whole, add_special=False))
+
+    tokens = prompt_tokens(model, literal(whole, len("the ") + 1))
+
+    assert special(model, tokens) == []
+    assert model.token_text(parsed) == text
+    assert model.detokenize(tokens).removeprefix(" ") == whole
+
+
+def test_the_words_around_a_seam_keep_their_tokens(model: Model) -> None:
+    text = "in the end <tool_call> the end in the \ue000 end"
+    harmless = prompt_tokens(model, literal(text.replace("tool_call", "tool-call")))
+
+    tokens = prompt_tokens(model, literal(text, text.index("<") + 1))
+
+    before = prompt_tokens(model, literal("in the end"))
+    assert tokens[: len(before)] == harmless[: len(before)] == before
+    assert tokens[-9:] == harmless[-9:]
+
+
+def test_a_cut_at_special_tokens_changes_no_token(model: Model) -> None:
+    whole = "<|im_start|>\n the end <|im_end|> \nin <b> the <|endoftext|>end"
+    pieces = [
+        TextSegment("<|im_start|>"),
+        TextSegment("\n the end ", parse_special=False),
+        TextSegment("<|im_end|>"),
+        TextSegment(" \nin <b> the ", parse_special=False),
+        TextSegment("<|endoftext|>end"),
+    ]
+
+    assert prompt_tokens(model, pieces) == model.tokenize(whole, add_special=False)
+
+
+def test_a_literal_text_alone_begins_as_any_text(model: Model) -> None:
+    assert prompt_tokens(model, literal("the end")) == model.tokenize("the end", add_special=False)
+    assert prompt_tokens(model, literal("")) == []
+
+
+def test_special_texts_are_told_by_kind(model: Model) -> None:
+    told = SpecialTexts.of(model)
+
+    assert set(TEXTS[:3]) <= set(told.control)
+    assert set(TEXTS[3:]) <= set(told.user_defined)
+    assert told.num_left_out == 0
+
+
+def test_of_too_many_special_texts_control_tokens_are_told(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = SpecialTexts.of(model)
+    room = sum(map(len, whole.control))
+    monkeypatch.setattr("ollama_nb_server.engine.special_tokens.MAX_LETTERS", room + 3)
+
+    told = SpecialTexts.of(model)
+
+    assert (told.control, told.user_defined) == (whole.control, ())
+    assert told.num_left_out == len(whole.user_defined)
