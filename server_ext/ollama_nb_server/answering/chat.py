@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,33 +19,38 @@ from ollama_nb_server.answering.generation import (
     fitted,
     last_extras,
     loss_warnings,
+    lost_warnings,
     num_logprobs,
     run,
     warnings_for,
 )
 from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.job import Job
+from ollama_nb_server.answering.output import Offer, OutputPlan, output_plan
 from ollama_nb_server.answering.preparation import (
     find,
-    lease,
     merged_options,
     reproducible,
     require,
     require_completion,
 )
 from ollama_nb_server.answering.progress import RequestProgress
-from ollama_nb_server.answering.prompting import (
-    chat_prompt,
-    may_shift,
-    thoughts_of,
-)
-from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking, refuse_tools
+from ollama_nb_server.answering.prompting import Prompt, chat_prompt, may_shift, think_of
+from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.engine.messages import Segment
 from ollama_nb_server.library.model import Model
+from ollama_nb_server.prompts.parsing.parts import Call, Situation
 from ollama_nb_server.prompts.truncation import Losses
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.lease import Lease
-from ollama_nb_server.wire.chat import AssistantMessage, ChatRequest, ChatResponse
+from ollama_nb_server.wire.chat import (
+    AnsweredCall,
+    AssistantMessage,
+    ChatRequest,
+    ChatResponse,
+    Message,
+)
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo
 from ollama_nb_server.wire.options import Options
@@ -64,64 +69,93 @@ async def chat(
     if not request.messages and request.keep_alive is not None and request.keep_alive.unloads:
         app.scheduler.unload(str(model.weights))
         return _bare(request, "unload")
-    _check(model, request)
+    offer = _check(model, request)
     options = merged_options(app, model, request.options)
+    job = Job(app, request, context, model, options, watch)
     if not request.messages:
-        async with lease(app, context, model, options, request.keep_alive):
+        async with job.lease():
             return _bare(request, "load")
     if request.debug_render_only:
-        async with lease(app, context, model, options, request.keep_alive) as leased:
+        async with job.lease() as leased:
             prompt = await chat_prompt(app, leased, model, request, options)
             losses = Losses(dropped=prompt.dropped)
             return _debug(request, prompt.text, loss_warnings(model.name.display, losses))
     progress = RequestProgress(app.scheduler)
-    answer = _answer(app, request, context, model, options, watch, progress)
+    answer = _answer(job, offer, progress)
     if request.stream is False:
         return await _whole(answer)
     beat = partial(_heartbeat, request, progress)
     return with_heartbeats(answer, beat, app.settings.heartbeat_s)
 
 
-def _check(model: Model, request: ChatRequest) -> None:
+def _check(model: Model, request: ChatRequest) -> Offer:
     refuse_thinking(model, request.model, request.think)
     require_completion(model, request.model or "", "chat")
     if request.tools:
         require(model, "tools")
-    refuse_tools(request.tools, debug=request.debug_render_only)
+    return Offer.of(request.tools, None)
 
 
 async def _answer(
-    app: AppContext,
-    request: ChatRequest,
-    context: RequestContext,
-    model: Model,
-    options: Options,
-    watch: Stopwatch,
-    progress: RequestProgress,
+    job: Job[ChatRequest], offer: Offer, progress: RequestProgress
 ) -> AsyncGenerator[ChatResponse, None]:
-    async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
+    app, request, model, options = job.app, job.request, job.model, job.options
+    async with job.lease(progress) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
         refuse_images(model, _images(request))
-        params = _params(app, model, request, options, prompt.text)
+        params = _params(job, offer, prompt)
         cut = await _cut(leased, model, request, options, prompt.segments)
         warnings = warnings_for(leased, model.name.display, request.options)
         losses = Losses(cut.truncation, prompt.dropped)
         warnings += loss_warnings(model.name.display, losses)
+        calls, lost = _Calls(params.output), ""
         async with aclosing(run(leased, cut.segments, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
+                    lost += event.lost
                     if event.is_news:
                         yield _chunk(request, event, warnings)
+                    if told := calls.take(event.calls):
+                        yield _called(_chunk(request, NOTHING, warnings), told)
                     continue
+                warnings += lost_warnings(model.name.display, lost)
                 yield replace(
-                    _chunk(request, NOTHING, warnings),
+                    _called(_chunk(request, NOTHING, warnings), calls.last()),
                     done=True,
                     done_reason=event.reason,
                     truncated=losses.truncated,
                     num_turns_dropped=losses.num_turns_dropped,
                     nb=last_extras(event, losses, warnings),
-                    **asdict(watch.metrics(leased, event)),
+                    **asdict(job.watch.metrics(leased, event)),
                 )
+
+
+class _Calls:
+    """Numbers the calls of an answer, and keeps those that are told at its end."""
+
+    def __init__(self, plan: OutputPlan) -> None:
+        self._plan, self._count = plan, 0
+        self._kept: tuple[AnsweredCall, ...] = ()
+
+    def take(self, calls: Sequence[Call]) -> tuple[AnsweredCall, ...]:
+        """Those that are told now."""
+        told = tuple(self._numbered(call) for call in calls)
+        if self._plan.calls_last:
+            self._kept, told = self._kept + told, ()
+        return told
+
+    def last(self) -> tuple[AnsweredCall, ...]:
+        """Those that are told with the last message."""
+        return self._kept
+
+    def _numbered(self, call: Call) -> AnsweredCall:
+        self._count += 1
+        own = call.id or self._plan.new_id()
+        return AnsweredCall(own, self._count - 1, call.name, call.arguments)
+
+
+def _called(response: ChatResponse, calls: tuple[AnsweredCall, ...]) -> ChatResponse:
+    return replace(response, message=replace(response.message, tool_calls=calls))
 
 
 async def _cut(
@@ -138,16 +172,19 @@ async def _cut(
     return await fitted(leased, prompt, options, truncate=truncate, shift=shift)
 
 
-def _params(
-    app: AppContext, model: Model, request: ChatRequest, options: Options, prompt: str
-) -> GenerationParams:
-    thoughts = thoughts_of(model, request.think, prompt, native=True)
+def _params(job: Job[ChatRequest], offer: Offer, prompt: Prompt) -> GenerationParams:
+    request, model = job.request, job.model
+    think = think_of(model, request.think)
+    last = (request.messages or [Message()])[-1]
+    prefill = last.role == "assistant" and bool(last.content)
+    situation = Situation(think=think, prefill=prefill, after_tool=last.role == "tool")
+    output = output_plan(model, situation, offer, prompt.text, think=think, chat=True)
     return GenerationParams(
+        output,
         shift=may_shift(model, request.shift),
-        grammar=constraint(request.format, options, thoughts),
+        grammar=constraint(request.format, job.options, output),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
-        thoughts=thoughts,
-        reproducible=reproducible(app, options),
+        reproducible=reproducible(job.app, job.options),
     )
 
 
@@ -164,6 +201,7 @@ async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:
     spoken = AssistantMessage(
         "".join(chunk.message.content for chunk in chunks),
         thinking="".join(chunk.message.thinking for chunk in chunks),
+        tool_calls=tuple(call for chunk in chunks for call in chunk.message.tool_calls),
     )
     logprobs = tuple(token for chunk in chunks for token in chunk.logprobs)
     return replace(chunks[-1], message=spoken, logprobs=logprobs)

@@ -6,28 +6,28 @@ from typing import Any
 
 import orjson
 
+from ollama_nb_server.answering.output import OutputPlan
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.wire.errors import GrammarConflict, InvalidFormat
 from ollama_nb_server.wire.options import Options
 
 
-def constraint(form: Any, options: Options, thoughts: Thoughts | None = None) -> Grammar | None:
+def constraint(form: Any, options: Options, output: OutputPlan) -> Grammar | None:
     """The constraint of a request; None is a free answer.
 
     Parameters
     ----------
     form
         `format` as sent: "json" (any JSON object), a JSON Schema, or nothing.
-    thoughts
-        What a model may write before its answer, free of the constraint; by default nothing.
+    output
+        How the answer is read: what may be thought before it, and whether calls are bound.
 
     Raises
     ------
     InvalidFormat, GrammarConflict
         If it is something else; if a grammar is given as well.
     """
-    marks = {}
+    marks, thoughts = {}, output.thoughts
     if thoughts is not None:
         marks = {"after": thoughts.closes, "opens": "" if thoughts.begun else thoughts.opens}
     if form is None or form == "":

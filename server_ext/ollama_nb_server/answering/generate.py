@@ -18,29 +18,31 @@ from ollama_nb_server.answering.generation import (
     fitted,
     last_extras,
     loss_warnings,
+    lost_warnings,
     num_logprobs,
     run,
     warnings_for,
 )
 from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.job import Job
+from ollama_nb_server.answering.output import Offer, output_plan
 from ollama_nb_server.answering.preparation import (
     find,
-    lease,
     merged_options,
     reproducible,
     require_completion,
 )
 from ollama_nb_server.answering.progress import RequestProgress
-from ollama_nb_server.answering.prompting import generate_prompt, may_shift, thoughts_of
+from ollama_nb_server.answering.prompting import generate_prompt, may_shift, think_of
 from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
 from ollama_nb_server.library.model import Model
+from ollama_nb_server.prompts.parsing.parts import Situation
 from ollama_nb_server.prompts.truncation import Losses
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.errors import RawConflict
 from ollama_nb_server.wire.fields import check_top_logprobs
 from ollama_nb_server.wire.generate import DebugInfo, GenerateRequest, GenerateResponse
-from ollama_nb_server.wire.options import Options
 
 
 async def generate(
@@ -58,15 +60,16 @@ async def generate(
         return _bare(request, "unload")
     _check(model, request)
     options = merged_options(app, model, request.options)
+    job = Job(app, request, context, model, options, watch)
     if not request.prompt:
-        async with lease(app, context, model, options, request.keep_alive):
+        async with job.lease():
             return _bare(request, "load")
     if request.debug_render_only:
-        async with lease(app, context, model, options, request.keep_alive) as leased:
+        async with job.lease() as leased:
             prompt = await generate_prompt(app, leased, model, request)
             return _debug(request, prompt.text)
     progress = RequestProgress(app.scheduler)
-    answer = _answer(app, request, context, model, options, watch, progress)
+    answer = _answer(job, progress)
     if request.stream is False:
         return await _whole(answer)
     beat = partial(_heartbeat, request, progress)
@@ -81,31 +84,29 @@ def _check(model: Model, request: GenerateRequest) -> None:
 
 
 async def _answer(
-    app: AppContext,
-    request: GenerateRequest,
-    context: RequestContext,
-    model: Model,
-    options: Options,
-    watch: Stopwatch,
-    progress: RequestProgress,
+    job: Job[GenerateRequest], progress: RequestProgress
 ) -> AsyncGenerator[GenerateResponse, None]:
-    async with lease(app, context, model, options, request.keep_alive, progress.ticket) as leased:
+    app, request, model, options = job.app, job.request, job.model, job.options
+    async with job.lease(progress) as leased:
         prompt = await generate_prompt(app, leased, model, request)
         refuse_images(model, request.images)
-        params = _params(app, model, request, options, prompt.text)
+        params = _params(job, prompt.text)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
         cut = await fitted(leased, prompt.segments, options, truncate=truncate, shift=params.shift)
         losses = Losses(cut.truncation)
         warnings += loss_warnings(model.name.display, losses)
         texts: list[str] = []
+        lost = ""
         async with aclosing(run(leased, cut.segments, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):
                     texts.append(event.text)
+                    lost += event.lost + "".join(call.name for call in event.calls)
                     if event.is_news:
                         yield _chunk(request, event, warnings)
                     continue
+                warnings += lost_warnings(model.name.display, lost)
                 ids = await _context(leased, request, prompt.text + "".join(texts))
                 yield replace(
                     _chunk(request, NOTHING, warnings),
@@ -114,20 +115,23 @@ async def _answer(
                     context=ids,
                     truncated=losses.truncated,
                     nb=last_extras(event, losses, warnings),
-                    **asdict(watch.metrics(leased, event)),
+                    **asdict(job.watch.metrics(leased, event)),
                 )
 
 
-def _params(
-    app: AppContext, model: Model, request: GenerateRequest, options: Options, prompt: str
-) -> GenerationParams:
-    thoughts = thoughts_of(model, request.think, prompt, native=False)
+def _params(job: Job[GenerateRequest], prompt: str) -> GenerationParams:
+    request, model = job.request, job.model
+    think = think_of(model, request.think)
+    situation = Situation(think=request.think)  # as in Ollama: its default does not reach parsers
+    output = output_plan(
+        model, situation, Offer(), prompt, think=think, chat=False, raw=bool(request.raw)
+    )
     return GenerationParams(
+        output,
         shift=may_shift(model, request.shift),
-        grammar=constraint(request.format, options, thoughts),
+        grammar=constraint(request.format, job.options, output),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
-        thoughts=thoughts,
-        reproducible=reproducible(app, options),
+        reproducible=reproducible(job.app, job.options),
     )
 
 

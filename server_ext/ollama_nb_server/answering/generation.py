@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_nb_server.answering.output import OutputPlan
 from ollama_nb_server.answering.preparation import context_limit, sampling
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.engine.messages import (
@@ -22,7 +23,7 @@ from ollama_nb_server.engine.messages import (
     TokenSegment,
 )
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
-from ollama_nb_server.prompts.thoughts import Thoughts, ThoughtSplitter
+from ollama_nb_server.prompts.parsing.parts import Call, OutputBroken, Parts
 from ollama_nb_server.prompts.truncation import Losses, Truncation, cut_middle
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.extras import Extras
@@ -30,6 +31,8 @@ from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
 
 log = logging.getLogger(__name__)
+
+MAX_SHOWN = 200  # letters of a lost text in a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,19 @@ def loss_warnings(label: str, losses: Losses) -> tuple[str, ...]:
     return losses.warnings
 
 
+def lost_warnings(label: str, lost: str) -> tuple[str, ...]:
+    """What of an answer Ollama's API has no place for."""
+    if not lost.strip():
+        return ()
+    shown = lost.strip()[:MAX_SHOWN]
+    said = (
+        f"{len(lost)} letters of the answer are in none of its fields, as in Ollama, for they are "
+        f"no whole call of an offered tool: {shown!r} (with tool_choice nothing is lost)"
+    )
+    log.warning("%s: %s", label, said)
+    return (said,)
+
+
 def last_extras(finished: Finished, losses: Losses, warnings: tuple[str, ...]) -> Extras:
     """What the last message of an answer tells beyond Ollama's fields."""
     before, kept = losses.truncated or (0, 0)
@@ -100,26 +116,33 @@ def last_extras(finished: Finished, losses: Losses, warnings: tuple[str, ...]) -
 
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
-    """How a generation is to run, beside its options."""
+    """How a generation is to run, beside its options, and how what it says is read."""
 
+    output: OutputPlan
     shift: bool = True
     grammar: Grammar | None = None
     logprobs: int = -1
-    thoughts: Thoughts | None = None
     reproducible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OutputChunk:
-    """New text of an answer: what is thought, what is answered, and both as the model wrote them.
+    """New text of an answer: what is thought, answered and called, and all as the model wrote it.
 
-    Text that may still become a tag is in neither of the two yet.
+    Text that may still become a tag is in none of them yet. `lost` is what Ollama has no place for.
     """
 
     thinking: str
     answer: str
     text: str
     logprobs: tuple[Logprob, ...] = ()
+    calls: tuple[Call, ...] = ()
+    lost: str = ""
+
+    @classmethod
+    def of(cls, parts: Parts, text: str, logprobs: tuple[Logprob, ...] = ()) -> OutputChunk:
+        """What a piece of text turned out to be."""
+        return cls(parts.thinking, parts.content, text, logprobs, parts.calls, parts.lost)
 
     @property
     def is_news(self) -> bool:
@@ -200,17 +223,20 @@ async def run(
         priority=lease.context.priority,
         reproducible=params.reproducible,
     )
-    splitter = None if params.thoughts is None else ThoughtSplitter(params.thoughts)
+    parser = params.output.parser
     async with lease.generating() as ended, aclosing(worker.generate(request, ended)) as events:
         async for event in events:
             if isinstance(event, Progress):
                 progress.prompt_computed(event.num_computed, event.num_prompt)
             elif isinstance(event, Delta):
                 progress.answering()
-                parts = splitter.feed(event.text) if splitter else ("", event.text)
-                yield OutputChunk(*parts, event.text, told(event.logprobs))
+                try:
+                    parts = parser.feed(event.text)
+                except OutputBroken as error:
+                    yield OutputChunk.of(error.before, event.text, told(event.logprobs))
+                    raise
+                yield OutputChunk.of(parts, event.text, told(event.logprobs))
             else:
                 finished = event
-    if splitter:
-        yield OutputChunk(*splitter.end(), "")
+    yield OutputChunk.of(parser.end(), "")
     yield finished  # by now the next request may run

@@ -15,9 +15,8 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.generation import max_num_tokens
 from ollama_nb_server.answering.preparation import context_limit, require
 from ollama_nb_server.answering.refusals import refuse_context
-from ollama_nb_server.answering.styles import Think, is_rendered, style, template_of
+from ollama_nb_server.answering.styles import Think, style, template_of
 from ollama_nb_server.engine.messages import Loaded, Segment, TextSegment
-from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.errors import StoreBroken
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import (
@@ -29,7 +28,6 @@ from ollama_nb_server.prompts.conversation import (
 )
 from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.insertion import by_tokens
-from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message
@@ -39,7 +37,6 @@ from ollama_nb_server.wire.options import Options
 
 FORGETFUL = "qwen3"  # a family, and a model's name below, whose old thoughts are not shown again
 FORGETFUL_NAME = "deepseek-r1"
-THINK_TAGS = ("<think>", "</think>")
 NO_SHIFT = "deepseek2"  # a family whose memory does not bear a shift
 
 
@@ -51,22 +48,6 @@ def may_shift(model: Model, shift: bool | None) -> bool:
 def think_of(model: Model, think: Think) -> Think:
     """A model that can think is asked to, unless the request says otherwise."""
     return True if think is None and "thinking" in model.capabilities else think
-
-
-def thoughts_of(model: Model, think: Think, prompt: str, *, native: bool) -> Thoughts | None:
-    """How a model marks what it thinks before it answers this prompt; None if it does not.
-
-    A Go template shows that by what it puts around a message's thinking. With a Jinja template
-    llama.cpp tells thoughts apart, but only in chats (`native`): in Ollama, generate leaves them
-    where they are.
-    """
-    if not think_of(model, think):
-        return None
-    tags = THINK_TAGS if native else None
-    if is_rendered(model):
-        reading = read(model.template or "")
-        tags = reading.think_tags if reading else None
-    return tags and Thoughts(*tags, begun=prompt.rstrip().endswith(tags[0]))
 
 
 @dataclass(frozen=True, slots=True)

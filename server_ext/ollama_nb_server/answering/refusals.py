@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.wire.errors import (
@@ -34,9 +33,3 @@ def refuse_images(model: Model, images: Sequence[bytes] | None) -> None:
     if "vision" not in model.capabilities:
         raise ImagesUnsupported(model.name.display)
     raise NotThereYet("pictures in a request (`images`)")
-
-
-def refuse_tools(tools: Sequence[Any] | None, *, debug: bool | None) -> None:
-    """Finding tool calls in an answer is still to come; a template can already show tools."""
-    if tools and not debug:
-        raise NotThereYet("tool calls (`tools`)")

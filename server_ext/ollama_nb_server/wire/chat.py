@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from ollama_nb_server.wire.bounds import MAX_MESSAGES, MAX_TOOLS
 from ollama_nb_server.wire.durations import KeepAliveField
@@ -85,11 +92,24 @@ class Property(GoModel):
 class Parameters(GoModel):
     """The parameters of a tool."""
 
+    _sent: dict[str, Any] = PrivateAttr(default_factory=dict)
     type: str = ""
     defs: Any = Field(default=None, alias="$defs")
     items: Any = None
     required: list[str] | None = None
     properties: dict[str, Property] | None = None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep(cls, sent: Any, handler: ModelWrapValidatorHandler[Parameters]) -> Parameters:
+        made = handler(sent)
+        made._sent = sent if isinstance(sent, dict) else {}
+        return made
+
+    @property
+    def schema_sent(self) -> dict[str, Any]:
+        """All of the schema as it was sent, for a grammar: models see less."""
+        return self._sent
 
     def document(self) -> dict[str, Any]:
         """As JSON: `type` and `properties` always, the rest if given."""
@@ -161,17 +181,35 @@ class ChatRequest(GoModel):
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A call in an answer; `index` counts from 0 over the whole answer."""
+
+    id: str
+    index: int
+    name: str
+    arguments: dict[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, Ollama's order."""
+        function = {"index": self.index, "name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "function": function}
+
+
+@dataclass(frozen=True, slots=True)
 class AssistantMessage:
     """What the assistant says in a chunk."""
 
     content: str
     role: str = "assistant"
     thinking: str = ""
+    tool_calls: tuple[AnsweredCall, ...] = ()
 
-    def document(self) -> dict[str, str]:
-        """As JSON; thinking only if there is some."""
+    def document(self) -> dict[str, Any]:
+        """As JSON; thinking and calls only if there are some."""
         thinking = {"thinking": self.thinking} if self.thinking else {}
-        return {"role": self.role, "content": self.content, **thinking}
+        calls = [call.document() for call in self.tool_calls]
+        called = {"tool_calls": calls} if calls else {}
+        return {"role": self.role, "content": self.content, **thinking, **called}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 RequestError
 ├── MissingModel, MissingBody, BadBody, TooMuch       the body
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
+├── BadToolChoice, ToolChoiceConflict, BadThinkBudget, ThinkBudgetConflict
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
@@ -19,6 +20,7 @@ from typing import Any
 from ollama_nb_server.engine import errors as engine
 from ollama_nb_server.library import errors as library
 from ollama_nb_server.prompts import errors as prompts
+from ollama_nb_server.prompts.parsing.parts import OutputBroken
 from ollama_nb_server.registry import errors as registry
 from ollama_nb_server.scheduling import errors as scheduling
 from ollama_nb_server.wire.bounds import MAX_SENTENCE_CHARS
@@ -60,6 +62,31 @@ class BadTopLogprobs(RequestError):
 
     def __str__(self) -> str:
         return "top_logprobs must be between 0 and 20"
+
+
+class BadToolChoice(RequestError):
+    """`tool_choice` is none of the four things that it may be."""
+
+    def __str__(self) -> str:
+        return (
+            'tool_choice must be "auto", "required", "none" or {"function": {"name": "..."}} with '
+            "the name of one of the tools"
+        )
+
+
+class ToolChoiceConflict(RequestError):
+    """`tool_choice` asks for what the rest of the request rules out; the sentence says what."""
+
+
+class BadThinkBudget(RequestError):
+    """`think_budget` is no number of tokens."""
+
+    def __str__(self) -> str:
+        return "think_budget must be a whole number of tokens, 0 or more"
+
+
+class ThinkBudgetConflict(RequestError):
+    """`think_budget` where nothing is thought, or where it cannot be limited."""
 
 
 class BadInput(RequestError):
@@ -280,6 +307,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (prompts.PromptCannotBeCut, _says(400)),
     (prompts.TwoAnswersBegun, _says(400)),
     (prompts.PromptError, _says(500)),
+    (OutputBroken, _says(500)),
     (engine.PromptTooLong, _prompt_too_long),
     (engine.InputTooLong, _input_too_long),
     (

@@ -1,15 +1,22 @@
-"""Fields that several requests share: `think`, `images`, `options`, `top_logprobs`."""
+"""Fields that requests share: `think`, `think_budget`, `tool_choice`, `images`, `top_logprobs`."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from ollama_nb_server.wire.bounds import MAX_IMAGE_CHARS
-from ollama_nb_server.wire.errors import BadBody, BadTopLogprobs, TooMuch
+from ollama_nb_server.wire.bounds import MAX_IMAGE_CHARS, MAX_INT
+from ollama_nb_server.wire.errors import (
+    BadBody,
+    BadThinkBudget,
+    BadToolChoice,
+    BadTopLogprobs,
+    TooMuch,
+)
 
 LEVELS = ("high", "medium", "low", "max")
 LEVELS_TEXT = '"high", "medium", "low", "max", true, or false'
@@ -46,11 +53,49 @@ def _bad_byte(value: str) -> int:
     return next((i for i, c in enumerate(value) if c not in letters), len(value))
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Whether a model must call a tool: `kind` is auto, required, none or function (`name`)."""
+
+    kind: str
+    name: str = ""
+
+    @property
+    def must_call(self) -> bool:
+        """Whether an answer without a call is none."""
+        return self.kind in ("required", "function")
+
+
+CHOICES = ("auto", "required", "none")
+
+
+def _choice(value: Any) -> Choice | None:
+    if value is None or isinstance(value, Choice):
+        return value
+    if isinstance(value, str) and value in CHOICES:
+        return Choice(value)
+    function = value.get("function") if isinstance(value, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if isinstance(name, str) and name:
+        return Choice("function", name)
+    raise BadToolChoice
+
+
+def _budget(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_INT:
+        raise BadThinkBudget
+    return value
+
+
 def check_top_logprobs(value: int | None) -> None:
     """Refuse a number of alternatives outside 0 to 20."""
     if not 0 <= (value or 0) <= MAX_TOP_LOGPROBS:
         raise BadTopLogprobs
 
 
+ToolChoice = Annotated[Choice | None, BeforeValidator(_choice)]
+ThinkBudget = Annotated[int | None, BeforeValidator(_budget)]
 Think = Annotated[bool | str | None, BeforeValidator(_think)]
 Images = Annotated[list[bytes] | None, BeforeValidator(_images)]

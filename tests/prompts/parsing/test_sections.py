@@ -109,3 +109,10 @@ def test_leads_and_calls_without_a_closing_tag(
 
         assert (found.thinking, found.content) == (thinking, content)
         assert "".join(call.name for call in found.calls) == names
+
+
+def test_what_was_said_before_a_broken_call_is_not_lost() -> None:
+    with pytest.raises(OutputBroken) as broken:
+        parsed("qwen3", ["Trying <tool_call>nonsense</tool_call>"], lossless=False)
+
+    assert broken.value.before == Parts(content="Trying")

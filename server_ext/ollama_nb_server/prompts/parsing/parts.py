@@ -9,10 +9,6 @@ from typing import Any, Protocol
 Think = bool | str | None
 
 
-class OutputBroken(Exception):
-    """A model's text is not what its family promises; the answer ends with this sentence."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A tool as parsers and shapes know it: `parameters` is its whole JSON Schema."""
@@ -58,6 +54,17 @@ class Parts:
 
 
 NOTHING = Parts()
+
+
+class OutputBroken(Exception):
+    """A model's text is not what its family promises; the answer ends with this sentence.
+
+    `before` is what the same piece of text held before that: it has been said.
+    """
+
+    def __init__(self, reason: str, before: Parts = NOTHING) -> None:
+        super().__init__(reason)
+        self.before = before
 
 
 @dataclass(frozen=True, slots=True)

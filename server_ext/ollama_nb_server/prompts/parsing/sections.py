@@ -117,8 +117,11 @@ class SectionParser:
         """What is certain now."""
         self._held += text
         found = NOTHING
-        while self._at_beginning() and (step := self._step()) is not None:
-            found += step
+        try:
+            while self._at_beginning() and (step := self._step()) is not None:
+                found += step
+        except OutputBroken as error:
+            raise OutputBroken(str(error), found + error.before) from error
         return found + self._certain()
 
     def end(self) -> Parts:
