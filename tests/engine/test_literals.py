@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 from ollama_nb_server.engine.messages import LoadSpec, TextSegment
@@ -11,6 +10,7 @@ from ollama_nb_server.engine.native import SPECIAL, Model, NativeLog
 from ollama_nb_server.engine.prompt import prompt_tokens
 from ollama_nb_server.engine.special_tokens import SpecialTexts
 
+SEAM = "\ue123"
 REAL = pytest.param("qwen_coder", marks=pytest.mark.real)
 TEXTS = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<tool_call>", "</tool_call>"]
 
@@ -22,10 +22,9 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
     opened.close()
 
 
-def literal(text: str, *cuts: int) -> list[TextSegment]:
-    """A text that is cut at these places."""
-    bounds = pairwise((0, *cuts, len(text)))
-    return [TextSegment(text[start:end], parse_special=False) for start, end in bounds]
+def literal(text: str) -> list[TextSegment]:
+    """A text in which every `<` is followed by a seam."""
+    return [TextSegment(text.replace("<", "<" + SEAM), parse_special=False, seam=SEAM)]
 
 
 def special(model: Model, tokens: list[int]) -> list[int]:
@@ -37,7 +36,7 @@ def test_the_text_of_a_special_token_can_be_text(model: Model, text: str) -> Non
     whole = f"the {text}in the end"
     (parsed,) = special(model, model.tokenize(whole, add_special=False))
 
-    tokens = prompt_tokens(model, literal(whole, len("the ") + 1))
+    tokens = prompt_tokens(model, literal(whole))
 
     assert special(model, tokens) == []
     assert model.token_text(parsed) == text
@@ -46,11 +45,11 @@ def test_the_text_of_a_special_token_can_be_text(model: Model, text: str) -> Non
 
 def test_the_words_around_a_seam_keep_their_tokens(model: Model) -> None:
     text = "in the end <tool_call> the end in the \ue000 end"
-    harmless = prompt_tokens(model, literal(text.replace("tool_call", "tool-call")))
+    harmless = model.tokenize(text.replace("tool_call", "tool-call"), add_special=False)
 
-    tokens = prompt_tokens(model, literal(text, text.index("<") + 1))
+    tokens = prompt_tokens(model, literal(text))
 
-    before = prompt_tokens(model, literal("in the end"))
+    before = model.tokenize("in the end", add_special=False)
     assert tokens[: len(before)] == harmless[: len(before)] == before
     assert tokens[-9:] == harmless[-9:]
 
@@ -71,6 +70,13 @@ def test_a_cut_at_special_tokens_changes_no_token(model: Model) -> None:
 def test_a_literal_text_alone_begins_as_any_text(model: Model) -> None:
     assert prompt_tokens(model, literal("the end")) == model.tokenize("the end", add_special=False)
     assert prompt_tokens(model, literal("")) == []
+
+
+def test_a_seam_that_becomes_part_of_a_token_cuts_all_the_same(model: Model) -> None:
+    tokens = prompt_tokens(model, [TextSegment("in the end", parse_special=False, seam="n")])
+
+    pieces = [model.tokenize(piece, add_special=False) for piece in ("i", " the e", "d")]
+    assert tokens == [token for piece in pieces for token in piece]
 
 
 def test_special_texts_are_told_by_kind(model: Model) -> None:

@@ -10,45 +10,39 @@ from collections import abc
 
 from ollama_nb_server.engine.native import Model
 
-SEAMS = range(0xE000, 0xF900)  # private use: no text of a vocabulary has them
 
+def literal_tokens(model: Model, text: str, seam: str) -> list[int]:
+    """The tokens of a text in which no token reaches over a seam.
 
-def literal_tokens(model: Model, pieces: abc.Sequence[str]) -> list[int]:
-    """The tokens of a text whose pieces meet where no token may reach over the seam.
-
-    The words around a seam keep the tokens that they have in the whole text: with pieces cut into
-    tokens one by one, SentencePiece would put a blank before each.
+    The words around a seam keep the tokens that they have in the whole text: with what is between
+    seams cut into tokens piece by piece, SentencePiece would put a blank before each.
     """
-    if len(pieces) > 1 and (seam := _unused(pieces)):
-        tokens = _read(model, seam.join(pieces))
-        kept = _without(model, tokens, seam.encode())
-        if kept is not None:
-            return kept
-    return [token for piece in pieces for token in _read(model, piece)]
+    if not seam or seam not in text:
+        return _read(model, text)
+    tokens, num_seams = _without_seams(model, _read(model, text), seam.encode())
+    if num_seams == text.count(seam):
+        return tokens
+    return [token for piece in text.split(seam) for token in _read(model, piece)]
 
 
 def _read(model: Model, text: str) -> list[int]:
     return model.tokenize(text, add_special=False, parse_special=False)
 
 
-def _unused(pieces: abc.Sequence[str]) -> str:
-    letters = set().union(*pieces)
-    return next((chr(code) for code in SEAMS if chr(code) not in letters), "")
-
-
-def _without(model: Model, tokens: abc.Sequence[int], seam: bytes) -> list[int] | None:
-    """The tokens but those that make up a seam; None if one of them is more than that."""
+def _without_seams(model: Model, tokens: abc.Sequence[int], seam: bytes) -> tuple[list[int], int]:
+    """The tokens but those that make up a seam and nothing else, and how many seams these were."""
     texts = {token: model.piece(token) for token in set(tokens)}
     kept: list[int] = []
     held: list[int] = []  # tokens that may turn out to be a seam
-    begun = b""
+    begun, num_seams = b"", 0
     for token in tokens:
         begun += texts[token]
         held.append(token)
         if begun == seam:
-            held, begun = [], b""
-        elif not seam.startswith(begun):
+            num_seams += 1
+        elif seam.startswith(begun):
+            continue
+        else:
             kept += held
-            held, begun = [], b""
-    kept += held
-    return None if seam in b"".join(texts[token] for token in kept) else kept
+        held, begun = [], b""
+    return kept + held, num_seams

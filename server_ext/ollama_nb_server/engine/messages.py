@@ -99,13 +99,15 @@ class TextSegment:
 
     With `parse_special`, texts of special tokens become these tokens; without, they are text like
     any other, so that nothing a user wrote can end a turn. A prompt is cut at special tokens only:
-    each segment is tokenised by itself. But neighbours without `parse_special` are one text in
-    which no token reaches over a seam: so the text of a user-defined token is kept from becoming
-    it, which llama.cpp makes of it otherwise.
+    each segment is tokenised by itself.
+
+    llama.cpp makes user-defined tokens of their texts even without `parse_special`. What keeps them
+    from it is a letter in their middle, which is not read: `seam`, where it is not empty.
     """
 
     text: str
     parse_special: bool = True
+    seam: str = ""
 
 
 @dataclass(frozen=True, slots=True)

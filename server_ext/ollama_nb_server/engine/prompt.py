@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import string
 from collections import abc
-from itertools import groupby
 
 from ollama_nb_server.engine.errors import UnknownToken
 from ollama_nb_server.engine.literals import literal_tokens
@@ -25,12 +24,12 @@ def prompt_tokens(model: Model, segments: abc.Sequence[Segment]) -> list[int]:
     UnknownToken
         If a segment holds an id that the vocabulary does not have.
     """
-    groups = [(literal, list(group)) for literal, group in groupby(segments, _is_literal)]
-    parts = [[] if literal else _parsed(model, group) for literal, group in groups]
-    for at, (literal, group) in enumerate(groups):
-        if literal:
-            before, behind = parts[max(at - 1, 0)], (*parts[at + 1 : at + 2], [])[0]
-            parts[at] = literal_tokens(model, _bared(model, before, _texts(group), behind))
+    parts = [[] if _is_literal(segment) else _tokens(model, segment) for segment in segments]
+    for at, segment in enumerate(segments):
+        if isinstance(segment, TextSegment) and _is_literal(segment):
+            before, behind = parts[max(at - 1, 0)], parts[min(at + 1, len(parts) - 1)]
+            text = _bared(model, before, segment.text, behind)
+            parts[at] = literal_tokens(model, text, segment.seam)
     return [token for part in parts for token in part]
 
 
@@ -56,26 +55,16 @@ def _is_literal(segment: Segment) -> bool:
     return isinstance(segment, TextSegment) and not segment.parse_special
 
 
-def _texts(segments: abc.Iterable[Segment]) -> list[str]:
-    return [segment.text for segment in segments if isinstance(segment, TextSegment)]
-
-
-def _bared(
-    model: Model, before: abc.Sequence[int], pieces: list[str], behind: abc.Sequence[int]
-) -> list[str]:
+def _bared(model: Model, before: abc.Sequence[int], text: str, behind: abc.Sequence[int]) -> str:
     """A literal text without the blanks that special tokens next to it eat, as llama.cpp does."""
     if before and model.attributes[before[-1]] & EATS_BEHIND:
-        pieces[0] = pieces[0].lstrip(BLANKS)
+        text = text.lstrip(BLANKS)
     if behind and model.attributes[behind[0]] & EATS_BEFORE:
-        pieces[-1] = pieces[-1].rstrip(BLANKS)
-    return pieces
+        text = text.rstrip(BLANKS)
+    return text
 
 
-def _parsed(model: Model, segments: abc.Iterable[Segment]) -> list[int]:
-    return [token for segment in segments for token in _tokens(model, segment)]
-
-
-def _tokens(model: Model, segment: Segment) -> abc.Sequence[int]:
+def _tokens(model: Model, segment: Segment) -> list[int]:
     match segment:
         case TextSegment(text):
             return model.tokenize(text, add_special=False)
@@ -83,4 +72,4 @@ def _tokens(model: Model, segment: Segment) -> abc.Sequence[int]:
             for token in (min(tokens, default=0), max(tokens, default=0)):
                 if not 0 <= token < model.num_vocab:
                     raise UnknownToken(token, model.num_vocab)
-            return tokens
+            return list(tokens)
