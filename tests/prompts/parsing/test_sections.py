@@ -80,7 +80,9 @@ SECTIONS = {
     ),
     "thought": Section(Kind.THINKING, {")": "start"}),
     "closed": Section(Kind.CALLS, {"]": "start"}, read=_read, unclosed=True),
-    "open": Section(Kind.CALLS, {"": "start"}, read=_read, ends=lambda text: text.find("}") + 1),
+    "open": Section(
+        Kind.CALLS, {"": "start"}, read=_read, ends=lambda text, since: text.find("}", since) + 1
+    ),
 }
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ollama_nb_server.prompts.parsing import shapes
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
@@ -41,6 +41,14 @@ class Notation(Protocol):
 
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """What a call of one of these tools looks like behind `opens`."""
+
+
+@runtime_checkable
+class SelfEnding(Protocol):
+    """A notation whose calls end where they are whole, and not by a tag."""
+
+    def ends(self, body: str, since: int) -> int:
+        """Where a body ends, 0 if it goes on; `since`: what of it has been looked at before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ class Kind(Enum):
     DROPPED = "nothing that anybody is told"
 
 
+MAX_WAITS = 64  # closing tags that a call may have in its values: each costs a look at all of it
+
+
 class CallBroken(Exception):
     """The body of a call cannot be read; `incomplete` if the tag behind it may belong to it."""
 
@@ -71,8 +74,8 @@ class Section:
     leads
         The tags that count only at its beginning, each with the name of the section behind it.
     ends
-        Where calls end that no tag ends: the length of the body, 0 while it goes on. The section
-        behind it is `exits[""]`.
+        Where calls end that no tag ends: the length of a body, 0 while it goes on; it is told how
+        much of the body it has seen before. The section behind it is `exits[""]`.
     unclosed
         Whether calls may be read that the answer ends in without their closing tag.
     """
@@ -85,7 +88,7 @@ class Section:
     skips_blanks: bool = True
     holds_blanks: bool = True
     leads: Mapping[str, str] = field(default_factory=dict)
-    ends: Callable[[str], int] | None = None
+    ends: Callable[[str, int], int] | None = None
     unclosed: bool = False
 
 
@@ -149,6 +152,7 @@ class SectionParser:
     def _enter(self, name: str, tag: str = "") -> None:
         self._section, self._tag = self._sections[name], tag
         self._fresh, self._searched, self._opens = True, 0, self._section.opens
+        self._waits = 0
 
     def _at_beginning(self) -> bool:
         """Get past what a section may begin with; False where that is not decided yet."""
@@ -192,6 +196,7 @@ class SectionParser:
             parts = self._parts(text if self._keeps_blanks(text) else text.rstrip(BLANKS))
         self._held = rest
         self._enter(section.exits[tag], tag)
+        self._fresh = not (section.kind is Kind.CALLS and parts.content)  # blanks of a text stay
         return parts
 
     def _first_exit(self) -> tuple[int, str] | None:
@@ -200,7 +205,8 @@ class SectionParser:
             for tag in self._section.exits
             if tag and (at := self._held.find(tag, self._searched)) >= 0
         ]
-        if self._section.ends and (end := self._section.ends(self._held)):
+        ends = self._section.ends
+        if ends is not None and (end := ends(self._held, self._searched)):
             found.append((end, 0, ""))
         if not found:
             return None
@@ -213,7 +219,7 @@ class SectionParser:
         if self._fresh or not held:
             return NOTHING
         if section.kind is Kind.CALLS:
-            longest = max(map(len, section.exits), default=1)
+            longest = max(1, *map(len, section.exits))
             self._searched = max(self._searched, len(held) - longest + 1)
             return NOTHING
         end = len(held) - max((overlap(held, tag) for tag in section.exits), default=0)
@@ -240,7 +246,8 @@ class SectionParser:
             return Parts(calls=tuple(self._section.read(body, self._tools)))
         except CallBroken as error:
             if self._lossless:
-                if error.incomplete and tag:
+                self._waits += 1
+                if error.incomplete and tag and self._waits < MAX_WAITS:
                     raise
                 return Parts(content=f"{self._tag}{body}{tag}")
             if self._section.broken is Broken.RAISED:
@@ -256,6 +263,7 @@ class SectionParser:
         (at, tag), section = found, self._section
         text, self._held = self._tag + self._held[: at + len(tag)], self._held[at + len(tag) :]
         self._enter(section.exits[tag], tag)
+        self._fresh = False
         return Parts(content=text)
 
     def _unfinished(self, body: str) -> Parts:

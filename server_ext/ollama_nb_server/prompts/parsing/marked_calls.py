@@ -1,0 +1,142 @@
+"""Calls whose arguments stand in tags, one by one: `<parameter=at>sea</parameter>` and its like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern
+from ollama_nb_server.prompts.parsing.notations import with_definitions
+from ollama_nb_server.prompts.parsing.parts import Call, Tool
+from ollama_nb_server.prompts.parsing.schemas import (
+    argument_schema,
+    is_written_as_text,
+    texts_allowed,
+    types_allowed,
+    value_of,
+)
+from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken
+from ollama_nb_server.prompts.parsing.shapes import Choice, Json, Repeat, Shape, Text, Until
+from ollama_nb_server.prompts.parsing.shapes import Sequence as Row
+
+TEXT, OTHER = "string", ""
+COUNT = Json({"type": "integer", "minimum": 0, "maximum": 999})
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedCalls:
+    """Calls in two forms: one with the holes `{name}` and `{parameters}`, one for a parameter.
+
+    Attributes
+    ----------
+    opens, closes
+        The tags around them.
+    call
+        How one is written.
+    parameter
+        How an argument is, with the holes `{key}` and `{value}`, and perhaps `{kind}`.
+    before, between, after
+        What is written around and between calls; only one between the tags if it is None.
+    kinds
+        The words of `{kind}` by the value's type, one for all others under "".
+    inside
+        The end of `opens` that belongs to a call.
+    marks
+        The texts in the forms that may be control tokens.
+    """
+
+    opens: str
+    closes: str
+    call: str
+    parameter: str
+    before: str = "\n"
+    between: str | None = None
+    after: str = "\n"
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    inside: str = ""
+    marks: tuple[str, ...] = ()
+
+    def read(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
+        """The calls of a body."""
+        body = self.inside + body
+        calls: list[Call] = []
+        at = 0
+        while body[at:].strip(BLANKS):
+            call, at = self._call(body, at, tools)
+            calls.append(call)
+        if not calls or (self.between is None and len(calls) > 1):
+            raise CallBroken("not one tool call between its tags")
+        return calls
+
+    def _call(self, body: str, at: int, tools: Sequence[Tool]) -> tuple[Call, int]:
+        head_form, _, tail_form = self.call.partition("{parameters}")
+        head = pattern(head_form, (self._parameter_head, tail_form)).match(body, at)
+        if head is None:
+            raise CallBroken(f"a tool call is written as {self.call}")
+        name, at = head.group("name"), head.end()
+        tool = next((tool for tool in tools if tool.name == name), Tool(name))
+        arguments: dict[str, Any] = {}
+        while (found := pattern(self.parameter).match(body, at)) is not None:
+            key = found.group("key")
+            if key in arguments:
+                raise CallBroken(f"the argument {key} twice, of which one would be lost")
+            arguments[key] = self._value(found.groupdict(), argument_schema(tool, key))
+            at = found.end()
+        tail = pattern(tail_form).match(body, at)
+        if tail is None:  # where a parameter has begun, more may come
+            raise CallBroken("a tool call without its end", incomplete=self._begun(body, at))
+        return Call(name, arguments), tail.end()
+
+    @property
+    def _parameter_head(self) -> str:
+        return self.parameter.partition("{key}")[0]
+
+    def _begun(self, body: str, at: int) -> bool:
+        return pattern(self._parameter_head).match(body, at) is not None
+
+    def _value(self, holes: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+        text, kind = holes["value"], holes.get("kind")
+        if kind is None:
+            return value_of(text, types_allowed(schema))
+        return text if kind == self.kinds[TEXT] else value_of(text, OF_JSON)
+
+    # --- what one looks like ----------------------------------------------------------------------
+
+    def shape(self, tools: Sequence[Tool]) -> Shape:
+        """Required parameters first, each group in the schema's order."""
+        call = Choice(tuple(self._shape(tool) for tool in tools))
+        calls = call if self.between is None else Repeat(call, self.between)
+        before, after = letters(self.before, self.marks), letters(self.after, self.marks)
+        return Row((*before, calls, *after, *closing(self.closes, self.marks)))
+
+    def _shape(self, tool: Tool) -> Shape:
+        required = tool.parameters.get("required") or ()
+        first = [self._parameter(key, tool) for key in tool.properties if key in required]
+        later = [
+            Repeat(self._parameter(key, tool), least=0, most=1)
+            for key in tool.properties
+            if key not in required
+        ]
+        holes: dict[str, Shape | str] = {"name": tool.name, "number": COUNT}
+        holes["parameters"] = Row((*first, *later))
+        return Row(tuple(filled(self.call, holes, self.marks)))
+
+    def _parameter(self, key: str, tool: Tool) -> Shape:
+        schema = argument_schema(tool, key)
+        head, _, tail = self.parameter.partition("{value}")
+        begun = filled(head, {"key": key, "kind": self._kind(types_allowed(schema))}, self.marks)
+        if not is_written_as_text(schema):
+            return Row((*begun, Json(with_definitions(schema, tool)), *letters(tail, self.marks)))
+        if allowed := texts_allowed(schema):
+            return Row((*begun, Choice(tuple(map(Text, allowed))), *letters(tail, self.marks)))
+        _, tag, behind = tail.partition(tail.strip())
+        return Row((*begun, Until(tag), *letters(behind, self.marks)))
+
+    def _kind(self, types: set[str]) -> str:
+        """What a parameter's kind is called; a text wherever that is allowed."""
+        found = TEXT if TEXT in types or not types else min(types)
+        return self.kinds.get(found, self.kinds.get(OTHER, ""))
+
+
+OF_JSON = {"null", "boolean", "integer", "number", "array", "object"}
