@@ -14,6 +14,7 @@ from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
     Grammar,
+    ImageSegment,
     Loaded,
     Logprob,
     Priority,
@@ -31,6 +32,7 @@ MESSAGES = [
         1, (TextSegment("Hallo 🦙"),), SamplingParams(seed=2**32 - 1, top_k=0), stop=("a", "b")
     ),
     Generate(1, (TextSegment("a", False), TokenSegment((1, 2))), SamplingParams(seed=0)),
+    Generate(1, (ImageSegment(b"\0\xff"), TextSegment("a"), ImageSegment(b"")), SamplingParams(0)),
     Generate(
         1,
         (TextSegment("a"),),

@@ -46,13 +46,13 @@ def test_all_system_texts_are_told_together_and_stay_where_they_were() -> None:
 
 
 def test_a_merged_turn_keeps_what_came_with_its_first_one() -> None:
-    first = Turn("assistant", "1", tool_calls=({"id": "a"},), thinking="hm", num_images=1)
-    second = Turn("assistant", "2", tool_calls=({"id": "b"},), thinking="no", num_images=2)
+    first = Turn("assistant", "1", tool_calls=({"id": "a"},), thinking="hm", images=(b"",))
+    second = Turn("assistant", "2", tool_calls=({"id": "b"},), thinking="no", images=(b"",) * 2)
 
     _, merged = collated([first, second])
 
     assert merged == [
-        Turn("assistant", "1\n\n2", tool_calls=({"id": "a"},), thinking="hm", num_images=1)
+        Turn("assistant", "1\n\n2", tool_calls=({"id": "a"},), thinking="hm", images=(b"",))
     ]
 
 

@@ -220,9 +220,9 @@ def test_a_message_knows_how_many_images_it_has() -> None:
         "{{ range .Messages }}{{ len .Images }}{{ if .Images }}+{{ end }}{{ end }}"
     )
 
-    assert template.render([Turn("user", "a"), Turn("assistant"), Turn("user", num_images=2)]) == (
-        "002+"
-    )
+    assert template.render(
+        [Turn("user", "a"), Turn("assistant"), Turn("user", images=(b"",) * 2)]
+    ) == ("002+")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from ollama_nb_server.answering.generation import (
     warnings_for,
 )
 from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.job import Job
 from ollama_nb_server.answering.output import Offer, OutputPlan, output_plan
 from ollama_nb_server.answering.preparation import (
@@ -36,7 +37,7 @@ from ollama_nb_server.answering.preparation import (
 )
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompting import Prompt, chat_prompt, may_shift, think_of
-from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
+from ollama_nb_server.answering.refusals import refuse_thinking
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.engine.messages import Segment
 from ollama_nb_server.library.model import Model
@@ -79,7 +80,7 @@ async def chat(
         async with job.lease() as leased:
             prompt = await chat_prompt(app, leased, model, request, options)
             losses = Losses(dropped=prompt.dropped)
-            return _debug(request, prompt.text, loss_warnings(model.name.display, losses))
+            return _debug(request, prompt, loss_warnings(model.name.display, losses))
     progress = RequestProgress(app.scheduler)
     answer = _answer(job, offer, progress)
     if request.stream is False:
@@ -100,11 +101,11 @@ async def _answer(
     job: Job[ChatRequest], offer: Offer, progress: RequestProgress
 ) -> AsyncGenerator[ChatResponse, None]:
     app, request, model, options = job.app, job.request, job.model, job.options
+    refuse_images(model, [message.images or () for message in request.messages or ()])
     async with job.lease(progress) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
-        refuse_images(model, _images(request))
         params = _params(job, offer, prompt)
-        cut = await _cut(leased, model, request, options, prompt.segments)
+        cut = await _cut(leased, model, request, options, prompt.seen)
         warnings = warnings_for(leased, model.name.display, request.options)
         losses = Losses(cut.truncation, prompt.dropped)
         warnings += loss_warnings(model.name.display, losses)
@@ -188,10 +189,6 @@ def _params(job: Job[ChatRequest], offer: Offer, prompt: Prompt) -> GenerationPa
     )
 
 
-def _images(request: ChatRequest) -> list[bytes]:
-    return [image for message in request.messages or () for image in message.images or ()]
-
-
 def _heartbeat(request: ChatRequest, progress: RequestProgress) -> ChatResponse:
     return replace(_chunk(request, NOTHING), nb=progress.extras())
 
@@ -221,7 +218,7 @@ def _bare(request: ChatRequest, reason: str) -> ChatResponse:
     return replace(_chunk(request, NOTHING), done=True, done_reason=reason)
 
 
-def _debug(request: ChatRequest, prompt: str, warnings: tuple[str, ...]) -> ChatResponse:
-    info = DebugInfo(rendered_template=prompt, image_count=len(_images(request)))
+def _debug(request: ChatRequest, prompt: Prompt, warnings: tuple[str, ...]) -> ChatResponse:
+    info = DebugInfo(rendered_template=prompt.text, image_count=len(prompt.images))
     bare = _chunk(request, NOTHING, warnings)
     return replace(bare, message=AssistantMessage("", role=""), debug_info=info)

@@ -24,6 +24,7 @@ from ollama_nb_server.answering.generation import (
     warnings_for,
 )
 from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.job import Job
 from ollama_nb_server.answering.output import Offer, output_plan
 from ollama_nb_server.answering.preparation import (
@@ -33,8 +34,8 @@ from ollama_nb_server.answering.preparation import (
     require_completion,
 )
 from ollama_nb_server.answering.progress import RequestProgress
-from ollama_nb_server.answering.prompting import generate_prompt, may_shift, think_of
-from ollama_nb_server.answering.refusals import refuse_images, refuse_thinking
+from ollama_nb_server.answering.prompting import Prompt, generate_prompt, may_shift, think_of
+from ollama_nb_server.answering.refusals import refuse_thinking
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.parsing.parts import Situation
 from ollama_nb_server.prompts.truncation import Losses
@@ -67,7 +68,7 @@ async def generate(
     if request.debug_render_only:
         async with job.lease() as leased:
             prompt = await generate_prompt(app, leased, model, request)
-            return _debug(request, prompt.text)
+            return _debug(request, prompt)
     progress = RequestProgress(app.scheduler)
     answer = _answer(job, progress)
     if request.stream is False:
@@ -87,13 +88,13 @@ async def _answer(
     job: Job[GenerateRequest], progress: RequestProgress
 ) -> AsyncGenerator[GenerateResponse, None]:
     app, request, model, options = job.app, job.request, job.model, job.options
+    refuse_images(model, [request.images or ()])
     async with job.lease(progress) as leased:
         prompt = await generate_prompt(app, leased, model, request)
-        refuse_images(model, request.images)
         params = _params(job, prompt.text)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
-        cut = await fitted(leased, prompt.segments, options, truncate=truncate, shift=params.shift)
+        cut = await fitted(leased, prompt.seen, options, truncate=truncate, shift=params.shift)
         losses = Losses(cut.truncation)
         warnings += loss_warnings(model.name.display, losses)
         texts: list[str] = []
@@ -171,6 +172,6 @@ def _bare(request: GenerateRequest, reason: str) -> GenerateResponse:
     return replace(_chunk(request, NOTHING), done=True, done_reason=reason)
 
 
-def _debug(request: GenerateRequest, prompt: str) -> GenerateResponse:
-    info = DebugInfo(rendered_template=prompt, image_count=len(request.images or ()))
+def _debug(request: GenerateRequest, prompt: Prompt) -> GenerateResponse:
+    info = DebugInfo(rendered_template=prompt.text, image_count=len(prompt.images))
     return replace(_chunk(request, NOTHING), debug_info=info)

@@ -17,6 +17,7 @@ from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
     Grammar,
+    ImageSegment,
     Progress,
     Segment,
     TextSegment,
@@ -172,18 +173,18 @@ class FittedPrompt:
 
 
 def max_num_tokens(prompt: Sequence[Segment]) -> int:
-    """As many tokens as a prompt may have at most: none is shorter than a byte."""
-    return sum(
-        len(part.text.encode() if isinstance(part, TextSegment) else part.tokens) for part in prompt
-    )
+    """As many tokens as a prompt may have at most beside images: none is shorter than a byte."""
+    texts = [len(part.text.encode()) for part in prompt if isinstance(part, TextSegment)]
+    return sum(texts) + sum(len(part.tokens) for part in prompt if isinstance(part, TokenSegment))
 
 
 async def fitted(
     lease: Lease, prompt: tuple[Segment, ...], options: Options, *, truncate: bool, shift: bool
 ) -> FittedPrompt:
-    """The prompt as it is if it fits, else its token ids with the middle cut out."""
+    """The prompt as it is if it fits or has images, else token ids with the middle cut out."""
     num_ctx = context_limit(options, lease.info)
-    if not truncate or max_num_tokens(prompt) < num_ctx:
+    sees = any(isinstance(segment, ImageSegment) for segment in prompt)
+    if sees or not truncate or max_num_tokens(prompt) < num_ctx:
         return FittedPrompt(prompt)
     count, tokens = await lease.worker.ends(prompt, num_ctx)
     cut = cut_middle(

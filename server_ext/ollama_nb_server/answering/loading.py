@@ -35,12 +35,22 @@ async def put_right(spec: LoadSpec, cache: Path, executors: Executors) -> LoadSp
 
 
 def _put_right(spec: LoadSpec, cache: Path, cancelled: Callable[[], bool]) -> LoadSpec:
-    path = Path(spec.model_path)
+    if spec.projector:
+        form = _form(Path(spec.projector), cache, cancelled)
+        spec = replace(spec, projector=str(form.translation or spec.projector))
+    form = _form(Path(spec.model_path), cache, cancelled)
+    translation = str(form.translation or "")
+    return replace(spec, translation=translation, overrides=form.overrides)
+
+
+def _form(path: Path, cache: Path, cancelled: Callable[[], bool]) -> dialects.Loadable:
+    """How llama.cpp loads a file: as it is, or translated.
+
+    libmtmd takes no overrides, and a projector's translation needs none.
+    """
     metadata = gguf.read(path)
     dialect = dialects.recognise(metadata)
     if dialect is None:
-        return spec
+        return dialects.Loadable()
     log.info("%s is of the dialect %s: it is translated", path, dialect.name)
-    form = dialects.loadable(metadata, Digest.parse(path.name), cache, cancelled)
-    translation = str(form.translation or "")
-    return replace(spec, translation=translation, overrides=form.overrides)
+    return dialects.loadable(metadata, Digest.parse(path.name), cache, cancelled)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 from ollama_nb_server.answering import naming
@@ -26,6 +27,7 @@ from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel
 from ollama_nb_server.wire.options import Options
 
 MIN_CTX = 4
+MIN_CTX_VISION = 2048  # an image takes some hundred tokens (reference/ollama-models.md 8.3)
 
 
 async def find(
@@ -85,7 +87,9 @@ def require(model: Model, *capabilities: str) -> None:
 def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | None) -> Options:
     """Built-in defaults, the model's parameters and the request's options, the latter winning."""
     default = app.settings.context_length or 4096
-    return Options.merge(model.parameters, request, default_num_ctx=default)
+    options = Options.merge(model.parameters, request, default_num_ctx=default)
+    least = MIN_CTX_VISION if "vision" in model.capabilities else MIN_CTX
+    return replace(options, num_ctx=max(options.num_ctx, least))
 
 
 def lease(
@@ -100,7 +104,8 @@ def lease(
     spec = LoadSpec(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
-        num_ctx=max(options.num_ctx, MIN_CTX),
+        projector=str(model.projectors[0]) if model.projectors else "",
+        num_ctx=options.num_ctx,
         num_parallel=app.settings.num_parallel,
         num_batch=options.num_batch,
         num_gpu=options.num_gpu,
@@ -124,7 +129,7 @@ def lease(
 
 def context_limit(options: Options, info: Loaded) -> int:
     """Tokens this request may use: its own `num_ctx`, at most what a slot has."""
-    return min(max(options.num_ctx, MIN_CTX), info.num_ctx)
+    return min(options.num_ctx, info.num_ctx)
 
 
 def reproducible(app: AppContext, options: Options) -> bool:

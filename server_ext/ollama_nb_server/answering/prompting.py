@@ -6,13 +6,14 @@ How a model writes down what is put together here is `styles`' to say.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from pydantic import ValidationError
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.generation import max_num_tokens
+from ollama_nb_server.answering.images import TOKENS_PER_IMAGE, with_images
 from ollama_nb_server.answering.preparation import context_limit, require
 from ollama_nb_server.answering.refusals import refuse_context
 from ollama_nb_server.answering.styles import Think, style, template_of
@@ -27,6 +28,7 @@ from ollama_nb_server.prompts.conversation import (
     without_old_thoughts,
 )
 from ollama_nb_server.prompts.go import GoChatTemplate
+from ollama_nb_server.prompts.image_tags import disguised, revealed, without_literal_tags
 from ollama_nb_server.prompts.insertion import by_tokens
 from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
 from ollama_nb_server.scheduling.lease import Lease
@@ -52,11 +54,30 @@ def think_of(model: Model, think: Think) -> Think:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a model reads: as text to look at, in segments to compute, and the turns not in it."""
+    """What a model reads: as text to look at, in segments to compute, and the turns not in it.
+
+    In the text, `[img-N]` stands where an image is.
+    """
 
     text: str
     segments: tuple[Segment, ...]
     dropped: DroppedTurns | None = None
+    images: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, text: str, images: Sequence[bytes], dropped: DroppedTurns | None = None) -> Prompt:
+        """A rendered text, and the images of the turns in it."""
+        return cls(revealed(text), (TextSegment(text),), dropped, tuple(images))
+
+    @property
+    def seen(self) -> tuple[Segment, ...]:
+        """The segments with the images at their places.
+
+        Raises
+        ------
+        ImageWithoutPlace
+        """
+        return with_images(self.segments, self.images)
 
 
 # --- chat -----------------------------------------------------------------------------------------
@@ -73,30 +94,33 @@ async def chat_prompt(
         turns = without_old_thoughts(turns)
     tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
     run, think = partial(app.templates.run, template_of(model)), think_of(model, request.think)
+    if any(turn.images for turn in turns):
+        turns = without_literal_tags(turns)
     its = await run(partial(style, model, leased.info))
     fitted = FittedTurns(turns)
     if request.truncate is not False:
 
-        async def measured(kept: Sequence[Turn]) -> str:
-            return await run(partial(its.measured, kept, tools, think))
+        async def fits(kept: Sequence[Turn]) -> bool:
+            text = await run(partial(its.measured, kept, tools, think))
+            room = limit - per_image * sum(turn.num_images for turn in kept)
+            return await _fits(leased, (TextSegment(text),), room)
 
-        fitted = await _fitting(leased, turns, measured, context_limit(options, leased.info))
+        limit = context_limit(options, leased.info)
+        per_image = TOKENS_PER_IMAGE if model.projectors else 0
+        fitted = await _fitting(turns, fits, limit)
     text = await run(partial(its.chat, fitted.turns, tools, think))
-    return Prompt(text, (TextSegment(text),), fitted.dropped)
+    images = [image for turn in fitted.turns for image in turn.images]
+    return Prompt.of(text, images, fitted.dropped)
 
 
 async def _fitting(
-    leased: Lease,
-    turns: Sequence[Turn],
-    measured: Callable[[Sequence[Turn]], Awaitable[str]],
-    limit: int,
+    turns: Sequence[Turn], fits: Callable[[Sequence[Turn]], Awaitable[bool]], limit: int
 ) -> FittedTurns:
     """The longest end of the conversation that fits; the last turn always stays."""
     starts = starting_points(turns)
     low, high, middle = 0, len(starts) - 1, 0
     while low < high:  # the whole conversation first, then halves
-        prompt = await measured(kept_from(turns, starts[middle]))
-        if await _fits(leased, (TextSegment(prompt),), limit):
+        if await fits(kept_from(turns, starts[middle])):
             high = middle
         else:
             low = middle + 1
@@ -121,7 +145,7 @@ def _turn(message: Message) -> Turn:
         tool_name=message.tool_name or "",
         tool_call_id=message.tool_call_id or "",
         thinking=message.thinking or "",
-        num_images=len(message.images or ()),
+        images=tuple(message.images or ()),
     )
 
 
@@ -149,12 +173,24 @@ async def generate_prompt(
     app: AppContext, leased: Lease, model: Model, request: GenerateRequest
 ) -> Prompt:
     """What the model reads (reference/ollama-models.md 6.10)."""
-    text = await _generate_text(app, leased, model, request)
-    return Prompt(text, (TextSegment(text),))
+    asked = tuple(request.images or ())
+    past = () if request.context is not None or _is_bare(request) else history(model)
+    shown = [image for turn in past for image in turn.images]
+    text = await _generate_text(app, leased, model, request, past)
+    return Prompt.of(text, (*shown, *asked))
+
+
+def _is_bare(request: GenerateRequest) -> bool:
+    """Whether the prompt is all that is read: no template, or one that fills a gap in a text."""
+    return bool(request.raw or request.suffix)
 
 
 async def _generate_text(
-    app: AppContext, leased: Lease, model: Model, request: GenerateRequest
+    app: AppContext,
+    leased: Lease,
+    model: Model,
+    request: GenerateRequest,
+    past: Sequence[Turn],
 ) -> str:
     prompt, think = request.prompt or "", think_of(model, request.think)
     if request.raw:
@@ -164,13 +200,14 @@ async def _generate_text(
     )
     if request.suffix:
         return await run(partial(_insertion, leased.info, model, request, think))
-    turn = Turn("user", prompt, num_images=len(request.images or ()))
-    past = () if request.context is not None else history(model)
+    turn = Turn("user", prompt, images=tuple(request.images or ()))
     turns = with_model_turns(request.system or model.system, past, [turn])
     before = ""
     if request.context:
         refuse_context(request.context, leased.info.num_vocab)
         before = await leased.worker.detokenize(request.context)
+    if any(turn.images for turn in turns) and not request.template:
+        turns, before = without_literal_tags(turns), disguised(before)
     if request.template:
         # no image tags: Ollama runs such a template on what is there
         text = await run(partial(_by_request, request.template, turns, think))

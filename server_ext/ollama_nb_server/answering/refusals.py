@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.wire.errors import (
-    ImagesUnsupported,
     NoSuchToken,
-    NotThereYet,
     ThinkUnsupported,
 )
 
@@ -24,12 +22,3 @@ def refuse_context(context: Sequence[int], num_vocab: int) -> None:
     for token in (min(context), max(context)):
         if not 0 <= token < num_vocab:
             raise NoSuchToken(token, num_vocab)
-
-
-def refuse_images(model: Model, images: Sequence[bytes] | None) -> None:
-    """Pictures need a model that sees; showing them to one is still to come."""
-    if not images:
-        return
-    if "vision" not in model.capabilities:
-        raise ImagesUnsupported(model.name.display)
-    raise NotThereYet("pictures in a request (`images`)")

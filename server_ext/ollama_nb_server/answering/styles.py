@@ -14,7 +14,7 @@ from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import Turn
 from ollama_nb_server.prompts.errors import UnknownRenderer
 from ollama_nb_server.prompts.go import GoChatTemplate
-from ollama_nb_server.prompts.image_tags import with_image_tags
+from ollama_nb_server.prompts.image_tags import with_image_tags, with_tags_behind
 from ollama_nb_server.prompts.templates import ChatTemplate
 
 Think = bool | str | None
@@ -48,13 +48,15 @@ class JinjaStyle:
 
     def chat(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
         """The prompt for a conversation."""
-        return self.template.render(turns, tools=tools or (), think=think)
+        return self.measured(with_tags_behind(turns), tools, think)
 
-    measured = chat
+    def measured(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
+        """The text whose tokens are counted: without the images' tags."""
+        return self.template.render(turns, tools=tools or (), think=think)
 
     def generate(self, turns: Sequence[Turn], think: Think) -> str:
         """The prompt for a single question; without any template the bare text."""
-        return self.template.render_generate(turns, think=think)
+        return self.template.render_generate(with_image_tags(turns), think=think)
 
 
 Style = GoStyle | JinjaStyle

@@ -5,19 +5,21 @@ When a sequence gets a slot is decided in `core`, what it needs of the model in 
 
 from __future__ import annotations
 
-from ollama_nb_server.engine.engine import MIN_CTX, Engine
-from ollama_nb_server.engine.errors import CannotGenerate, PromptTooLong
+from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.errors import CannotGenerate
+from ollama_nb_server.engine.limits import check_length, context_limit
 from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.messages import Generate
 from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.spans import EncodedPrompt
 from ollama_nb_server.engine.tags import tag_tokens
 from ollama_nb_server.engine.text import TextStream
 
 MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)
 
 
-def new_sequence(engine: Engine, request: Generate, tokens: list[int]) -> Sequence:
+def new_sequence(engine: Engine, request: Generate, prompt: EncodedPrompt) -> Sequence:
     """A request ready to be computed; whoever takes it closes it.
 
     Raises
@@ -27,9 +29,8 @@ def new_sequence(engine: Engine, request: Generate, tokens: list[int]) -> Sequen
     """
     if engine.context is None:
         raise CannotGenerate
-    num_ctx = _num_ctx(engine, request)
-    if len(tokens) >= num_ctx:
-        raise PromptTooLong(len(tokens), num_ctx)
+    tokens, num_ctx = prompt.tokens, context_limit(engine.num_ctx, request)
+    check_length(len(tokens), num_ctx)
     sampler = SamplerChain(engine.model, request.sampling, num_ctx)
     sampler.accept(tokens)
     num_keep = len(tokens) if request.num_keep < 0 else request.num_keep
@@ -42,19 +43,14 @@ def new_sequence(engine: Engine, request: Generate, tokens: list[int]) -> Sequen
         text=TextStream(request.stop),
         sampler=sampler,
         num_keep=num_keep + engine.model.add_bos,
-        shift=request.shift and engine.context.can_shift,
+        spans=prompt.spans,
+        shift=request.shift and engine.context.can_shift and not prompt.spans,
         num_thread=request.num_thread,
         priority=request.priority,
         reproducible=request.reproducible,
         pieces=Pieces(request.logprobs, engine.model.name) if request.logprobs >= 0 else None,
         tags=tag_tokens(engine.model, request.tags),
     )
-
-
-def _num_ctx(engine: Engine, request: Generate) -> int:
-    """The request's own limit, at most a slot's."""
-    wanted = max(request.num_ctx, MIN_CTX) if request.num_ctx else engine.num_ctx
-    return min(wanted, engine.num_ctx)
 
 
 def _num_predict(wanted: int, num_ctx: int) -> int:

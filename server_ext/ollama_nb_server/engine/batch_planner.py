@@ -5,6 +5,9 @@ share what is left: the shortest first, but a quarter goes to the one that came 
 neither a short one waits for a long one nor a long one for ever. Beside others' tokens a step takes
 only a chunk of prompt, so that nobody waits long for a token.
 
+Rows of an image are a batch of their own: llama.cpp takes either tokens or embeddings. Those that
+see each other come at once, whatever the step has room for.
+
 What a reproducible sequence is computed with depends on itself alone: its prompt is cut at fixed
 places into batches of its own, and it decodes beside so few others that rows are computed singly.
 """
@@ -80,6 +83,8 @@ class BatchPlanner:
 
     def _fits(self, item: Item, together: list[Item]) -> bool:
         """Whether a prompt's piece may be computed with what others have in this step."""
+        if item.sequence.spans.at(item.sequence.computed):
+            return False
         count = sum(other.count for other in together) + item.count
         return not (item.sequence.reproducible or item.count == self.tile or count > self.num_batch)
 
@@ -98,11 +103,16 @@ class BatchPlanner:
 
     def _piece(self, sequence: Sequence, room: int) -> int:
         """How much of a prompt fits; neither a tile nor a reproducible piece is ever cut."""
+        if room <= 0:
+            return 0
+        image = sequence.spans.at(sequence.computed)
+        if image is not None and image.at_once:
+            return len(image.rows)
         most = self.tile or room
         if sequence.reproducible:
             cut = min(CUT, self.num_batch)
             most = cut - sequence.computed % cut
-        count = min(sequence.waiting, most)
+        count = min(sequence.num_alike, most)
         return count if count <= room else 0
 
 

@@ -1,4 +1,4 @@
-"""How the protocol travels: a message is a JSON frame, vectors follow as raw frames.
+"""How the protocol travels: a message is a JSON frame, vectors and images follow as raw frames.
 
 Both ends use these two functions over ZeroMQ sockets; neither knows a native type.
 """
@@ -33,6 +33,9 @@ def _head(message: Any, frames: list[bytes]) -> list[Any]:
     if kind == "Embedded":
         frames += message.vectors
         return [kind, replace(message, vectors=()), len(message.vectors)]
+    if kind in ("Generate", "Tokenize"):
+        frames += [s.data for s in message.prompt if isinstance(s, messages.ImageSegment)]
+        return [kind, replace(message, prompt=tuple(map(_without_data, message.prompt)))]
     return [kind, message]  # orjson writes dataclasses itself
 
 
@@ -58,7 +61,7 @@ def _message(head: list[Any], blobs: Any) -> Any:
     if "priority" in values:
         values["priority"] = messages.Priority(values["priority"])
     if "prompt" in values:
-        values["prompt"] = [_segment(segment) for segment in values["prompt"]]
+        values["prompt"] = [_segment(segment, blobs) for segment in values["prompt"]]
     if kind is messages.Generate:
         values["sampling"] = messages.SamplingParams(**values["sampling"])
         grammar = values.get("grammar")
@@ -68,7 +71,14 @@ def _message(head: list[Any], blobs: Any) -> Any:
     return kind(**{name: _tuples(value) for name, value in values.items()})
 
 
-def _segment(values: Any) -> messages.Segment:
+def _without_data(segment: messages.Segment) -> Any:
+    """JSON has no bytes: an image's are a frame of their own."""
+    return {} if isinstance(segment, messages.ImageSegment) else segment
+
+
+def _segment(values: Any, blobs: Any) -> messages.Segment:
+    if not values:
+        return messages.ImageSegment(next(blobs))
     if "text" in values:
         return messages.TextSegment(**values)
     return messages.TokenSegment(tuple(values["tokens"]))

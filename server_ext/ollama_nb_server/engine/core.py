@@ -22,6 +22,8 @@ from ollama_nb_server.engine.embedding import Job
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import EngineError, InternalError
 from ollama_nb_server.engine.grammar import Compiled, GrammarJob
+from ollama_nb_server.engine.image_encoding import has_images
+from ollama_nb_server.engine.image_thread import ImageJob, ImageThread
 from ollama_nb_server.engine.messages import (
     Cancel,
     Cancelled,
@@ -31,6 +33,7 @@ from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
     Grammar,
+    Segment,
     Text,
     Tokenize,
     Tokens,
@@ -39,6 +42,7 @@ from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
 from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens, whole_prompt_tokens
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.spans import EncodedPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class EngineCore:
         self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob]] = {}
         self._embeds: deque[Job] = deque()
         self._background = BackgroundThread(inbox.put)
+        self._images = ImageThread(engine.images, inbox.put) if engine.images else None
 
     def run(self) -> None:
         """Work for ever."""
@@ -122,8 +127,11 @@ class EngineCore:
         work: Callable[[], Any]
         match message:
             case Generate(id, prompt):
-                work = partial(whole_prompt_tokens, model, prompt)
                 then = partial(self._start, message)
+                if self._images and has_images(prompt):
+                    self._images.submit(ImageJob(message, then))
+                    return
+                work = partial(text_prompt, model, prompt)
                 self._in_background(BackgroundJob(id, work, then), prompt_length(prompt))
             case Embed(id, texts):
                 work = partial(self._engine.embedder.begin, message)
@@ -137,7 +145,7 @@ class EngineCore:
                 work = partial(text_of, model, message)
                 self._in_background(BackgroundJob(id, work, self._send), len(tokens))
             case JobDone(id, outcome, then):
-                if self._background.take(id):
+                if self._has_left_thread(id):
                     taken(outcome, then)
             case GrammarReady(id, outcome):
                 self._grammar_ready(id, outcome)
@@ -151,8 +159,13 @@ class EngineCore:
         else:
             self._background.submit(job)
 
-    def _start(self, request: Generate, tokens: list[int]) -> None:
-        sequence = new_sequence(self._engine, request, tokens)
+    def _has_left_thread(self, request: int) -> bool:
+        """Whether a request has waited for a thread till now; it no longer does then."""
+        seen = self._images is not None and self._images.take(request)
+        return self._background.take(request) or seen
+
+    def _start(self, request: Generate, prompt: EncodedPrompt) -> None:
+        sequence = new_sequence(self._engine, request, prompt)
         if request.grammar is None:
             self._waiting.append(sequence)
         else:
@@ -177,7 +190,7 @@ class EngineCore:
 
     def _cancel(self, request: int) -> None:
         """Forget a request wherever it is, and say what had been computed of it."""
-        self._background.take(request)
+        self._has_left_thread(request)
         for job in [embed for embed in self._embeds if embed.id == request]:
             self._embeds.remove(job)
             self._send(Cancelled(request, job.num_computed))
@@ -285,6 +298,11 @@ def taken(outcome: Any, then: Callable[[Any], None]) -> None:
     if isinstance(outcome, EngineError):
         raise outcome
     then(outcome)
+
+
+def text_prompt(model: Model, segments: tuple[Segment, ...]) -> EncodedPrompt:
+    """A prompt without images."""
+    return EncodedPrompt(whole_prompt_tokens(model, segments))
 
 
 def text_of(model: Model, request: Detokenize) -> Text:

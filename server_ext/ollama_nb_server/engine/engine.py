@@ -13,9 +13,13 @@ from ollama_nb_server.engine.batch_invariance import rows_alike
 from ollama_nb_server.engine.batch_planner import BatchPlanner
 from ollama_nb_server.engine.embedding import Embedder
 from ollama_nb_server.engine.grammar import Grammars
+from ollama_nb_server.engine.image_cache import ImageCache
+from ollama_nb_server.engine.image_encoding import ImageEncoder
 from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.limits import MIN_CTX
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.model_runner import ModelRunner
+from ollama_nb_server.engine.mtmd import Projector
 from ollama_nb_server.engine.native import (
     FLASH_TILE,
     AbortSwitch,
@@ -31,7 +35,6 @@ from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.special_tokens import SpecialTexts
 
 MAX_PARALLEL = 16
-MIN_CTX = 4
 # Fewer weights than this: one thread, more would only wait for each other; flash attention, because
 # their contexts are short (demo: 1.4 to 1.9 times as fast below 80 tokens, half as fast above 400).
 TINY_PARAMS = 50_000_000
@@ -84,6 +87,8 @@ class Engine:
         threads = threads_for(self.model.num_params, spec.num_thread)
         self._own_threads, self._threads = threads_for(self.model.num_params, 0), threads
         self.context: Context | None = None
+        self.images: ImageEncoder | None = None
+        self._projector_bytes = 0
         self.num_parallel, self.num_batch = 0, 0
         self.flash = self.model.num_params < TINY_PARAMS
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
@@ -106,7 +111,12 @@ class Engine:
         slot_bytes = self.num_ctx * self.model.kv_bytes_per_token
         fitting = slots_that_fit(slot_bytes, psutil.virtual_memory().available)
         self.num_parallel = min(spec.num_parallel or fitting, max_sequences())
-        self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel)
+        projector = self._projector(spec.projector, threads) if spec.projector else None
+        at_once = projector.max_rows if projector else 0
+        self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel, at_once)
+        if projector:
+            cache = ImageCache()
+            self.images = ImageEncoder(projector, self.model, self.num_ctx, self.num_batch, cache)
         tile = FLASH_TILE if self.flash and self.num_batch >= FLASH_TILE else 0
         self.context = generation_context(
             self.model,
@@ -125,6 +135,12 @@ class Engine:
         self._prove(self.context, batch)
         alike = rows_alike(self.context, batch, self.num_parallel)
         self.planner = BatchPlanner(self.num_batch, tile, alike)
+
+    def _projector(self, path: str, threads: int) -> Projector:
+        projector = Projector(path, self.model, self._log, threads)
+        self._owned.callback(projector.close)
+        self._projector_bytes = projector.size_bytes
+        return projector
 
     def threads_of(self, sequences: abc.Iterable[Sequence]) -> int:
         """How many threads a step's requests want at most; 0: as many as suit the model.
@@ -172,7 +188,11 @@ class Engine:
             bos_text=model.token_text(model.bos),
             eos_text=model.token_text(model.eos),
             fim_texts=tuple(map(model.token_text, model.fim)),
-            size_bytes=model.size_bytes + kv + compute + self.embedder.size_bytes,
+            size_bytes=model.size_bytes
+            + kv
+            + compute
+            + self.embedder.size_bytes
+            + self._projector_bytes,
             vram_bytes=0,
             load_ns=self.load_ns,
             num_processors=usable_processors(),

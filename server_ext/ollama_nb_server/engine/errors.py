@@ -9,6 +9,8 @@ EngineError
 ├── EmbeddingNotFinite    a vector holds NaN or infinity
 ├── CannotGenerate        the model only embeds
 ├── CannotEmbed           the model only ranks
+├── CannotSee             the model was loaded without a projector
+├── ImageRefused          an image that cannot be read, or not by this model
 ├── UnknownToken          a prompt of token ids holds one that the vocabulary does not have
 ├── GrammarRefused        a grammar or a schema that cannot be compiled, and where it is wrong
 ├── GrammarDeadEnd        no token may follow what a constrained request has written
@@ -90,6 +92,21 @@ class CannotEmbed(EngineError):
         super().__init__(
             "this model ranks texts (a reranker) and has no embeddings; choose a model that embeds"
         )
+
+
+class CannotSee(EngineError):
+    """An image is given to a model that has no projector."""
+
+    def __init__(self) -> None:
+        super().__init__("this model cannot see images: it was loaded without a projector")
+
+
+class ImageRefused(EngineError):
+    """An image cannot be read, or not by this model; `number` counts a request's from 1."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"image {number}: {reason}")
+        self.number, self.reason = number, reason
 
 
 class UnknownToken(EngineError):

@@ -78,7 +78,8 @@ class KVCache:
 
     def roll_back(self, sequence: Sequence) -> None:
         """Forget what an aborted computation has left of a sequence beyond what counts."""
-        if not self.memory.forget(sequence.slot, sequence.computed):
+        sequence.step_back()
+        if not self.memory.forget(sequence.slot, sequence.position):
             self._restart(sequence)  # a recurrent state has no yesterday
 
     @property

@@ -21,7 +21,7 @@ class LoadSpec:
     most 16. `num_thread` 0 means: chosen for the model's size. `num_gpu` -1: llama.cpp decides.
     RoPE settings of 0 are the model's own; `numa` spreads the threads over a machine's nodes.
     `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
-    GGUF's metadata with other values.
+    GGUF's metadata with other values. `projector` is the file that lets the model see ("": none).
     """
 
     model_path: str
@@ -39,6 +39,7 @@ class LoadSpec:
     rope_frequency_scale: float = 0.0
     use_extra_bufts: bool = True
     translation: str = ""
+    projector: str = ""
     overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
 
     @classmethod
@@ -117,12 +118,22 @@ class TokenSegment:
     tokens: tuple[int, ...]
 
 
-Segment = TextSegment | TokenSegment
+@dataclass(frozen=True, slots=True)
+class ImageSegment:
+    """An image at its place in a prompt: the bytes of a PNG, JPEG, GIF, BMP or WebP file.
+
+    Of a GIF the first picture is seen. The model must have been loaded with a projector.
+    """
+
+    data: bytes = field(repr=False)
+
+
+Segment = TextSegment | TokenSegment | ImageSegment
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue a prompt. One that begins with a text gets BOS (once) where the model wants it.
+    """Continue a prompt. It gets BOS (once) where the model wants it, unless it begins with ids.
 
     `num_predict` < 0: until a stop, 10 contexts at most.
     `num_ctx` is the request's own limit (0: the slot's). With `shift`, a full context drops older

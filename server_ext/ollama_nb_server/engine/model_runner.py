@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections import abc
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from ollama_nb_server.engine.batch_planner import Item, note_turns
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd, InternalError
 from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
-from ollama_nb_server.engine.native import Batch, Context, Model
+from ollama_nb_server.engine.native import Batch, Context, EmbeddingBatch, Model
 from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.spans import ImageSpan
 
 Event = Delta | Progress | Finished | Failed
 
@@ -25,6 +27,7 @@ class ModelRunner:
 
     def __init__(self, model: Model, context: Context, kv_cache: KVCache, batch: Batch) -> None:
         self._model, self._context, self._kv_cache, self._batch = model, context, kv_cache, batch
+        self._rows = EmbeddingBatch()
         self._pieces: dict[int, bytes] = {}
 
     def run(self, items: abc.Sequence[Item]) -> list[Event] | None:
@@ -32,9 +35,8 @@ class ModelRunner:
 
         A native error fails every request of the batch; their slots are clean afterwards.
         """
-        self._batch.fill([self._row(item) for item in items])
         try:
-            decoded = self._context.decode(self._batch)
+            decoded = self._decoded(items)
         except DecodeFailed as error:
             return [i.sequence.failed("DecodeFailed", error.function, error.code) for i in items]
         if not decoded:
@@ -51,10 +53,28 @@ class ModelRunner:
             events += self._after(item.sequence, output, now)
         return events
 
+    def _decoded(self, items: abc.Sequence[Item]) -> bool:
+        """Compute a batch of tokens, or of an image's rows; False if it was aborted."""
+        first = items[0]
+        image = first.sequence.spans.at(first.sequence.computed)
+        if image is None:
+            self._batch.fill([self._row(item) for item in items])
+            return self._context.decode(self._batch)
+        self._fill_rows(first, image)
+        with self._context.not_causal() if image.at_once else nullcontext():
+            return self._context.decode(self._rows)
+
+    def _fill_rows(self, item: Item, image: ImageSpan) -> None:
+        begin = item.sequence.computed - image.begin
+        end = begin + item.count
+        rows, positions = image.rows[begin:end], image.positions[:, begin:end]
+        self._rows.fill(item.sequence.slot, rows, positions, item.last)
+
     @staticmethod
     def _row(item: Item) -> tuple[int, int, abc.Sequence[int], bool]:
         sequence, at = item.sequence, item.sequence.computed
-        return sequence.slot, at, sequence.tokens[at : at + item.count], item.last
+        tokens = sequence.tokens[at : at + item.count]
+        return sequence.slot, sequence.position, tokens, item.last
 
     def _after(self, sequence: Sequence, output: int, now: int) -> list[Event]:
         """What becomes of a sequence after the batch; a fault of ours ends it alone."""

@@ -71,9 +71,9 @@ class NativeLog:
         self.errors: list[str] = []
         self.unlocked = False  # whether memory could not be locked
         self._level = 0
-        callback = ll.llama_log_callback(self._line)
-        self._kept.append(callback)
-        ll.llama_log_set(callback, ctypes.c_void_p(0))
+        self.callback = ll.llama_log_callback(self._line)
+        self._kept.append(self.callback)
+        ll.llama_log_set(self.callback, ctypes.c_void_p(0))
 
     def _line(self, level: int, text: bytes, _: object) -> None:
         self._level = self._level if level == LOG_CONT else level
@@ -322,8 +322,16 @@ class Model:
 
     def with_special(self, ids: list[int]) -> list[int]:
         """A text's tokens with BOS before and EOS behind them, as the tokenizer has it."""
-        before = [self.bos] if self.add_bos and ids[:1] != [self.bos] else []
-        return before + ids + ([self.eos] if ll.llama_vocab_get_add_eos(self.vocab) else [])
+        return self.before(ids[:1]) + ids + self.after
+
+    def before(self, first: list[int]) -> list[int]:
+        """What the tokenizer puts before a text that begins with this token, if with any."""
+        return [self.bos] if self.add_bos and first != [self.bos] else []
+
+    @cached_property
+    def after(self) -> list[int]:
+        """What the tokenizer puts behind a text."""
+        return [self.eos] if ll.llama_vocab_get_add_eos(self.vocab) else []
 
     def _tokens(self, text: str, *, add_special: bool, parse_special: bool = True) -> list[int]:
         data = text.encode("utf-8", "replace")
@@ -451,6 +459,38 @@ class Batch:
         self.logits[: self.struct.n_tokens] = 1
 
 
+class EmbeddingBatch:
+    """A llama_batch of rows of embeddings, all of one sequence."""
+
+    def __init__(self) -> None:
+        self.struct = ll.llama_batch()
+        self._memory: list[npt.NDArray[Any]] = []
+
+    def fill(self, seq: int, rows: Floats, positions: Ints, wants: bool) -> None:
+        """Put in rows, each with its numbers of `positions` (a line for each dimension).
+
+        With output wanted, it is computed for the last row.
+        """
+        count = len(rows)
+        seqs = np.full(count, seq, np.int32)
+        first, step = seqs.ctypes.data, seqs.itemsize
+        pointers = np.arange(first, first + step * count, step, dtype=np.uint64)
+        logits = np.zeros(count, np.int8)
+        logits[-1] = wants
+        self.struct.n_tokens = count
+        arrays: list[tuple[str, npt.NDArray[Any], type[Any]]] = [
+            ("embd", np.ascontiguousarray(rows), ctypes.c_float),
+            ("pos", np.ascontiguousarray(positions), ll.llama_pos),
+            ("n_seq_id", np.ones(count, np.int32), ctypes.c_int32),
+            ("seq_id", pointers, ctypes.POINTER(ll.llama_seq_id)),
+            ("logits", logits, ctypes.c_int8),
+        ]
+        for name, array, kind in arrays:
+            address = ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+            setattr(self.struct, name, address)
+        self._memory = [seqs, *(array for _, array, _ in arrays)]
+
+
 class Context:
     """One llama_context: memory for sequences, and the decoding of batches."""
 
@@ -480,7 +520,7 @@ class Context:
             ll.llama_free(self.pointer)
             self.pointer = None
 
-    def decode(self, batch: Batch) -> bool:
+    def decode(self, batch: Batch | EmbeddingBatch) -> bool:
         """Compute a batch; False if it was aborted (nothing of it counts then).
 
         Raises
@@ -523,6 +563,15 @@ class Context:
     def causal(self) -> bool:
         """Whether no token sees those after it; a text may then come in several batches."""
         return bool(self.memory) and bool(ll.llama_get_causal_attn(self.pointer))
+
+    @contextmanager
+    def not_causal(self) -> Iterator[None]:
+        """Let the tokens of a batch see those after them, for a while."""
+        ll.llama_set_causal_attn(self.pointer, False)
+        try:
+            yield
+        finally:
+            ll.llama_set_causal_attn(self.pointer, True)
 
     def forget(self, seq: int, from_pos: int = 0) -> bool:
         """Drop a sequence's tokens from a position on; False if this memory can only drop all."""

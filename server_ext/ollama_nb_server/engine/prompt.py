@@ -8,9 +8,9 @@ from __future__ import annotations
 import string
 from collections import abc
 
-from ollama_nb_server.engine.errors import UnknownToken
+from ollama_nb_server.engine.errors import CannotSee, UnknownToken
 from ollama_nb_server.engine.literals import literal_tokens
-from ollama_nb_server.engine.messages import Segment, TextSegment, TokenSegment
+from ollama_nb_server.engine.messages import ImageSegment, Segment, TextSegment, TokenSegment
 from ollama_nb_server.engine.native import EATS_BEFORE, EATS_BEHIND, Model
 
 BLANKS = string.whitespace  # C's `isspace`
@@ -48,7 +48,17 @@ def whole_prompt_tokens(model: Model, segments: abc.Sequence[Segment]) -> list[i
 
 def prompt_length(segments: abc.Sequence[Segment]) -> int:
     """Letters and ids to be read: how long that takes."""
-    return sum(len(s.text if isinstance(s, TextSegment) else s.tokens) for s in segments)
+    return sum(map(_length, segments))
+
+
+def _length(segment: Segment) -> int:
+    match segment:
+        case TextSegment(text):
+            return len(text)
+        case TokenSegment(tokens):
+            return len(tokens)
+        case ImageSegment(data):
+            return len(data)
 
 
 def _is_literal(segment: Segment) -> bool:
@@ -73,3 +83,5 @@ def _tokens(model: Model, segment: Segment) -> list[int]:
                 if not 0 <= token < model.num_vocab:
                     raise UnknownToken(token, model.num_vocab)
             return list(tokens)
+        case ImageSegment():
+            raise CannotSee

@@ -13,6 +13,7 @@ import numpy as np
 
 from ollama_nb_server.engine.messages import SamplingParams
 from ollama_nb_server.engine.native import Context, Floats, Ints, Model
+from ollama_nb_server.engine.spans import IMAGE_ROW
 
 TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama.h
 
@@ -27,9 +28,10 @@ class SamplerChain:
         self.window = _window(params, num_ctx)
 
     def accept(self, tokens: Sequence[int]) -> None:
-        """Show the chain the end of the prompt, which penalties count too."""
+        """Show the chain the end of the prompt, which penalties count too; not images."""
         if self.window:
-            for token in tokens[-self.window :]:
+            shown = [token for token in tokens if token != IMAGE_ROW]
+            for token in shown[-self.window :]:
                 ll.llama_sampler_accept(self.pointer, token)
 
     def sample(self, context: Context, output: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ollama_nb_server.engine.messages import Failed, Finished, Priority
+from ollama_nb_server.engine.spans import NO_SPANS, Spans
 from ollama_nb_server.engine.text import TextStream
 
 if TYPE_CHECKING:  # bookkeeping loads nothing native
@@ -29,13 +30,14 @@ class Sampler(Protocol):
 class Sequence:
     """A request from its prompt to its last token.
 
-    `tokens` is what the context is to hold. `computed` of them lie in its memory; while that is
-    less, the rest waits to be decoded: the prompt at first, later the newest token. With `shift`,
-    a full context makes room by dropping the older half of what stands behind the first `num_keep`
-    tokens, and `discarded` counts what went that way. llama.cpp moves the rest in the next
-    computation, whichever that is; until then the sequence is `unsettled`. `passed_over` counts the
-    prompt tokens of others that were computed while this prompt's turn did not come. `tags` are the
-    control tokens that are written out, and their texts.
+    `tokens` is what the context is to hold, with IMAGE_ROW for each row of an image in `spans`.
+    `computed` of them lie in its memory; while that is less, the rest waits to be decoded: the
+    prompt at first, later the newest token. With `shift`, a full context makes room by dropping the
+    older half of what stands behind the first `num_keep` tokens, and `discarded` counts what went
+    that way. llama.cpp moves the rest in the next computation, whichever that is; until then the
+    sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
+    while this prompt's turn did not come. `tags` are the control tokens that are written out, and
+    their texts.
     """
 
     id: int
@@ -58,6 +60,7 @@ class Sequence:
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
     passed_over: int = 0
+    spans: Spans = NO_SPANS
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
@@ -69,7 +72,18 @@ class Sequence:
     @property
     def prefilling(self) -> bool:
         """Whether a prompt waits, or all after a lost memory; more than what a grammar forced."""
-        return self.waiting > (MAX_TAIL - 1 if self.num_generated else 1)
+        tail = MAX_TAIL - 1 if self.num_generated else 1
+        return self.waiting > tail or self.spans.ahead(self.computed)
+
+    @property
+    def num_alike(self) -> int:
+        """How much of what waits may come in one batch: tokens, or rows of one image."""
+        return self.spans.border(self.computed, len(self.tokens)) - self.computed
+
+    @property
+    def position(self) -> int:
+        """The position of what is computed next."""
+        return self.spans.position(self.computed)
 
     @property
     def num_generated(self) -> int:
@@ -104,6 +118,10 @@ class Sequence:
         """From where to where a full context is dropped (reference/ollama-models.md 6.7)."""
         keep = min(self.num_keep, self.num_ctx - MIN_LOOSE)
         return keep, keep + (self.computed - keep) // 2
+
+    def step_back(self) -> None:
+        """Go back to where the memory can be cut, after an aborted computation."""
+        self.computed = self.spans.resumption(self.computed)
 
     def drop(self, begin: int, end: int) -> None:
         """Take note that the context has dropped these tokens and moved the later ones down."""

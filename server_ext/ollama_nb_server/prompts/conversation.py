@@ -6,7 +6,7 @@ Sources: reference/ollama-models.md 6.2 (order of messages), 5.3 (collation).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -14,7 +14,7 @@ from typing import Any
 class Turn:
     """One message. `tool_calls` are in OpenAI's shape, their arguments as objects.
 
-    `thinking` is what an assistant thought before it said `content`, `num_images` how many images
+    `thinking` is what an assistant thought before it said `content`, `images` are the files that
     come with the message: Go templates ask for both, Jinja templates never see them here.
     """
 
@@ -24,7 +24,12 @@ class Turn:
     tool_name: str = ""
     tool_call_id: str = ""
     thinking: str = ""
-    num_images: int = 0
+    images: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def num_images(self) -> int:
+        """How many images come with the message."""
+        return len(self.images)
 
 
 def with_model_turns(system: str, history: Sequence[Turn], turns: Sequence[Turn]) -> list[Turn]:

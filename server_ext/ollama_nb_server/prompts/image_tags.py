@@ -1,16 +1,22 @@
 """Where a message's images stand in the text of a template (reference/ollama-models.md 6.4).
 
-Only places are marked here; which image belongs to a number is known to whoever holds them.
+Only places are marked here; which image belongs to a number is known to whoever holds them. What
+looks like a tag in a message is made unlike one before a template runs, and like it afterwards.
 """
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ollama_nb_server.prompts.conversation import Turn
 
 PLACE = "[img]"
+OPENING = "[img-"
+TAG = re.compile(r"\[img-(\d{1,9})\]")
+APART = secrets.token_hex(8)  # nobody can write it: it is another one in every process
 
 
 def with_image_tags(turns: Sequence[Turn]) -> list[Turn]:
@@ -20,14 +26,30 @@ def with_image_tags(turns: Sequence[Turn]) -> list[Turn]:
 
     Examples
     --------
-    >>> turns = [Turn("user", "left [img]", num_images=2), Turn("user", "this?", num_images=1)]
+    >>> turns = [Turn("user", "left [img]", images=(b"", b"")), Turn("user", "it?", images=(b"",))]
     >>> [turn.content for turn in with_image_tags(turns)]
-    ['[img-1]left [img-0]', '[img-2]this?']
+    ['[img-1]left [img-0]', '[img-2]it?']
     """
     tagged, first = [], 0
     for turn in turns:
         content = tagged_content(turn.content, range(first, first + turn.num_images))
         tagged.append(replace(turn, content=content))
+        first += turn.num_images
+    return tagged
+
+
+def with_tags_behind(turns: Sequence[Turn]) -> list[Turn]:
+    """The same as llama.cpp does it: behind a message's text, whatever that says.
+
+    Examples
+    --------
+    >>> [turn.content for turn in with_tags_behind([Turn("user", "[img]?", images=(b"1", b"2"))])]
+    ['[img]?[img-0][img-1]']
+    """
+    tagged, first = [], 0
+    for turn in turns:
+        tags = (f"[img-{number}]" for number in range(first, first + turn.num_images))
+        tagged.append(replace(turn, content="".join([turn.content, *tags])))
         first += turn.num_images
     return tagged
 
@@ -42,3 +64,42 @@ def tagged_content(content: str, numbers: range) -> str:
         else:
             in_front += tag
     return in_front + content
+
+
+def disguised(text: str) -> str:
+    """A text in which nothing can be taken for a tag."""
+    return text.replace(OPENING, f"[img{APART}-")
+
+
+def revealed(text: str) -> str:
+    """The text again that was disguised."""
+    return text.replace(APART, "")
+
+
+def without_literal_tags(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns with their texts disguised."""
+    return [
+        replace(turn, content=disguised(turn.content), thinking=disguised(turn.thinking))
+        for turn in turns
+    ]
+
+
+def split_at_tags(text: str, numbers: set[int]) -> list[str | int]:
+    """A text's pieces, and between them the numbers of the images whose tags were there.
+
+    A number's first tag counts; it is taken out of `numbers`. Other tags are text.
+
+    Examples
+    --------
+    >>> split_at_tags("[img-1]a[img-0] [img-1][img-7]", {0, 1})
+    [1, 'a', 0, ' [img-1][img-7]']
+    """
+    pieces: list[str | int] = []
+    begin = 0
+    for tag in TAG.finditer(text):
+        number = int(tag[1])
+        if number in numbers:
+            numbers.remove(number)
+            pieces += [text[begin : tag.start()], number]
+            begin = tag.end()
+    return [piece for piece in (*pieces, text[begin:]) if piece != ""]

@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ollama_nb_server.engine.image_header import (
+    MAX_ASPECT_RATIO,
+    MAX_IMAGE_PIXELS,
+    MAX_IMAGE_SIDE,
+)
 from ollama_nb_server.environment import MAX_DURATION_S
 
 MAX_BODY_BYTES = 256 << 20  # of anything but a blob
@@ -44,6 +49,12 @@ BOUNDS = (
     Bound("a text to be read by a model", f"{MAX_TEXT_CHARS:,} letters", "400"),
     Bound("`tools`", f"{MAX_TOOLS:,}", "400"),
     Bound("one of `images`", f"{MAX_IMAGE_CHARS >> 20} MiB in base64", "400"),
+    Bound(
+        "pixels of an image",
+        f"{MAX_IMAGE_PIXELS:,}, {MAX_IMAGE_SIDE:,} a side, "
+        f"one side {MAX_ASPECT_RATIO} times the other",
+        "400",
+    ),
     Bound("`input`", f"{MAX_TEXTS:,} texts", "400"),
     Bound("`context`", "tokens that the model has", "400"),
     Bound("`keep_alive` as a number", f"{MAX_DURATION_S:.0f} s", "for good"),

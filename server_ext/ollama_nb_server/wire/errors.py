@@ -5,6 +5,7 @@ RequestError
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── BadToolChoice, ToolChoiceConflict, BadThinkBudget, ThinkBudgetConflict
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
+├── VisionTowerInside, OneImageOnly, ImageWithoutPlace
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
@@ -155,6 +156,34 @@ class ImagesUnsupported(RequestError):
         )
 
 
+class VisionTowerInside(RequestError):
+    """The part that sees lies in the model's own file, in a form that llama.cpp does not read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has its vision part in the same file as its text part, a form of an older "
+            "Ollama that this server can use for text only; for images, create or pull the model "
+            "with its projector in a file of its own (from hf.co, for example)"
+        )
+
+
+class OneImageOnly(RequestError):
+    """A model of the family mllama is shown several images at once."""
+
+    def __str__(self) -> str:
+        return "this model only supports one image while more than one image requested"
+
+
+class ImageWithoutPlace(RequestError):
+    """A raw prompt, a suffix or a request's own template does not say where an image belongs."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"image {number + 1} has no place in the prompt: write [img-{number}] where it belongs"
+        )
+        self.number = number
+
+
 class CloudDisabled(RequestError):
     """A cloud model or a cloud feature is asked for; there is no cloud here."""
 
@@ -293,6 +322,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (BadOption, _says(500)),
     (InvalidFormat, _says(500)),
     (ImagesUnsupported, _says(500)),
+    (OneImageOnly, lambda error, route: (500 if route == "chat" else 400, str(error))),
     (CloudDisabled, _says(403)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),
@@ -317,6 +347,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (engine.EmbeddingNotFinite, _says(400)),
     (engine.CannotEmbed, _says(400)),
     (engine.GrammarRefused, _says(400)),
+    (engine.ImageRefused, _says(400)),
     (engine.WorkerDied, _died),
     (engine.EngineError, _says(500)),
     (
