@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from ollama_nb_server.prompts.parsing import shapes
+from ollama_nb_server.prompts.parsing import gojson, shapes
+from ollama_nb_server.prompts.parsing.elements import Malformed, parse
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
-from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken
+from ollama_nb_server.prompts.parsing.sections import CallBroken
 from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, Until, sequence
 from ollama_nb_server.prompts.parsing.values import is_text, typed
 
@@ -60,16 +61,32 @@ class JsonCall:
     name: str = "name"
     arguments: str = "arguments"
     around: str = "\n"
+    checked: bool = True
 
     def read(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call of a body."""
-        found = json_object(body)
+        try:
+            found = folded(json_object(body))
+        except CallBroken as error:
+            if not self.checked:
+                error.reason = error.reason.removeprefix(FAILED)
+            raise
         name, arguments = found.get(self.name), found.get(self.arguments)
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str | None) or not isinstance(arguments, dict | None):
+            key = self.arguments if isinstance(name, str | None) else self.name
+            raise CallBroken(f"{FAILED}json: cannot unmarshal the type of {key}")
+        if not name and self.checked:
             raise CallBroken("empty function name")
-        if not isinstance(arguments, dict | None):
-            raise CallBroken(f"failed to parse JSON: {self.arguments} is no object")
-        return [Call(name, arguments or {})]
+        return [Call(name or "", arguments or {})]
+
+    def whole(self, body: str) -> bool:
+        """Whether no text is open where a body ends."""
+        return not ends_inside(body)
+
+    def exact(self, body: str) -> bool:
+        """Whether the arguments are where they belong."""
+        found = folded(json_object(body))
+        return self.arguments in found or found.keys() <= {self.name}
 
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """Any of the tools, its arguments by its schema."""
@@ -94,23 +111,35 @@ class TaggedCall:
 
     def read(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call of a body."""
-        function = FUNCTION.fullmatch(body.strip(BLANKS))
-        if function is None:
-            raise CallBroken("no <function=NAME> ... </function> in a tool call")
-        name, inside = function.groups()
-        schemas = next((tool.properties for tool in tools if tool.name == name), {})
-        arguments = {}
-        at = 0
-        for found in PARAMETER.finditer(inside):
-            if inside[at : found.start()].strip(BLANKS):
-                raise CallBroken("text between the parameters of a tool call")
-            key, value = found.groups()
-            value = value.removeprefix("\n").removesuffix("\n")
-            arguments[key] = typed(value, schemas.get(key) or {})
-            at = found.end()
-        if inside[at:].strip(BLANKS):
-            raise CallBroken("text behind the parameters of a tool call")
-        return [Call(name, arguments)]
+        try:
+            found = parse(body, MARKUP).children
+        except Malformed as error:
+            raise CallBroken(str(error), incomplete=not self.whole(body)) from error
+        if not found:
+            raise CallBroken("EOF")
+        function = found[0]
+        if function.tag != "function":
+            raise CallBroken(f"expected element type <function> but have <{function.tag}>")
+        schemas = next((tool.properties for tool in tools if tool.name == function.name), {})
+        return [
+            Call(
+                function.name,
+                {
+                    one.name: typed(
+                        one.text.removeprefix("\n").removesuffix("\n"), schemas.get(one.name) or {}
+                    )
+                    for one in function.all("parameter")
+                },
+            )
+        ]
+
+    def whole(self, body: str) -> bool:
+        """Whether no parameter is open where a body ends."""
+        return body.rfind("<parameter=") <= max(body.rfind("</parameter>"), 0)
+
+    def exact(self, body: str) -> bool:
+        """Whether a body holds one function and its parameters, and nothing else."""
+        return TAGGED.fullmatch(body) is not None
 
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """Required parameters first, each group in the schema's order."""
@@ -134,8 +163,15 @@ class TaggedCall:
         return sequence(head, Json(with_definitions(schema, tool)), "\n</parameter>\n")
 
 
-FUNCTION = re.compile(r"<function=([^>]+)>(.*)</function>", re.DOTALL)
-PARAMETER = re.compile(r"<parameter=([^>]+)>(.*?)</parameter>", re.DOTALL)
+TAGGED = re.compile(
+    r"\s*<function=[^>]+>(?:\s*<parameter=[^>]+>(?:(?!</parameter>).)*</parameter>)*\s*</function>\s*",
+    re.DOTALL,
+)
+FAILED = "failed to parse JSON: "
+MARKUP = re.compile(
+    r"<(?P<opens>(?:function|parameter)(?==[^>]|>|\s+name=\"[^\"]*\">))"
+    r"(?:=(?P<name>[^>]+)|\s+name=\"(?P<named>[^\"]*)\")?>|</(?P<closes>function|parameter)>"
+)
 
 
 def with_definitions(schema: Any, tool: Tool) -> Any:
@@ -155,12 +191,19 @@ def json_object(text: str) -> dict[str, Any]:
         If it is none; `incomplete` if it ends in the middle of one.
     """
     try:
-        found = json.loads(text.strip(BLANKS), strict=False)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise CallBroken(f"failed to parse JSON: {error}", incomplete=ends_inside(text)) from error
+        found = gojson.decode(text)
+    except ValueError as error:
+        raise CallBroken(f"{FAILED}{error}", incomplete=ends_inside(text)) from error
+    if found is None:  # Go leaves everything as it was
+        return {}
     if not isinstance(found, dict):
-        raise CallBroken("failed to parse JSON: no object")
+        raise CallBroken(f"{FAILED}json: cannot unmarshal what is no object")
     return found
+
+
+def folded(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An object whose keys Go finds in any letter case; the last of equal ones counts."""
+    return {key.casefold(): value for key, value in found.items()}
 
 
 def ends_inside(text: str) -> bool:

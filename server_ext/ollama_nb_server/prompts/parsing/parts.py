@@ -81,6 +81,10 @@ class Situation:
         Whether the prompt ends with an assistant's content that is to be gone on with.
     after_tool
         Whether the last message is a tool's result.
+    after_assistant
+        Whether the last message is an assistant's, with content or without.
+    prefill_thinking
+        Whether the prompt ends with an assistant's thoughts, without content, to be gone on with.
     lossless
         Whether what Ollama would lose, or end the answer for, comes back as content.
     """
@@ -89,6 +93,8 @@ class Situation:
     think: Think = None
     prefill: bool = False
     after_tool: bool = False
+    after_assistant: bool = False
+    prefill_thinking: bool = False
     lossless: bool = False
 
 

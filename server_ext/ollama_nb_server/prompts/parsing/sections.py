@@ -8,7 +8,6 @@ The machine knows nothing of any family. It holds back what may still become a t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -27,6 +26,7 @@ class Kind(Enum):
     THINKING = "thoughts"
     CALLS = "the body of one or several calls, read as a whole"
     DROPPED = "nothing that anybody is told"
+    UNWANTED = "thoughts that nobody asked for"
 
 
 MAX_WAITS = 64  # closing tags that a call may have in its values: each costs a look at all of it
@@ -49,6 +49,16 @@ class Broken(Enum):
 
     RAISED = "the answer ends with an error"
     DROPPED = "nobody hears of it"
+    TOLD = "it is content"
+    DEAFENING = "nobody hears of it, nor of anything behind it"
+
+
+class Rest(Enum):
+    """What becomes of what is held back, half a tag and blanks, where an answer ends."""
+
+    TRIMMED = "it is told but for its blanks"
+    KEPT = "it is told"
+    LOST = "nobody hears of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,19 @@ class Section:
         much of the body it has seen before. The section behind it is `exits[""]`.
     unclosed
         Whether calls may be read that the answer ends in without their closing tag.
+    read_unclosed
+        How they are read, if not as others; what they raise counts.
+    drops
+        The exits of calls that show that they are broken.
+    whole
+        Whether a closing tag may stand behind a body, or belongs to one of its values. Asked only
+        where nothing may be lost, before the body is read.
+    exact
+        Whether nothing but calls stands in a body. Asked only there too.
+    keeps_before
+        The exits before which blanks are told, though others take them.
+    rest
+        What becomes of what is held back where the answer ends.
     """
 
     kind: Kind
@@ -90,6 +113,15 @@ class Section:
     leads: Mapping[str, str] = field(default_factory=dict)
     ends: Callable[[str, int], int] | None = None
     unclosed: bool = False
+    read_unclosed: Reader | None = None
+    drops: frozenset[str] = frozenset()
+    whole: Callable[[str], bool] | None = None
+    exact: Callable[[str], bool] | None = None
+    keeps_before: frozenset[str] = frozenset()
+    rest: Rest = Rest.TRIMMED
+
+
+SWALLOWED = Section(Kind.DROPPED, {}, skips_blanks=False, holds_blanks=False)
 
 
 class SectionParser:
@@ -138,20 +170,32 @@ class SectionParser:
             return found + self._unfinished(rest)
         if self._fresh and section.skips_blanks:
             rest = rest.lstrip(BLANKS)
-        if section.holds_blanks and not self._lossless:
-            rest = rest.rstrip(BLANKS)
-        return found + self._parts(rest)
+        return found + self._rest(rest)
 
-    def _keeps_blanks(self, text: str) -> bool:
+    def _rest(self, text: str) -> Parts:
+        section = self._section
+        if self._lossless or section.rest is Rest.KEPT:
+            return self._parts(text)
+        if section.rest is Rest.LOST:
+            return Parts(lost=text.strip(BLANKS))
+        return self._parts(text.rstrip(BLANKS) if section.holds_blanks else text)
+
+    def _keeps_blanks(self, text: str, tag: str) -> bool:
         """Whether blanks before a tag are told: words before and behind a call stay apart."""
-        answers = self._section.kind is Kind.CONTENT and (self._answered or text.strip(BLANKS))
-        return not self._section.holds_blanks or (self._lossless and bool(answers))
+        section = self._section
+        if not section.holds_blanks or tag in section.keeps_before:
+            return True
+        answers = section.kind is Kind.CONTENT and (self._answered or text.strip(BLANKS))
+        return self._lossless and bool(answers)
 
     # --- the way through the sections -------------------------------------------------------------
 
     def _enter(self, name: str, tag: str = "") -> None:
-        self._section, self._tag = self._sections[name], tag
-        self._fresh, self._searched, self._opens = True, 0, self._section.opens
+        self._begin(self._sections[name], tag)
+
+    def _begin(self, section: Section, tag: str) -> None:
+        self._section, self._tag = section, tag
+        self._fresh, self._searched, self._opens = True, 0, section.opens
         self._waits = 0
 
     def _at_beginning(self) -> bool:
@@ -186,16 +230,22 @@ class SectionParser:
         at, tag = found
         text, rest = self._held[:at], self._held[at + len(tag) :]
         section = self._section
+        then = self._sections[section.exits[tag]]
         if section.kind is Kind.CALLS:
             try:
                 parts = self._called(text, tag)
             except CallBroken:  # the tag may belong to a value: wait for another
                 self._searched = at + 1
                 return self._step()
+            if parts.lost and section.broken is Broken.DEAFENING:
+                then = SWALLOWED
         else:
-            parts = self._parts(text if self._keeps_blanks(text) else text.rstrip(BLANKS))
+            kept = text if self._keeps_blanks(text, tag) else text.rstrip(BLANKS)
+            parts = self._parts(kept)
+            if then.broken is Broken.TOLD:  # blanks before it are told with it
+                tag = text[len(kept) :] + tag
         self._held = rest
-        self._enter(section.exits[tag], tag)
+        self._begin(then, tag)
         self._fresh = not (section.kind is Kind.CALLS and parts.content)  # blanks of a text stay
         return parts
 
@@ -237,22 +287,47 @@ class SectionParser:
             case Kind.CONTENT:
                 self._answered = self._answered or bool(text.strip(BLANKS))
                 return Parts(content=text)
-        return Parts(content=text) if self._lossless else Parts(lost=text)
+            case Kind.UNWANTED:
+                return Parts(thinking=text) if self._lossless else NOTHING
+        return Parts(content=text) if self._lossless else Parts(lost=text.strip(BLANKS))
 
     def _called(self, body: str, tag: str) -> Parts:
         """The calls of a body, or what becomes of one that cannot be read."""
-        assert self._section.read is not None
+        section = self._section
+        assert section.read is not None
         try:
-            return Parts(calls=tuple(self._section.read(body, self._tools)))
+            self._check(body, tag)
+            return Parts(calls=self._named(section.read(body, self._tools)))
         except CallBroken as error:
-            if self._lossless:
+            if self._lossless or section.broken is Broken.TOLD:
                 self._waits += 1
-                if error.incomplete and tag and self._waits < MAX_WAITS:
+                waits = self._lossless and self._waits < MAX_WAITS
+                if waits and error.incomplete and tag:
                     raise
-                return Parts(content=f"{self._tag}{body}{tag}")
-            if self._section.broken is Broken.RAISED:
+                return self._parts_of_broken(f"{self._tag}{body}{tag}")
+            if section.broken is Broken.RAISED:
                 raise OutputBroken(error.reason) from error
             return Parts(lost=f"{self._tag}{body}{tag}")
+
+    def _check(self, body: str, tag: str = "") -> None:
+        """See that a tag ends a call, as far as its body shows."""
+        section = self._section
+        if tag in section.drops:
+            raise CallBroken
+        if self._lossless and section.whole is not None and not section.whole(body):
+            raise CallBroken(incomplete=True)
+        if self._lossless and section.exact is not None and not section.exact(body):
+            raise CallBroken
+
+    def _named(self, calls: Sequence[Call]) -> tuple[Call, ...]:
+        """Calls, of which Ollama tells those without a name too."""
+        if self._lossless and not all(call.name for call in calls):
+            raise CallBroken
+        return tuple(calls)
+
+    def _parts_of_broken(self, text: str) -> Parts:
+        self._answered = True
+        return Parts(content=text)
 
     def _given_up(self) -> Parts | None:
         """A call that waited for another closing tag in vain: text up to its first one."""
@@ -269,10 +344,19 @@ class SectionParser:
     def _unfinished(self, body: str) -> Parts:
         """A call that its answer ended in."""
         text, section = self._tag + body, self._section
-        if section.unclosed and section.read is not None:
-            with suppress(CallBroken):
-                return Parts(calls=tuple(section.read(body, self._tools)))
-        return Parts(content=text) if self._lossless else Parts(lost=text)
+        reader = section.read_unclosed or (section.read if section.unclosed else None)
+        if reader is not None:
+            try:
+                self._check(body)
+                return Parts(calls=self._named(reader(body, self._tools)))
+            except CallBroken as error:
+                if section.read_unclosed is not None and not self._lossless:
+                    raise OutputBroken(error.reason) from error
+        if self._lossless:
+            return Parts(content=text)
+        if section.broken is Broken.TOLD:
+            return Parts(content=text.rstrip(BLANKS))
+        return Parts(lost=text)
 
 
 def overlap(text: str, tag: str) -> int:

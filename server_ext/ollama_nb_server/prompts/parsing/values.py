@@ -5,11 +5,12 @@ Source: reference/ollama-models.md 7.5, "Typed values".
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from ollama_nb_server.prompts.parsing import gojson
 
 MISSING = object()
 WORDS = {"true": True, "false": False}
@@ -75,8 +76,8 @@ def _number(text: str) -> Any:
 def _json(kind: type) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = gojson.decode(text)
+        except ValueError:
             return MISSING
         return value if isinstance(value, kind) else MISSING
 

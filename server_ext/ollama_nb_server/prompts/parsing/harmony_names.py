@@ -1,0 +1,42 @@
+"""Names of tools as gpt-oss sees them: those of functions in TypeScript.
+
+Source: reference/ollama-models.md 7.4. Prompts and parsers use the same mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# Tools that the model knows by these names.
+BUILT_IN = frozenset({"browser.open", "browser.search", "browser.find", "python"})
+
+
+def harmony_names(names: Iterable[str]) -> dict[str, str]:
+    """What each tool is called in the prompt, in the order of the tools.
+
+    Examples
+    --------
+    >>> list(harmony_names(["get it", "get-it", "2nd", "python"]).values())
+    ['get_it', 'get_it_2', '_2nd', 'python']
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        taken = set(found.values())
+        wanted = name if name in BUILT_IN else _identifier(name)
+        found[name] = wanted if name in BUILT_IN else _free(wanted, taken)
+    return found
+
+
+def _identifier(name: str) -> str:
+    letters = "".join("_" if one in " -." else one for one in name)
+    kept = "".join(one for one in letters if one.isalpha() or one.isdecimal() or one in "_$")
+    if not kept:
+        return "unnamed"
+    return f"_{kept}" if kept[0].isdecimal() else kept
+
+
+def _free(name: str, taken: set[str]) -> str:
+    free, count = name, 2
+    while free in taken:
+        free, count = f"{name}_{count}", count + 1
+    return free
