@@ -18,6 +18,7 @@ from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.parsing.formats import FORMATS, OutputFormat
 from ollama_nb_server.prompts.parsing.generic import generic
+from ollama_nb_server.prompts.parsing.native import native_format
 from ollama_nb_server.prompts.parsing.notations import JsonCall, Notation
 from ollama_nb_server.prompts.parsing.parts import OutputParser, Parts, Situation, Tool
 from ollama_nb_server.prompts.parsing.tag_calls import TagCall, notation_of_tag
@@ -26,7 +27,6 @@ from ollama_nb_server.wire.chat import Tool as OfferedTool
 from ollama_nb_server.wire.errors import ToolChoiceConflict
 from ollama_nb_server.wire.fields import Choice
 
-THINK_TAGS = ("<think>", "</think>")
 LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -160,8 +160,8 @@ def _form(
     if built_in is not None and not raw:
         return built_in
     if _is_native(model):
-        tags = THINK_TAGS if think and chat else None
-        return _by_go_template(tags, "<tool_call>" if tools and chat else "", "", prompt)
+        template = (model.metadata.tool_template if tools else "") or model.metadata.chat_template
+        return native_format(template, prompt) if chat else PLAIN
     reading = read(model.template or "")
     tags = reading.think_tags if reading and think else None
     tag = reading.tool_tag if reading and tools else ""

@@ -62,7 +62,7 @@ EXAMPLES = (
     ),
     Example(
         "Hermes behind an opened thought",
-        "<tool_call>",
+        "<tool_call> <think>",
         f"Hm.\n</think>\n\n<tool_call>\n{JSON_OSLO}\n</tool_call>",
         "Hm.\n",
         calls=(OSLO,),
@@ -70,8 +70,16 @@ EXAMPLES = (
         prompt="<|im_start|>assistant\n<think>\n",
     ),
     Example(
-        "Hermes behind an empty thought",
+        "Hermes whose template knows no thoughts",
         "<tool_call>",
+        f"<think>Hm.</think><tool_call>{JSON_OSLO}</tool_call>",
+        content="<think>Hm.</think>",
+        calls=(OSLO,),
+        ids=("",),
+    ),
+    Example(
+        "Hermes behind an empty thought",
+        "<tool_call> <think>",
         f"<think> is a tag. <tool_call>{JSON_OSLO}</tool_call>",
         content="<think> is a tag. ",
         calls=(OSLO,),
@@ -120,7 +128,7 @@ EXAMPLES = (
     ),
     Example(
         "Seed-OSS",
-        "<seed:tool_call>",
+        "<seed:tool_call> <seed:think>",
         "<seed:think>Hm.</seed:think>\n<seed:tool_call>\n<function=get_weather>\n<parameter=city>Oslo</parameter>\n"
         "<parameter=days>3</parameter>\n</function>\n</seed:tool_call>\n<seed:tool_call>\n<function=get_time>\n"
         "<parameter=zone>UTC</parameter>\n</function>\n</seed:tool_call>",
@@ -128,7 +136,7 @@ EXAMPLES = (
     ),
     Example(
         "MiniMax M2",
-        "<minimax:tool_call>",
+        "<minimax:tool_call> <think>",
         'Hm.\n</think>\n\n<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Oslo</parameter>\n'
         '<parameter name="days">3</parameter>\n</invoke>\n<invoke name="get_time">\n<parameter name="zone">UTC'
         "</parameter>\n</invoke>\n</minimax:tool_call>",
@@ -142,7 +150,7 @@ EXAMPLES = (
     ),
     Example(
         "GLM 4.6",
-        "</arg_key>\n<arg_value>",
+        "</arg_key>\n<arg_value> <think>",
         "\n<think>Hm.</think>\n<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n"
         "<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n</tool_call>\n<tool_call>get_time\n<arg_key>zone</arg_key>\n"
         "<arg_value>UTC</arg_value>\n</tool_call>",
@@ -150,7 +158,7 @@ EXAMPLES = (
     ),
     Example(
         "Ling 3",
-        "</arg_key>\\n<arg_value>",
+        "</arg_key>\\n<arg_value> <think>",
         "Hm.</think><tool_call>get_time\n<arg_key>zone</arg_key>\n<arg_value>UTC</arg_value>\n</tool_call>",
         "Hm.",
         calls=(UTC,),
@@ -159,7 +167,7 @@ EXAMPLES = (
     ),
     Example(
         "GLM 4.7",
-        "<arg_key>",
+        "<arg_key> <think>",
         "Hm.</think><tool_call>get_weather<arg_key>city</arg_key><arg_value>Oslo</arg_value><arg_key>days</arg_key>"
         "<arg_value>3</arg_value></tool_call><tool_call>stop</tool_call>",
         "Hm.",
@@ -178,14 +186,14 @@ EXAMPLES = (
     ),
     Example(
         "MiniCPM5",
-        '<function name=" <param name="',
+        '<function name=" <param name=" <think>',
         '<think>\nHm.\n</think>\n\n<function name="get_weather"><param name="city">Oslo</param><param name="days">3'
         '</param></function>\n<function name="get_time"><param name="zone">UTC</param></function>',
         "Hm.\n",
     ),
     Example(
         "DeepSeek V3.2",
-        "DSML function_calls",
+        "DSML function_calls <think>",
         'Hm.</think>\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n<｜DSML｜parameter name="city" '
         'string="true">Oslo</｜DSML｜parameter>\n<｜DSML｜parameter name="days" string="false">3</｜DSML｜parameter>\n'
         '</｜DSML｜invoke>\n<｜DSML｜invoke name="get_time">\n<｜DSML｜parameter name="zone" string="true">UTC'
@@ -195,7 +203,7 @@ EXAMPLES = (
     ),
     Example(
         "DeepSeek V4",
-        "DSML tool_calls",
+        "DSML tool_calls <think>",
         'Look:\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="get_time">\n<｜DSML｜parameter name="zone" string="true">UTC'
         "</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>",
         content="Look:\n\n",
@@ -205,7 +213,7 @@ EXAMPLES = (
     ),
     Example(
         "DeepSeek R1",
-        "<｜tool▁calls▁begin｜> ```json",
+        "<｜tool▁calls▁begin｜> ```json </think>",
         "Hm.\n</think>\n\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n"
         '{"city": "Oslo", "days": 3}\n```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>get_time\n'
         '```json\n{"zone": "UTC"}```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
@@ -214,7 +222,7 @@ EXAMPLES = (
     ),
     Example(
         "DeepSeek V3.1",
-        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁begin｜> <think>",
         'Look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{"city": "Oslo", "days": 3}'
         '<｜tool▁call▁end｜><｜tool▁call▁begin｜>get_time<｜tool▁sep｜>{"zone": "UTC"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>',
         content="Look.",
@@ -251,7 +259,7 @@ EXAMPLES = (
     ),
     Example(
         "Command R7B",
-        "<|START_ACTION|>",
+        "<|START_ACTION|> <|START_THINKING|>",
         '<|START_THINKING|>Hm.<|END_THINKING|><|START_ACTION|>[\n    {"tool_call_id": "0", "tool_name": "get_weather", '
         '"parameters": {"city": "Oslo", "days": 3}},\n    {"tool_call_id": "1", "tool_name": "get_time", "parameters": '
         '{"zone": "UTC"}}\n]<|END_ACTION|>',
@@ -260,7 +268,7 @@ EXAMPLES = (
     ),
     Example(
         "Command R7B that answers",
-        "<|START_ACTION|>",
+        "<|START_ACTION|> <|START_THINKING|>",
         "<|START_RESPONSE|>It is\nwarm.<|END_RESPONSE|>",
         content="It is\nwarm.",
         calls=(),
@@ -343,7 +351,7 @@ EXAMPLES = (
     ),
     Example(
         "Granite 3",
-        "<|tool_call|> <response>",
+        "<|tool_call|> <response> <think>",
         f"<think>Hm.</think><response>Look.</response><|tool_call|>[{JSON_OSLO}, {JSON_UTC}]",
         "Hm.",
         "Look.",
@@ -368,7 +376,7 @@ EXAMPLES = (
     ),
     Example(
         "Nemotron Nano 2",
-        "<TOOLCALL>",
+        "<TOOLCALL> <think>",
         f"Hm.\n</think>\n<TOOLCALL>[{JSON_OSLO}, {JSON_UTC}]</TOOLCALL>\n",
         "Hm.\n",
         prompt="<SPECIAL_11>Assistant\n<think>\n",
@@ -380,7 +388,7 @@ EXAMPLES = (
     ),
     Example(
         "Solar Open",
-        "<|tool_call:begin|>",
+        "<|tool_call:begin|> <|think|>",
         "<|think|>Hm.<|end|><|begin|>assistant<|content|>Look.<|begin|>assistant<|tool_calls|><|tool_call:begin|>id1"
         '<|tool_call:name|>get_weather<|tool_call:args|>{"city": "Oslo", "days": 3}<|tool_call:end|><|tool_call:begin|>'
         'id2<|tool_call:name|>get_time<|tool_call:args|>{"zone": "UTC"}<|tool_call:end|>',
@@ -426,7 +434,7 @@ EXAMPLES = (
     ),
     Example(
         "Any other, bare",
-        "nothing that is known",
+        "nothing that is known <think>",
         f"<think>Hm.</think>Look: [{JSON_OSLO}, {JSON_UTC}]",
         "Hm.",
         "Look: ",

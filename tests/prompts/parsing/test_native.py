@@ -32,7 +32,8 @@ def parsed(
 
 
 def template_of(family: Family) -> str:
-    return " ".join(family.signs)
+    """A text with the signs of a family, and with its tags of thoughts."""
+    return " ".join((*family.signs, *(family.thoughts or ())))
 
 
 @BY_NAME

@@ -45,14 +45,24 @@ def native_format(template: str, prompt: str = "") -> OutputFormat:
     >>> form.parser(Situation()).feed("Hm.</think>Four.")
     Parts(thinking='Hm.', content='Four.', calls=(), lost='')
     """
-    family = native_family(template)
-    return _format(family, _start(family, prompt))
+    family, thoughts = native_family(template), _thoughts(template)
+    return _format(family, thoughts, _start(thoughts, prompt))
 
 
 @lru_cache(maxsize=CACHE_SIZE)
 def native_family(template: str) -> Family:
     """The first row of the table whose signs are in a template."""
     return next((family for family in FAMILIES if family.wrote(template)), ANY_OTHER)
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _thoughts(template: str) -> tuple[str, str] | None:
+    """The tags of thoughts, if the template knows them: for all others they are words."""
+    family = native_family(template)
+    tags = family.thoughts
+    if tags is None or family.always_thinks or tags[0] in template or tags[1] in template:
+        return tags
+    return None
 
 
 class Start(Enum):
@@ -63,10 +73,10 @@ class Start(Enum):
     ANSWER = "the thought is over"
 
 
-def _start(family: Family, prompt: str) -> Start:
-    if family.thoughts is None:
+def _start(thoughts: tuple[str, str] | None, prompt: str) -> Start:
+    if thoughts is None:
         return Start.ANSWER
-    opens, closes = family.thoughts
+    opens, closes = thoughts
     end = prompt.rstrip()
     if end.endswith(opens):
         return Start.THINK
@@ -74,28 +84,32 @@ def _start(family: Family, prompt: str) -> Start:
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _format(family: Family, start: Start) -> OutputFormat:
+def _format(family: Family, thoughts: tuple[str, str] | None, start: Start) -> OutputFormat:
     return OutputFormat(
-        partial(_parser, family, start),
+        partial(_parser, family, thoughts, start),
         tags=family.tags,
         tools=True,
-        thinking=family.thoughts is not None,
+        thinking=thoughts is not None,
         calls=family.calls,
-        thoughts=family.thoughts,
+        thoughts=thoughts,
     )
 
 
-def _parser(family: Family, start: Start, situation: Situation) -> OutputParser:
+def _parser(
+    family: Family, thoughts: tuple[str, str] | None, start: Start, situation: Situation
+) -> OutputParser:
     begins = Start.ANSWER if situation.prefill else start
-    sections = _sections(family, situation.tools)
+    sections = _sections(family, thoughts, situation.tools)
     return SectionParser(sections, begins.name, situation.tools, lossless=True)
 
 
-def _sections(family: Family, tools: Sequence[Tool]) -> dict[str, Section]:
+def _sections(
+    family: Family, thoughts: tuple[str, str] | None, tools: Sequence[Tool]
+) -> dict[str, Section]:
     """The sections of an answer, those of calls by their tags; without tools nothing is a call."""
     openers = family.begins(tools) if tools else {}
     first = family.begins_first(tools) if tools else {}
-    opens, closes = family.thoughts or ("", "")
+    opens, closes = thoughts or ("", "")
     exits = {**dict.fromkeys(family.wrappers, "AFTER"), **{tag: tag for tag in openers}}
     leads = {**dict.fromkeys(family.headers, "AFTER"), **{tag: tag for tag in first}}
     thought = {opens: "THINK"} if opens else {}

@@ -36,8 +36,8 @@ class Family:
         The texts that a template of it contains, all of them, and the ones that none contains.
     calls
         How it writes calls.
-    thoughts
-        The tags around a thought.
+    thoughts, always_thinks
+        The tags around a thought; whether they are known to models whose template has them not.
     wrappers
         Tags around the answer itself, of which nobody is told.
     headers
@@ -54,6 +54,7 @@ class Family:
     calls: Notation
     unless: tuple[str, ...] = ()
     thoughts: tuple[str, str] | None = THINK
+    always_thinks: bool = False
     wrappers: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     calls_end_thoughts: bool = False
@@ -105,11 +106,12 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "Kimi K2", ("<|tool_calls_section_begin|>", "<|tool_call_begin|>"), written.KIMI,
-        calls_end_thoughts=True, openers=written.kimi,
+        always_thinks=True, calls_end_thoughts=True, openers=written.kimi,
     ),
     Family(
         "Kimi K3", ("<|open|>", "<|close|>", "<|end_of_msg|>"), written.K3, wrappers=K3_WRAPPERS,
-        thoughts=("<|open|>think<|sep|>", "<|close|>think<|sep|>"), calls_end_thoughts=True,
+        thoughts=("<|open|>think<|sep|>", "<|close|>think<|sep|>"), always_thinks=True,
+        calls_end_thoughts=True,
     ),
     Family(
         "Command R7B, Command A, North", ("<|START_ACTION|>",), written.COHERE, wrappers=RESPONSE,
@@ -146,7 +148,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "Hunyuan 3", ("<arg_key{}>", "':opensource'"), written.HUNYUAN,
-        thoughts=("<think:opensource>", "</think:opensource>"),
+        thoughts=("<think:opensource>", "</think:opensource>"), always_thinks=True,
     ),
     Family("GLM 4.5, 4.6", ("</arg_key>\n<arg_value>",), written.GLM, calls_end_thoughts=True),
     Family(
