@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from gguf import GGUFReader, GGUFValueType, GGUFWriter
+from templated import write_with_template
 
-TEMPLATE = "tokenizer.chat_template"
 # As Qwen's and half of the published ones begin.
 FIRST_MESSAGE = (
     "{%- if messages[0]['role'] == 'system' %}{{- messages[0]['content'] + '\\n' }}{%- endif %}"
@@ -46,26 +45,6 @@ SHAPES = {
     "answers first": [said("assistant", "A"), said("assistant", "B"), said("user", "Hi")],
     "thoughts": [said("assistant", thinking="Hm.")],
 }
-
-
-def write_with_template(source: Path, target: Path, template: str | None) -> Path:
-    """The same model with another chat template, or none."""
-    reader, writer = GGUFReader(source), GGUFWriter(target, "llama")
-    for key, value in reader.fields.items():
-        if key.startswith("GGUF.") or key in ("general.architecture", TEMPLATE):
-            continue
-        outer, *inner = value.types
-        element = inner[0] if outer == GGUFValueType.ARRAY else None
-        writer.add_key_value(key, value.contents(), outer, element)
-    if template is not None:
-        writer.add_chat_template(template)
-    for tensor in reader.tensors:
-        writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return target
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, Text
+from ollama_nb_server.prompts.parsing.shapes import Repeat, Shape, Tag, Text, Until
 
 HOLE = re.compile(r"\{([a-z]+)\}")
 BLANKS = re.compile(r"(\\s\*)+")
@@ -83,6 +83,22 @@ def closing(tag: str, marks: Sequence[str]) -> list[Shape]:
     if any(mark in tag for mark in marks):
         return letters(tag, marks)
     return [Tag(tag)] if tag else []
+
+
+def text_until(tail: str, marks: Sequence[str]) -> list[Shape]:
+    """Any text up to a tag, and the tag: its blanks before are not asked for, those behind are.
+
+    A tag may begin with letters, which the text may have too, and have a control token in it.
+    """
+    _, tag, blanks = tail.partition(tail.strip())
+    first, *rest = letters(tag, marks)
+    behind = letters(blanks, marks)
+    match first:
+        case Text(text) if rest:
+            return [Repeat(Until(text)), *rest, *behind]
+        case Text(text) | Tag(text):
+            return [Until(text), *rest, *behind]
+    raise AssertionError(f"neither letters nor a token: {first}")
 
 
 def filled(form: str, holes: Mapping[str, Shape | str], marks: Sequence[str]) -> list[Shape]:

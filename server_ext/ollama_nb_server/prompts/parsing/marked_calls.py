@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern
+from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern, text_until
 from ollama_nb_server.prompts.parsing.notations import with_definitions
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.schemas import (
@@ -17,7 +17,7 @@ from ollama_nb_server.prompts.parsing.schemas import (
     value_of,
 )
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken
-from ollama_nb_server.prompts.parsing.shapes import Choice, Json, Repeat, Shape, Text, Until
+from ollama_nb_server.prompts.parsing.shapes import Choice, Json, Repeat, Shape, Text
 from ollama_nb_server.prompts.parsing.shapes import Sequence as Row
 
 TEXT, OTHER = "string", ""
@@ -130,8 +130,7 @@ class MarkedCalls:
             return Row((*begun, Json(with_definitions(schema, tool)), *letters(tail, self.marks)))
         if allowed := texts_allowed(schema):
             return Row((*begun, Choice(tuple(map(Text, allowed))), *letters(tail, self.marks)))
-        _, tag, behind = tail.partition(tail.strip())
-        return Row((*begun, Until(tag), *letters(behind, self.marks)))
+        return Row((*begun, *text_until(tail, self.marks)))
 
     def _kind(self, types: set[str]) -> str:
         """What a parameter's kind is called; a text wherever that is allowed."""
