@@ -80,6 +80,7 @@ TAGS = {  # control tokens, and what the bundled model writes them instead of
     "</tool_call>": "",
     "<think>": "",
     "</think>": "",
+    "funny robot": "",  # which it writes by its letters
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import llama_cpp as ll
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.grammar import Compiled
 from ollama_nb_server.engine.messages import (
     Cancel,
     Delta,
@@ -24,6 +25,7 @@ from ollama_nb_server.engine.messages import (
     Failed,
     Finished,
     Generate,
+    Grammar,
     LoadSpec,
     SamplingParams,
     TextSegment,
@@ -91,6 +93,7 @@ class Serving:
         self.answers: list[Answer] = []
         self._at_piece: dict[tuple[int, int], Action] = {}
         self._at_end: dict[int, Action] = {}
+        self._compiles = False
 
     def close(self) -> None:
         self.engine.__exit__()
@@ -101,13 +104,31 @@ class Serving:
         return self._switch.nodes
 
     def ask(self, prompt: str | tuple[int, ...], **wishes: Any) -> int:
-        """Put a request in; its id, which is its place in `answers`."""
+        """Put a request in; its id, which is its place in `answers`. Its grammar is compiled."""
+        if "grammar" in wishes:
+            self._compile(wishes["grammar"])
         request = len(self.answers)
         self.answers.append(Answer())
         wishes = {"sampling": GREEDY, "num_predict": 24, **wishes}
         segment = TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt)
         self._inbox.put(Generate(request, (segment,), **wishes))
         return request
+
+    def _compile(self, grammar: Grammar) -> None:
+        """Have it kept, so that it is there at once when it is asked for: nothing waits here."""
+        if not self._compiles:
+            self.engine.grammars.begin()
+            self._compiles = True
+        done = queue.SimpleQueue[Any]()
+        self.engine.grammars.compile(grammar, done.put)
+        compiled = done.get(timeout=60)
+        assert isinstance(compiled, Compiled), compiled
+
+    def answer(self, prompt: str, **wishes: Any) -> Answer:
+        """What comes of one request, beside whatever else waits."""
+        request = self.ask(prompt, **wishes)
+        self.run()
+        return self.answers[request]
 
     def embed(self, *texts: str, **wishes: Any) -> int:
         """Put a request for vectors in; its id."""

@@ -20,9 +20,7 @@ def serving(tagged_gguf):
 
 
 def answer(serving: Serving, **wishes):
-    request = serving.ask(PROMPT, **{"num_predict": 80, **wishes})
-    serving.run()
-    return serving.answers[request]
+    return serving.answer(PROMPT, **{"num_predict": 80, **wishes})
 
 
 def test_a_control_token_is_nothing_unless_its_text_is_asked_for(serving):

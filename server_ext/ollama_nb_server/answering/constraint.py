@@ -27,7 +27,8 @@ def constraint(form: Any, options: Options, output: OutputPlan) -> Grammar | Non
     InvalidFormat, GrammarConflict
         If it is something else; if a grammar is given as well.
     """
-    marks, thoughts = {}, output.thoughts
+    marks: dict[str, Any] = {}
+    thoughts = output.thoughts
     if thoughts is not None:
         marks = {"after": thoughts.closes, "opens": "" if thoughts.begun else thoughts.opens}
     if form is None or form == "":

@@ -65,10 +65,12 @@ def _message(head: list[Any], blobs: Any) -> Any:
     if kind is messages.Generate:
         values["sampling"] = messages.SamplingParams(**values["sampling"])
         grammar = values.get("grammar")
-        values["grammar"] = grammar and messages.Grammar(**grammar)
+        values["grammar"] = grammar and messages.Grammar(**_frozen(grammar))
+        thinking = values.get("thinking")
+        values["thinking"] = thinking and messages.Thinking(**thinking)
     if kind is messages.Delta:
         values["logprobs"] = [_logprob(piece) for piece in values["logprobs"]]
-    return kind(**{name: _tuples(value) for name, value in values.items()})
+    return kind(**_frozen(values))
 
 
 def _without_data(segment: messages.Segment) -> Any:
@@ -89,5 +91,5 @@ def _logprob(values: Any) -> messages.Logprob:
     return messages.Logprob(values["text"], values["logprob"], tuple(values["bytes"]), alternatives)
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

@@ -35,6 +35,7 @@ from ollama_nb_server.engine.messages import (
     Grammar,
     Segment,
     Text,
+    Thinking,
     Tokenize,
     Tokens,
 )
@@ -87,7 +88,7 @@ class EngineCore:
         self._engine, self._inbox, self._active, self._send = engine, inbox, active, send
         self._kv_cache = engine.kv_cache
         self._waiting: deque[Sequence] = deque()
-        self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob]] = {}
+        self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob, Thinking | None]] = {}
         self._embeds: deque[Job] = deque()
         self._background = BackgroundThread(inbox.put)
         self._images = ImageThread(engine.images, inbox.put) if engine.images else None
@@ -166,27 +167,40 @@ class EngineCore:
 
     def _start(self, request: Generate, prompt: EncodedPrompt) -> None:
         sequence = new_sequence(self._engine, request, prompt)
-        if request.grammar is None:
-            self._waiting.append(sequence)
-        else:
-            self._compile_grammar(sequence, request.grammar)
+        if request.grammar is not None:
+            self._compile_grammar(sequence, request.grammar, request.thinking)
+            return
+        if request.thinking is not None:
+            self._constrain(sequence, None, None, request.thinking)
+        self._waiting.append(sequence)
 
-    def _compile_grammar(self, sequence: Sequence, grammar: Grammar) -> None:
+    def _compile_grammar(
+        self, sequence: Sequence, grammar: Grammar, thinking: Thinking | None
+    ) -> None:
         """Have its grammar compiled; others go on meanwhile."""
         told = partial(GrammarReady, sequence.id)
         job = self._engine.grammars.compile(grammar, lambda made: self._inbox.put(told(made)))
-        self._waiting_for_grammar[sequence.id] = sequence, job
+        self._waiting_for_grammar[sequence.id] = sequence, job, thinking
 
     def _grammar_ready(self, request: int, outcome: Compiled | EngineError) -> None:
         if request not in self._waiting_for_grammar:
             return  # cancelled meanwhile
-        sequence, job = self._waiting_for_grammar.pop(request)
+        sequence, job, thinking = self._waiting_for_grammar.pop(request)
         if isinstance(outcome, EngineError):
             sequence.close()
             raise outcome
-        model, head = self._engine.model, outcome.head()
-        sequence.constraint = Constraint(model, job.grammar, outcome.answer(), head)
+        self._constrain(sequence, job.grammar, outcome, thinking)
         self._waiting.append(sequence)
+
+    def _constrain(
+        self,
+        sequence: Sequence,
+        grammar: Grammar | None,
+        compiled: Compiled | None,
+        thinking: Thinking | None,
+    ) -> None:
+        model, tags = self._engine.model, sequence.tags
+        sequence.constraint = Constraint(model, grammar, compiled, thinking, tags)
 
     def _cancel(self, request: int) -> None:
         """Forget a request wherever it is, and say what had been computed of it."""
@@ -206,7 +220,7 @@ class EngineCore:
     def _taken_out(self, request: int) -> Sequence | None:
         """A request's sequence, which no longer waits and has no slot any more."""
         if request in self._waiting_for_grammar:
-            sequence, job = self._waiting_for_grammar.pop(request)
+            sequence, job, _ = self._waiting_for_grammar.pop(request)
             job.drop()
             return sequence
         for sequence in self._waiting:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher
 
-from ollama_nb_server.engine.compiling import Bases, Compiler, first_line
+from ollama_nb_server.engine.compiling import Bases, Compiler
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, InternalError
+from ollama_nb_server.engine.guidance import first_line
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Context, Ints, Model
 from ollama_nb_server.engine.sampling import SamplerChain
@@ -39,11 +40,30 @@ class Matcher:
         self._mask: Ints = np.zeros(bases.mask_words, np.int32)
         self._num_vocab = bases.num_vocab
         self._numerals, self._place = bases.numerals, NumeralState()
+        self._spelled = bases.spelled
 
     @property
     def complete(self) -> bool:
         """Whether nothing may follow."""
         return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
+
+    @property
+    def accepting(self) -> bool:
+        """Whether all may end here, though more may follow."""
+        return bool(self._matcher.is_accepting()) and not self._matcher.is_stopped()
+
+    def fits(self, tokens: Sequence[int]) -> bool:
+        """Whether all of these may follow."""
+        return self._matcher.validate_tokens(list(tokens)) == len(tokens)
+
+    def spell(self, text: bytes) -> bool:
+        """Go on behind a text that has been written already, if it may follow at all."""
+        tokens = self._spelled(text.decode("utf-8", "replace")) if text else []
+        if not self.fits(tokens):
+            return False
+        for token in tokens:
+            self.take(token)
+        return True
 
     def draw(self, sampler: SamplerChain, context: Context, output: int) -> int:
         """Draw a token that may follow; chain and grammar know of it afterwards.
@@ -71,7 +91,7 @@ class Matcher:
         beginnings come here: further on, what is forced has been written before the next draw.
         """
         own = sampler.pick(context.logits(output), np.arange(self._num_vocab, dtype=np.int32))
-        token = own if self._matcher.validate_tokens([own]) else forced
+        token = own if self.fits([own]) else forced
         sampler.accept([token])
         return token
 
@@ -131,6 +151,10 @@ class Compiled:
     def answer(self) -> Matcher:
         """For an answer, at its beginning."""
         return Matcher(self.bases.answer, self.bases)
+
+    def call(self) -> Matcher:
+        """For a call, behind what opens it."""
+        return Matcher(self.bases.call or self.bases.answer, self.bases)
 
     def head(self) -> Matcher | None:
         """For what may be a thought or the answer, where that is open."""

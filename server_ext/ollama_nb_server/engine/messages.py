@@ -76,12 +76,35 @@ class Grammar:
     Schema) or "gbnf" (`text` is a grammar in llama.cpp's notation). With `after`, it holds behind
     the first occurrence of that text only: what a model thinks before is free. With `opens` as
     well, that is so only if the text begins with `opens`, and it holds from the beginning if not.
+
+    A "shape" binds calls of tools (`text` is a document of engine/shapes.py). The answer is free
+    until one of the `triggers` has been written, whether as a special token or by its letters;
+    behind that stands a whole call, then it is free again. If one is `required`, the answer begins
+    with the first trigger. Without `after`, a call ends a thought.
     """
 
     kind: str
     text: str = ""
     after: str = ""
     opens: str = ""
+    triggers: tuple[str, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """How long a model may think before it answers.
+
+    A thought stands between `opens` and `closes` at the beginning of an answer; if it has `begun`,
+    the prompt ends with the first. After `budget` tokens (negative: any number; those of the tags
+    do not count) the closing tag is written and the answer begins. Where a grammar begins `after` a
+    thought, its tags are the ones that count.
+    """
+
+    opens: str
+    closes: str
+    begun: bool = False
+    budget: int = -1
 
 
 class Priority(IntEnum):
@@ -143,7 +166,8 @@ class Generate:
     `num_thread` 0 is the worker's own choice; of several requests the largest counts.
     `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
     Control tokens show nothing; those whose texts are among `tags` are written out, but for the
-    ones that end a generation. Texts that are no control token's are no matter.
+    ones that end a generation. Texts that are no control token's are no matter. `thinking` limits
+    what is thought before the answer.
     """
 
     id: int
@@ -160,6 +184,7 @@ class Generate:
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
     tags: tuple[str, ...] = ()
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,6 +358,19 @@ class Model:
         special = self.attributes[tokens[0]] & SPECIAL
         return tokens[0] if special else NO_TOKEN
 
+    def spelled(self, text: str) -> list[int]:
+        """Tokens of a text that stands behind others, without the blank that some put before one.
+
+        Texts of special tokens are these tokens, as in `tokenize`.
+        """
+        for before in ("", "\n", "a"):
+            first = self.tokenize(before, add_special=False)
+            tokens = self.tokenize(before + text, add_special=False)
+            rest = tokens[len(first) :]
+            if tokens[: len(first)] == first and b"".join(map(self.name, rest)) == text.encode():
+                break
+        return rest
+
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes that a token stands for; control tokens have none unless `special`."""
         room = 64

@@ -35,6 +35,8 @@ NEXT = {  # within a number, from any part to the next
     ord("E"): Part.EXPONENT,
 }
 STARTS = frozenset(b"0123456789-")
+NEWLINE = ord("\n")  # never within a text of JSON: what a tag holds begins anew behind one
+LETTER = b"z"  # follows no digit of JSON: where it may, a text is written that is not JSON
 BEGINNING = re.compile(rb"[.eE+-]*[0-9][0-9.eE+-]*")
 
 
@@ -55,6 +57,8 @@ class NumeralState:
     def _behind(self, byte: int) -> NumeralState:
         if self.part is Part.ESCAPE:
             return NumeralState(Part.TEXT)
+        if byte == NEWLINE:
+            return NumeralState()
         if self.part is Part.TEXT:
             return NumeralState(
                 {ord('"'): Part.OUTSIDE, ord("\\"): Part.ESCAPE}.get(byte, Part.TEXT)
@@ -93,6 +97,7 @@ class Numerals:
             if beginning:
                 self._beginnings.setdefault(beginning[0], []).append(token)
         self._masks: dict[NumeralState, Ints | None] = {}
+        self._letter = vocabulary.index(LETTER) if LETTER in vocabulary else -1
 
     def place(self, place: NumeralState, token: int) -> NumeralState:
         """The place behind a token."""
@@ -101,13 +106,17 @@ class Numerals:
 
     def narrow(self, place: NumeralState, mask: Ints) -> None:
         """Take the tokens out of a mask that run on, unless no other is left."""
-        if place.part in MOST_DIGITS:
+        if place.part in MOST_DIGITS and not self._free(mask):
             if place not in self._masks:
                 self._masks[place] = self._mask(place)
             running_on = self._masks[place]
             if running_on is not None:
                 left = mask & ~running_on
                 mask[:] = left if left.any() else mask
+
+    def _free(self, mask: Ints) -> bool:
+        word, bit = divmod(self._letter, 32)
+        return self._letter >= 0 and bool(mask[word] >> bit & 1)
 
     def _mask(self, place: NumeralState) -> Ints | None:
         """Bits of the tokens that run on, 32 to a word; None if there are none."""

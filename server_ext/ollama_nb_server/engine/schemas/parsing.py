@@ -36,6 +36,17 @@ def read(text: str) -> dict[str, Any]:
         root = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise GrammarRefused(f"the schema is not JSON: {error}", "") from error
+    return checked(root)
+
+
+def checked(root: Any) -> dict[str, Any]:
+    """The same, of a schema that has come as a part of something else.
+
+    Raises
+    ------
+    GrammarRefused
+        If it is none, or too deep.
+    """
     if not isinstance(root, dict):
         raise GrammarRefused("the schema is not an object", "")
     if _depth(root) > MAX_DEPTH:

@@ -29,10 +29,10 @@ from ollama_nb_server.engine.schemas.keywords import (
     escaped,
 )
 from ollama_nb_server.engine.schemas.objects import Closing, Objects, asks
-from ollama_nb_server.engine.schemas.parsing import read
+from ollama_nb_server.engine.schemas.parsing import checked, read
 from ollama_nb_server.engine.schemas.references import References
 
-__all__ = ["Prepared", "prepared", "read"]
+__all__ = ["Prepared", "checked", "prepared", "read"]
 
 MAX_DEFINITIONS = 2000  # a chain of so many fits the compiling thread's stack
 

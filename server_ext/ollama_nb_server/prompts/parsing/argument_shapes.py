@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ollama_nb_server.prompts.parsing import shapes
-from ollama_nb_server.prompts.parsing.notations import with_definitions
 from ollama_nb_server.prompts.parsing.parts import Tool
 from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Text, Until, sequence
 from ollama_nb_server.prompts.parsing.values import types_of
 
 TEXTS = {"string"}
+DEFINITIONS = ("$defs", "definitions")
 
 
 def value(key: str, tool: Tool, *, opens: str = "", closes: str, after: str | None = None) -> Shape:
@@ -26,7 +26,15 @@ def value(key: str, tool: Tool, *, opens: str = "", closes: str, after: str | No
         return sequence(shapes.Choice(tuple(Text(f"{opens}{word}{closes}") for word in words)))
     if set(types_of(known)) == TEXTS or (not opens and not types_of(known)):
         return sequence(opens, Until(closes))
-    return sequence(Json(with_definitions(schema, tool)), closes if after is None else after)
+    return sequence(argument(key, tool), closes if after is None else after)
+
+
+def argument(key: str, tool: Tool, schema: Any = None) -> Json:
+    """An argument as JSON, with the definitions that it may refer to; `schema` is its own."""
+    own = tool.properties[key] if schema is None else schema
+    shared = {name: tool.parameters[name] for name in DEFINITIONS if name in tool.parameters}
+    label = f"parameter {key!r} of tool {tool.name!r}"
+    return Json({**shared, **own} if isinstance(own, dict) else own, label)
 
 
 def words_of(schema: Mapping[str, Any]) -> list[str] | None:
@@ -39,7 +47,7 @@ def words_of(schema: Mapping[str, Any]) -> list[str] | None:
 
 def listed(tool: Tool, argument: Callable[[str], Shape], separator: str = "") -> Shape:
     """Required arguments first, each group in the schema's order, `separator` between them."""
-    required = [key for key in tool.properties if key in (tool.parameters.get("required") or ())]
+    required = [key for key in tool.properties if key in tool.required]
     later = [key for key in tool.properties if key not in required]
     if not separator or required:
         first = [sequence(separator if i else "", argument(key)) for i, key in enumerate(required)]

@@ -108,16 +108,16 @@ class JsonCalls:
         """An object, and what stands before it, from a letter on."""
         name = json.dumps(tool.name, ensure_ascii=False)
         if self.by_name:
-            return sequence(f"{before}{{{name}: "[start:], Json(tool.parameters), "}")
+            return sequence(f"{before}{{{name}: "[start:], tool.shape, "}")
         named = f'"{self.name}": {name}, "{self.arguments}": '
         own = Json({"type": "string", "pattern": self.ids})
         if not self.id:
-            return sequence(f"{before}{{{named}"[start:], Json(tool.parameters), "}")
+            return sequence(f"{before}{{{named}"[start:], tool.shape, "}")
         if self.id_first:
             head = f'{before}{{"{self.id}": '
-            return sequence(head[start:], own, ", " + named, Json(tool.parameters), "}")
+            return sequence(head[start:], own, ", " + named, tool.shape, "}")
         behind = f', "{self.id}": '
-        return sequence(f"{before}{{{named}"[start:], Json(tool.parameters), behind, own, "}")
+        return sequence(f"{before}{{{named}"[start:], tool.shape, behind, own, "}")
 
 
 def _by_name(found: dict[str, Any]) -> Call:

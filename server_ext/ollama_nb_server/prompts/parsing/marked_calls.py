@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ollama_nb_server.prompts.parsing.argument_shapes import argument
 from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern, text_until
-from ollama_nb_server.prompts.parsing.notations import with_definitions
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.schemas import (
     argument_schema,
@@ -111,7 +111,7 @@ class MarkedCalls:
         return Row((*before, calls, *after, *closing(self.closes, self.marks)))
 
     def _shape(self, tool: Tool) -> Shape:
-        required = tool.parameters.get("required") or ()
+        required = tool.required
         first = [self._parameter(key, tool) for key in tool.properties if key in required]
         later = [
             Repeat(self._parameter(key, tool), least=0, most=1)
@@ -127,7 +127,7 @@ class MarkedCalls:
         head, _, tail = self.parameter.partition("{value}")
         begun = filled(head, {"key": key, "kind": self._kind(types_allowed(schema))}, self.marks)
         if not is_written_as_text(schema):
-            return Row((*begun, Json(with_definitions(schema, tool)), *letters(tail, self.marks)))
+            return Row((*begun, argument(key, tool, schema), *letters(tail, self.marks)))
         if allowed := texts_allowed(schema):
             return Row((*begun, Choice(tuple(map(Text, allowed))), *letters(tail, self.marks)))
         return Row((*begun, *text_until(tail, self.marks)))

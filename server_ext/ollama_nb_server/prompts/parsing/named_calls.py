@@ -102,7 +102,7 @@ class NamedCalls:
     def _shape(self, tool: Tool) -> Shape:
         holes: dict[str, Shape | str] = {
             "name": tool.name,
-            "arguments": Json(tool.parameters),
+            "arguments": tool.shape,
             "id": Json({"type": "integer", "minimum": 100000000, "maximum": 999999999}),
             "number": Json({"type": "integer", "minimum": 0, "maximum": 999}),
         }

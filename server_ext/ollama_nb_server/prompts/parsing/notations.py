@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from ollama_nb_server.prompts.parsing import gojson, shapes
+from ollama_nb_server.prompts.parsing.argument_shapes import argument, words_of
 from ollama_nb_server.prompts.parsing.elements import Malformed, parse
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.sections import CallBroken
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, Until, sequence
-from ollama_nb_server.prompts.parsing.values import is_text, typed
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, Text, Until, sequence
+from ollama_nb_server.prompts.parsing.values import typed, types_of
 
 
 class Notation(Protocol):
@@ -96,7 +97,7 @@ class JsonCall:
     def _call(self, tool: Tool) -> Shape:
         name = json.dumps(tool.name, ensure_ascii=False)
         head = f'{{"{self.name}": {name}, "{self.arguments}": '
-        return sequence(head, Json(tool.parameters), "}")
+        return sequence(head, tool.shape, "}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +148,24 @@ class TaggedCall:
         return sequence("\n", calls, "\n", Tag(self.closes))
 
     def _call(self, tool: Tool) -> Shape:
-        required = tool.parameters.get("required") or ()
-        first = [self._parameter(key, tool) for key in tool.properties if key in required]
+        first = [self._parameter(key, tool) for key in tool.properties if key in tool.required]
         later = [
             shapes.Repeat(self._parameter(key, tool), least=0, most=1)
             for key in tool.properties
-            if key not in required
+            if key not in tool.required
         ]
         return sequence(f"<function={tool.name}>\n", *first, *later, "</function>")
 
     def _parameter(self, key: str, tool: Tool) -> Shape:
-        head, schema = f"<parameter={key}>\n", tool.properties[key]
-        if is_text(schema) and "enum" not in schema:
-            return sequence(head, Until("\n</parameter>\n"))
-        return sequence(head, Json(with_definitions(schema, tool)), "\n</parameter>\n")
+        head, tail = f"<parameter={key}>\n", "\n</parameter>\n"
+        schema = tool.properties[key]
+        known = schema if isinstance(schema, dict) else {}
+        if (words := words_of(known)) is not None:
+            return sequence(head, shapes.Choice(tuple(map(Text, words))), tail)
+        listed = "enum" in known or "const" in known
+        if not listed and ("string" in types_of(known) or not types_of(known)):
+            return sequence(head, Until(tail.strip()), "\n")
+        return sequence(head, argument(key, tool), tail)
 
 
 TAGGED = re.compile(
@@ -172,14 +177,6 @@ MARKUP = re.compile(
     r"<(?P<opens>(?:function|parameter)(?==[^>]|>|\s+name=\"[^\"]*\">))"
     r"(?:=(?P<name>[^>]+)|\s+name=\"(?P<named>[^\"]*)\")?>|</(?P<closes>function|parameter)>"
 )
-
-
-def with_definitions(schema: Any, tool: Tool) -> Any:
-    """The schema of one argument, with the definitions that it may refer to."""
-    shared = {
-        key: tool.parameters[key] for key in ("$defs", "definitions") if key in tool.parameters
-    }
-    return {**shared, **schema} if isinstance(schema, dict) else schema
 
 
 def json_object(text: str) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from ollama_nb_server.prompts.parsing.shapes import Json
 
 Think = bool | str | None
 
@@ -21,6 +23,17 @@ class Tool:
         """The schemas of its arguments, by name."""
         properties = self.parameters.get("properties")
         return properties if isinstance(properties, dict) else {}
+
+    @property
+    def required(self) -> Sequence[str]:
+        """The names of the arguments that no call may lack."""
+        required = self.parameters.get("required")
+        return required if isinstance(required, list) else ()
+
+    @property
+    def shape(self) -> Json:
+        """Its arguments as JSON: an object, whether its schema says so or not."""
+        return Json({"type": "object", **self.parameters}, f"tool {self.name!r}")
 
 
 @dataclass(frozen=True, slots=True)

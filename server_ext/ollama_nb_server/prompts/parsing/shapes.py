@@ -1,6 +1,6 @@
 """What a text must look like, as data that an engine can bind an answer to.
 
-`document` is the way to the engine: `{"text": ...}`, `{"tag": ...}`, `{"json": ...}`,
+`document` is the way to the engine: `{"text": ...}`, `{"tag": ...}`, `{"json": ..., "label": ""}`,
 `{"until": ...}`, `{"sequence": [...]}`, `{"choice": [...]}`, and `{"repeat": ..., "separator": "",
 "least": 1, "most": 0}`.
 """
@@ -43,13 +43,14 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """A JSON text that this schema allows."""
+    """A JSON text that this schema allows; `label` says whose it is where it is refused."""
 
     schema: Mapping[str, Any] | bool
+    label: str = ""
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
-        return {"json": self.schema}
+        return {"json": self.schema, "label": self.label}
 
 
 @dataclass(frozen=True, slots=True)

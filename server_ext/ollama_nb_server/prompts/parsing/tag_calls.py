@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ollama_nb_server.prompts.parsing import shapes
 from ollama_nb_server.prompts.parsing.notations import JsonCall, Notation, json_object
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, sequence
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 CLOSES = {
     "<tool_call>": "</tool_call>",
@@ -71,7 +71,7 @@ class TagCall:
     def _named(self, tool: Tool) -> Shape:
         name = json.dumps(tool.name, ensure_ascii=False)
         head = f'{name}, "{self.arguments}": '
-        return sequence(head, Json(tool.parameters), "}")
+        return sequence(head, tool.shape, "}")
 
 
 def notation_of_tag(tag: str, template: str) -> Notation:

@@ -12,7 +12,7 @@ from ollama_nb_server.prompts.parsing.notations import ends_inside, folded
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, of_sections, unless_off
 from ollama_nb_server.prompts.parsing.parts import Call, Situation, Tool
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken, Kind, Rest, Section
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, sequence
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 THINK, THOUGHT = "<|START_THINKING|>", "<|END_THINKING|>"
 TEXT, TEXT_END = "<|START_TEXT|>", "<|END_TEXT|>"
@@ -59,7 +59,7 @@ class Actions:
     def _call(self, tool: Tool) -> Shape:
         name = json.dumps(tool.name, ensure_ascii=False)
         number = sequence('{"tool_call_id": "', DIGITS, f'", "tool_name": {name}, "parameters": ')
-        return sequence(number, Json(tool.parameters), "}")
+        return sequence(number, tool.shape, "}")
 
 
 DIGITS = shapes.Repeat(shapes.Choice(tuple(shapes.Text(str(n)) for n in range(10))), most=3)

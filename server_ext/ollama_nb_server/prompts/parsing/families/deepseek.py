@@ -21,7 +21,7 @@ from ollama_nb_server.prompts.parsing.sections import (
     Rest,
     Section,
 )
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, sequence
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 THINK, THOUGHT = "<think>", "</think>"
 CALLS, CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
@@ -81,9 +81,9 @@ class SeparatedCall:
 
     def _call(self, tool: Tool) -> Shape:
         if not self.between:
-            return sequence(tool.name, Tag(SEPARATOR), Json(tool.parameters))
+            return sequence(tool.name, Tag(SEPARATOR), tool.shape)
         head = sequence(self.before, Tag(SEPARATOR), tool.name, self.between)
-        return sequence(head, Json(tool.parameters), self.after)
+        return sequence(head, tool.shape, self.after)
 
 
 def _sections(calls: SeparatedCall, outputs: str) -> dict[str, Section]:

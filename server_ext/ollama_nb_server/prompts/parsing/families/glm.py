@@ -111,7 +111,7 @@ def _check(call: Call, tools: Sequence[Tool]) -> None:
         raise CallBroken(f'tool "{call.name}" is not declared')
     if "" in call.arguments:
         raise CallBroken("empty argument name")
-    for key in tool.parameters.get("required") or ():
+    for key in tool.required:
         if key not in call.arguments:
             raise CallBroken(f'required argument "{key}" is missing for tool "{call.name}"')
 

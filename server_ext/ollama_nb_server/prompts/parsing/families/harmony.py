@@ -24,7 +24,7 @@ from ollama_nb_server.prompts.parsing.parts import (
     Tool,
 )
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken, overlap
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, sequence
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 START, END, MESSAGE = "<|start|>", "<|end|>", "<|message|>"
 CHANNEL, CONSTRAIN, CALL_END = "<|channel|>", "<|constrain|>", "<|call|>"
@@ -85,7 +85,7 @@ class HarmonyCall:
         """Any of the tools, by the name that the prompt has for it."""
         names = harmony_names(tool.name for tool in tools)
         head = sequence(" ", Tag(CONSTRAIN), "json", Tag(MESSAGE))
-        calls = (sequence(names[tool.name], head, Json(tool.parameters)) for tool in tools)
+        calls = (sequence(names[tool.name], head, tool.shape) for tool in tools)
         return sequence(shapes.Choice(tuple(calls)), Tag(self.closes))
 
 

@@ -10,7 +10,7 @@ from ollama_nb_server.prompts.parsing.json_values import COUNTED, may_end
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, of_sections
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.sections import CallBroken, Kind, Rest, Section
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, sequence
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 CALL, ARGUMENTS = "[TOOL_CALLS]", "[ARGS]"
 THINK, THOUGHT = "[THINK]", "[/THINK]"
@@ -44,7 +44,7 @@ class NamedCall:
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """Any of the tools."""
         return shapes.Choice(
-            tuple(sequence(tool.name, Tag(ARGUMENTS), Json(tool.parameters)) for tool in tools)
+            tuple(sequence(tool.name, Tag(ARGUMENTS), tool.shape) for tool in tools)
         )
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.prompts.parsing import shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import listed
-from ollama_nb_server.prompts.parsing.notations import with_definitions
+from ollama_nb_server.prompts.parsing.argument_shapes import argument, listed
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, of_sections
 from ollama_nb_server.prompts.parsing.parts import Call, Situation, Tool
 from ollama_nb_server.prompts.parsing.python_values import (
@@ -30,7 +29,7 @@ from ollama_nb_server.prompts.parsing.sections import (
     Section,
     SectionParser,
 )
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, sequence
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 THINK, THOUGHT = "<think>", "</think>"
 LINE = re.compile(r"([A-Za-z0-9_]+)\((.*)\)")
@@ -99,10 +98,10 @@ class CallLines:
 def keywords(tool: Tool) -> Shape:
     """Arguments by their names, values as JSON."""
 
-    def argument(key: str) -> Shape:
-        return sequence(f"{key}=", Json(with_definitions(tool.properties[key], tool)))
+    def keyword(key: str) -> Shape:
+        return sequence(f"{key}=", argument(key, tool))
 
-    return listed(tool, argument, ", ")
+    return listed(tool, keyword, ", ")
 
 
 CALLS = CallLines()
