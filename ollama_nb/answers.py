@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.rendering import both, in_block, joined, of_thoughts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
+    from ollama_nb.rendering import Bundle
     from ollama_nb.schemas import Schema
+    from ollama_nb.tools.call import ToolCall
 
 NS_PER_S = 1e9
 
@@ -90,7 +94,7 @@ class Generation(str):
     done_reason : str or None
         `stop`, `length` (the limit of tokens was met), `interrupted` or `error`.
     thinking : str
-        The model's reasoning where the server separates it, else empty.
+        What the model thought before it answered, where the server tells it apart.
     context : tuple of int or None
         Token ids that `generate(context=...)` continues from.
     stats : CallStats
@@ -99,6 +103,9 @@ class Generation(str):
         What the server wants you to know, such as an option without effect.
     schema : Schema or None
         The form that was asked for with `schema=` or `format=`.
+    tool_calls : tuple of ToolCall
+        The calls of `chat(tools=...)`, in their order: each has its `.name` and `.arguments`, and
+        its `.result` or `.exception` once it is `.done`.
 
     Examples
     --------
@@ -117,6 +124,7 @@ class Generation(str):
     stats: CallStats
     warnings: tuple[str, ...]
     schema: Schema | None
+    tool_calls: tuple[ToolCall, ...]
     shown: bool  # the running cell has displayed it already (see display.mark_shown)
 
     def __new__(
@@ -132,6 +140,7 @@ class Generation(str):
         stats: CallStats | None = None,
         warnings: Sequence[str] = (),
         schema: Schema | None = None,
+        tool_calls: Sequence[ToolCall] = (),
     ) -> Generation:
         """Make the string and put the facts beside it."""
         self = super().__new__(cls, text)
@@ -144,6 +153,7 @@ class Generation(str):
         self.stats = stats or CallStats(datetime.now().astimezone(), 0.0)
         self.warnings = tuple(warnings)
         self.schema = schema
+        self.tool_calls = tuple(tool_calls)
         self.shown = False
         return self
 
@@ -209,11 +219,26 @@ class Generation(str):
 
         return as_frame(self)
 
-    def bundle(self) -> dict[str, str]:
-        """Return the answer as Jupyter shows and saves it; JSON is code, indented."""
-        if self.schema is None:
-            return {"text/markdown": self.text, "text/plain": self.text}
-        from ollama_nb.schemas.json_answers import in_block, pretty
+    def bundle(self) -> Bundle:
+        """Return the answer as Jupyter shows and saves it: thoughts are folded, JSON is code.
+
+        Calls that are done led to this answer and stand before it; others are what it asks for.
+        """
+        if not self.tool_calls:
+            return self.said()
+        from ollama_nb.tools.rendering import of_calls
+
+        done = of_calls(call for call in self.tool_calls if call.done)
+        return joined(done, self.said(), of_calls(c for c in self.tool_calls if not c.done))
+
+    def said(self) -> Bundle:
+        """Return what the model itself wrote: thoughts and text."""
+        return joined(of_thoughts(self.thinking), self._text_bundle())
+
+    def _text_bundle(self) -> Bundle:
+        if self.schema is None or not self.text:
+            return both(self.text)
+        from ollama_nb.schemas.json_answers import pretty
 
         indented = pretty(self.text)
         return {"text/markdown": in_block(indented), "text/plain": indented}

@@ -24,6 +24,7 @@ from ollama_nb.errors import (
 )
 from ollama_nb.failures import translated
 from ollama_nb.phases import in_words
+from ollama_nb.tools.call import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
@@ -40,6 +41,7 @@ class Arriving:
     request: Request
     text: str = ""
     thinking: str = ""
+    tool_calls: list[Mapping[str, Any]] = field(default_factory=list)
     last: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
@@ -54,7 +56,8 @@ class Arriving:
         text = said.content if self.request.verb == "chat" else said.response
         self.text += text or ""
         self.thinking += said.thinking or ""
-        if self._first_token_s is None and (text or said.thinking):
+        self.tool_calls += part.tool_calls
+        if self._first_token_s is None and (text or said.thinking or part.tool_calls):
             self._first_token_s = time.perf_counter() - self._start_s
         self.waiting = in_words(part.nb)
         self.warnings = _merged(self.warnings, part.nb.get("warnings", ()))
@@ -83,12 +86,20 @@ class Arriving:
             stats=stats,
             warnings=self.warnings,
             schema=request.schema,
+            tool_calls=[ToolCall.from_wire(call) for call in self.tool_calls],
         )
 
     def _messages(self) -> list[dict[str, Any]]:
+        """Return the conversation with the answer, if there is anything of it."""
         if self.request.verb != "chat":
             return []
-        return [*self.request.fields["messages"], {"role": "assistant", "content": self.text}]
+        thinking = {"thinking": self.thinking} if self.thinking else {}
+        calls = {"tool_calls": self.tool_calls} if self.tool_calls else {}
+        said = {"role": "assistant", "content": self.text, **thinking, **calls}
+        return [
+            *self.request.fields["messages"],
+            *([said] if self.text or thinking or calls else []),
+        ]
 
 
 def _merged(known: list[str], more: Iterable[str]) -> list[str]:
@@ -108,6 +119,7 @@ def ask(request: Request, screen: Screen) -> Generation:
     """
     arriving = Arriving(request)
     try:
+        screen.show_sent(request.pictures)
         screen.open()
         _receive(arriving, screen)
         answer = arriving.finish()
@@ -116,8 +128,9 @@ def ask(request: Request, screen: Screen) -> Generation:
         answer = arriving.finish("interrupted")
         screen.finish(answer)
         raise Interrupted(answer) from None
-    except OllamaNbError:
-        screen.finish(arriving.finish("error"))
+    except OllamaNbError as error:
+        error.answer = arriving.finish("error")
+        screen.finish(error.answer)
         raise
     finally:
         screen.close()
@@ -136,7 +149,7 @@ def _receive(arriving: Arriving, screen: Screen) -> None:
 def _parts(request: Request, arriving: Arriving) -> Generator[Part, None, None]:
     """Stream the answer; a server found dead before the first word is looked for once more."""
     connection, stream, first = _begin(request)
-    arriving.warnings = list(connection.warnings)
+    arriving.warnings = [*connection.warnings, *request.unheeded(connection.extensions)]
     with contextlib.closing(stream), translated(connection, request.model):
         yield first
         yield from stream
@@ -148,7 +161,7 @@ def _begin(request: Request) -> tuple[Connection, Any, Any]:
 
     for attempt in ("first", "second"):
         connection = current()
-        stream = request.parts(connection.http)
+        stream = request.parts(connection.http, known=connection.extensions)
         try:
             with translated(connection, request.model):
                 return connection, stream, next(stream)
@@ -193,5 +206,5 @@ async def _async_parts(request: Request) -> AsyncIterator[Part]:
     connection = current()
     async with connection.async_http() as http:
         with translated(connection, request.model):
-            async for part in request.parts_async(http):
+            async for part in request.parts_async(http, known=connection.extensions):
                 yield part

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any
 from ollama_nb.asking import ask
 from ollama_nb.catalogue import default_model
 from ollama_nb.display import screen
-from ollama_nb.errors import Interrupted, NotText
+from ollama_nb.errors import Interrupted
 from ollama_nb.generating import merged
+from ollama_nb.messages import message_of, with_pictures
+from ollama_nb.pictures import pictures_of
 from ollama_nb.request import Request
+from ollama_nb.rounds import Rounds, offering
 from ollama_nb.schemas import wanted
+from ollama_nb.thinking import Thinking, thinking_of
+from ollama_nb.tools.definition import tools_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ollama_nb.answers import Generation
+    from ollama_nb.pictures import Picture
     from ollama_nb.schemas import Schema
 
     Message = Mapping[str, Any]
@@ -35,8 +41,15 @@ def chat(
     options: Mapping[str, Any] | None = None,
     schema: Any = None,
     format: Mapping[str, Any] | str | None = None,
+    images: Any = None,
+    think: bool | str | None = None,
+    think_budget: int | None = None,
+    tools: Any = None,
+    tool_choice: Any = None,
+    confirm: bool = True,
+    max_rounds: int = 8,
     keep_alive: float | str | None = None,
-    show: bool = False,
+    show: bool | None = None,
 ) -> Generation:
     """Send messages to a model and return its answer. Nothing is remembered between calls.
 
@@ -45,20 +58,42 @@ def chat(
     messages
         One text, or a list of messages `{"role": ..., "content": ...}`; a text in the list is a
         message of the user.
-    model, system, temperature, seed, options, schema, format, keep_alive, show
+    model, system, temperature, seed, options, schema, format, think, think_budget, keep_alive
         As for `generate()`; `system` goes in front of the messages.
+    images
+        Pictures as for `generate()`; they go with the last message.
+    tools
+        Functions that the model may call: what it is told of them comes from their names, type
+        hints and docstrings. What they return, or raise, goes back to the model. Definitions as
+        Ollama's API has them (dicts) are offered too; their calls are returned, not run.
+    tool_choice
+        "auto" (the default): the model decides. "required": it begins with a call; a tool, or its
+        name: with a call of it; "none": it calls nothing. With ollama_nb's own server a call is
+        always well-formed.
+    confirm
+        Whether you are asked before a call runs.
+    max_rounds
+        How many times the model may call tools before it must have answered.
+    show
+        Stream the answer into the running cell. Default: with tools, so that every call is seen.
 
     Returns
     -------
     Generation
-        Its `.messages` are the conversation with the answer, ready to go on from.
+        Its `.messages` are the conversation with the answer, ready to go on from; its
+        `.tool_calls` what was called, with what came of it.
 
     Raises
     ------
     Interrupted
-        On Ctrl-C; its `answer` holds what had come.
-    BadSchema
-        If no schema can be made of `schema` or `format`.
+        On Ctrl-C; its `answer` holds what had come, and in its `.messages` the conversation.
+    BadSchema, BadThinking, NotAPicture, BadMessage
+        If an argument cannot be sent.
+    BadTool
+        If a model could not call one of `tools`.
+    TooManyRounds, NobodyToAsk
+        If the model does not stop calling tools, or a call was to be confirmed in a notebook that
+        a program executes; `answer` as for Interrupted.
     OllamaNbError
         When there is no server, no such model, or no answer.
 
@@ -66,7 +101,10 @@ def chat(
     --------
     >>> first = chat("What is a DataFrame?")  # doctest: +SKIP
     >>> chat([*first.messages, "How do I sort it?"])  # doctest: +SKIP
+    >>> chat("How old is the oldest?", tools=[maximum]).tool_calls[0].result  # doctest: +SKIP
+    80.0
     """
+    offered = tools_of(tools)
     request = chat_request(
         messages,
         model=model,
@@ -74,9 +112,14 @@ def chat(
         options=merged(options, temperature=temperature, seed=seed),
         schema=wanted(schema, format),
         keep_alive=keep_alive,
+        images=pictures_of(images),
+        thinking=thinking_of(think, think_budget),
     )
-    is_json = request.schema is not None
-    return ask(request, screen(request.model, visible=show, is_json=is_json))
+    visible = bool(offered) if show is None else show
+    if offered or tool_choice is not None:
+        request = offering(request, offered, tool_choice)
+        return Rounds(request, offered, confirm=confirm, show=visible).run(max_rounds)
+    return ask(request, screen(request.model, visible=visible, is_json=request.schema is not None))
 
 
 def chat_request(
@@ -87,32 +130,38 @@ def chat_request(
     options: Mapping[str, Any] | None = None,
     schema: Schema | None = None,
     keep_alive: float | str | None = None,
+    images: Sequence[Picture] = (),
+    thinking: Thinking | None = None,
 ) -> Request:
-    """Return the request that `chat()` sends."""
+    """Return the request that `chat()` sends.
+
+    Raises
+    ------
+    BadMessage
+        If a message is none, or if there is none that the pictures belong to.
+    """
+    thinking = thinking or Thinking()
     turns = [messages] if isinstance(messages, str) else list(messages)
     leading = [{"role": "system", "content": system}] if system else []
     fields = {
-        "messages": [*leading, *(_message(turn) for turn in turns)],
+        "messages": with_pictures([*leading, *(message_of(turn) for turn in turns)], images),
         "options": dict(options or {}),
+        "think": thinking.think,
         "keep_alive": keep_alive,
     }
-    return Request("chat", default_model(model), fields, schema)
-
-
-def _message(turn: str | Message) -> dict[str, Any]:
-    if isinstance(turn, str):
-        return {"role": "user", "content": str(turn)}
-    if not isinstance(turn.get("content", ""), str):
-        raise NotText("a message's content", turn["content"])
-    return dict(turn)
+    return Request("chat", default_model(model), fields, schema, thinking.extensions)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question with its answer, and the run of a cell that asked it."""
+    """One question with its answer, and the run of a cell that asked it.
+
+    `messages` are the question, the answer, and calls of tools between them.
+    """
 
     question: str
     answer: Generation
+    messages: tuple[dict[str, Any], ...]
     cell: str | None = None  # the cell's id, where the front end tells
     run: object = None  # which execution of that cell
 
@@ -139,9 +188,9 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
 
     @property
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         """The questions and answers so far, as messages."""
-        return [message for turn in self.turns for message in _as_messages(turn)]
+        return [message for turn in self.turns for message in turn.messages]
 
     def say(
         self, text: str, *, cell: str | None = None, run: object = None, **how: Any
@@ -166,8 +215,10 @@ class Conversation:
         self, question: str, answer: Generation, cell: str | None = None, run: object = None
     ) -> None:
         """Add a turn; one without any answer is left out."""
-        if answer:
-            self.turns.append(Turn(question, answer, cell, run))
+        before = len(self.messages) + sum(one["role"] == "system" for one in answer.messages[:1])
+        messages = answer.messages[before:]
+        if len(messages) > 1:
+            self.turns.append(Turn(question, answer, messages, cell, run))
 
     def go_back_to(self, cell: str | None, run: object) -> None:
         """Drop the turns since an earlier run of this cell."""
@@ -182,10 +233,3 @@ class Conversation:
 
     def __repr__(self) -> str:
         return f"Conversation(model={self.model!r}, turns={len(self.turns)})"
-
-
-def _as_messages(turn: Turn) -> list[dict[str, str]]:
-    return [
-        {"role": "user", "content": turn.question},
-        {"role": "assistant", "content": turn.answer.text},
-    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb import places
 from ollama_nb.errors import NoServer
+from ollama_nb.phases import EXTRAS
 
 if TYPE_CHECKING:
     import ssl
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PROBE_TIMEOUT_S = 3.0
 LISTING_TIMEOUT_S = 30.0
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
+FIELDS_HEADER = "X-Ollama-Nb-Fields"
 
 
 class Connection:
@@ -42,6 +44,8 @@ class Connection:
         The place where the server was found.
     version : str
         The version that the server names.
+    extensions : frozenset of str
+        The fields of requests that Ollama does not have; only ollama_nb's own server has some.
     """
 
     def __init__(self, candidate: Candidate, how: str) -> None:
@@ -50,6 +54,7 @@ class Connection:
         self.how = how
         self.headers = {"Authorization": f"Bearer {candidate.token}"} if candidate.token else {}
         self.version = ""
+        self.extensions: frozenset[str] = frozenset()
         self.warnings: list[str] = []
 
     @cached_property
@@ -99,7 +104,9 @@ class Connection:
         import httpx
 
         try:
-            answer = self.http.get("/api/version", timeout=PROBE_TIMEOUT_S)
+            answer = self.http.get("/api/version", headers=EXTRAS, timeout=PROBE_TIMEOUT_S)
+            fields = answer.headers.get(FIELDS_HEADER, "").split(",")
+            self.extensions = frozenset(name.strip() for name in fields)
             self.version = str(answer.json()["version"]) if answer.is_success else ""
         except httpx.TransportError as error:
             return str(error) or type(error).__name__

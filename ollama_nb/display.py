@@ -10,18 +10,28 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_nb.live import Live, Place, place, running_shell
-from ollama_nb.schemas.json_answers import in_block
+from ollama_nb.rendering import MARK, both, in_block, joined, thought_title
+from ollama_nb.thumbnails import display_pictures
+from ollama_nb.tools.rendering import of_calls
 
 MAX_THOUGHT_LINES, MAX_THOUGHT_CHARS = 3, 100
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ollama_nb.answers import Generation
+    from ollama_nb.pictures import Picture
+    from ollama_nb.rendering import Bundle
+    from ollama_nb.tools.call import ToolCall
 
 
 class Screen(Protocol):
     """Where an answer is shown, from `open` to `finish`; `close` ends what was not finished."""
+
+    shows_calls: bool  # before they are run
+
+    def show_sent(self, pictures: Sequence[Picture]) -> None:
+        """Take the pictures that are sent; called before `open`."""
 
     def open(self) -> None:
         """Begin to show that an answer is waited for."""
@@ -33,11 +43,22 @@ class Screen(Protocol):
         """Take the final answer; its rendering is what a saved notebook keeps."""
 
     def close(self) -> None:
-        """Show nothing more; may be called after `finish`."""
+        """Show nothing more of the answer; may be called after `finish`."""
+
+    def show_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Take what has come so far of the calls that a finished answer asks for."""
+
+    def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Take what came of them in the end."""
 
 
 class Nowhere:
     """Shows nothing: the caller wants the value only."""
+
+    shows_calls = False
+
+    def show_sent(self, pictures: Sequence[Picture]) -> None:
+        """Show nothing."""
 
     def open(self) -> None:
         """Show nothing."""
@@ -51,35 +72,73 @@ class Nowhere:
     def close(self) -> None:
         """There is nothing to end."""
 
+    def show_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Show nothing."""
+
+    def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Show nothing."""
+
 
 class Terminal(Nowhere):
     """Writes new text as it comes, for plain Python and IPython in a terminal."""
 
     def __init__(self, write: Callable[[str], object] | None = None) -> None:
         self._write = write or sys.stdout.write
-        self._written = 0
+        self._written = self._thought = 0
+
+    def show_sent(self, pictures: Sequence[Picture]) -> None:
+        """Name the pictures: a terminal cannot show them."""
+        for picture in pictures:
+            self._write(f"[{picture.caption}]\n")
 
     def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
-        """Write what is new of the answer."""
+        """Write what is new of the thought, in lines that are marked, or of the answer."""
+        self._think(thinking.strip())
+        if text and self._thought and not self._written:
+            self._write("\n\n")
         self._write(text[self._written :])
         self._written = len(text)
         sys.stdout.flush()
 
+    def _think(self, thought: str) -> None:
+        new = thought[self._thought :]
+        if new and not self._thought:
+            self._write(MARK)
+        self._write(new.replace("\n", f"\n{MARK}"))
+        self._thought = len(thought)
+
     def finish(self, answer: Generation) -> None:
         """Write the rest and end the line."""
-        self.update(answer.text)
-        self._write("\n")
+        self.update(answer.text, answer.thinking)
+        if self._written or self._thought or not answer.tool_calls:
+            self._write("\n")
         mark_shown(answer)
+
+    def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Write a paragraph for each."""
+        self._write(f"{of_calls(calls)['text/plain']}\n")
 
 
 class OneCell(Nowhere):
     """Displays the answer once, when it is whole, for notebooks that a program executes."""
 
+    def show_sent(self, pictures: Sequence[Picture]) -> None:
+        """Display them, small."""
+        display_pictures(pictures)
+
     def finish(self, answer: Generation) -> None:
-        """Display the answer."""
+        """Display the answer; one that asks for calls, when these are done."""
+        if not answer.tool_calls:
+            self._display(answer, answer.bundle())
+
+    def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Display the answer with them."""
+        self._display(answer, joined(answer.said(), of_calls(calls)))
+
+    def _display(self, answer: Generation, bundle: Bundle) -> None:
         from IPython.display import display
 
-        display(answer.bundle(), raw=True, metadata=answer.provenance())
+        display(bundle, raw=True, metadata=answer.provenance())
         mark_shown(answer)
 
 
@@ -96,6 +155,8 @@ class LiveCell(Live):
         Whether the answer is JSON, which markdown would mangle: it is shown as code.
     """
 
+    shows_calls = True
+
     def __init__(
         self,
         waiting_for: str,
@@ -109,11 +170,15 @@ class LiveCell(Live):
         self._is_json = is_json
         self._text = self._thinking = self._phase = ""
 
+    def show_sent(self, pictures: Sequence[Picture]) -> None:
+        """Display them, small, above the answer."""
+        display_pictures(pictures)
+
     def close(self) -> None:
         """Clear the output of an answer that was never finished."""
         if not self._done.is_set():
             self.end()
-            self._send(_both(""))
+            self._send(both(""))
 
     def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
         """Show the text now if the last update is long enough ago, else at a later call.
@@ -130,10 +195,24 @@ class LiveCell(Live):
         self._publish(answer.bundle(), answer.provenance())
         mark_shown(answer)
 
+    def show_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Show them below what the model wrote."""
+        self._publish(joined(answer.said(), of_calls(calls)), answer.provenance())
+
+    def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
+        """Leave them there."""
+        self.show_calls(answer, calls)
+
     def _bundle(self) -> dict[str, str]:
-        if self._text and self._is_json:
-            return {"text/markdown": in_block(self._text), "text/plain": self._text}
-        return _both(self._text or self._waiting())
+        if not self._text:
+            return both(self._waiting())
+        markdown = in_block(self._text) if self._is_json else self._text
+        said = {"text/markdown": markdown, "text/plain": self._text}
+        return joined(both(self._thought()), said)
+
+    def _thought(self) -> str:
+        """Stand in for the fold, which would be sent again and again."""
+        return f"*{thought_title(self._thinking)}*" if self._thinking.strip() else ""
 
     def _waiting(self) -> str:
         waited = f"{self._clock() - self._started_s:.0f} s"
@@ -146,10 +225,6 @@ def _tail(thinking: str) -> str:
     """The last few lines, short enough to be read while they pass."""
     lines = [line[-MAX_THOUGHT_CHARS:] for line in thinking.strip().splitlines() if line.strip()]
     return "\n".join(lines[-MAX_THOUGHT_LINES:])
-
-
-def _both(text: str) -> dict[str, str]:
-    return {"text/markdown": text, "text/plain": text}
 
 
 def screen(model: str, *, visible: bool = True, is_json: bool = False) -> Screen:

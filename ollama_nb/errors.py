@@ -14,6 +14,11 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- UnfitModelFile      a file or folder that no model can be made of, and why
     |-- UnknownOption       an option that looks like a misspelt one
     |-- NotText             something else than text where a text was expected
+    |-- BadThinking         a level of thinking, or a budget, that there is not
+    |-- NotAPicture         something that no picture can be made of
+    |-- BadMessage          something that no message of a chat can be
+    |-- TooManyRounds       a model went on and on calling tools
+    |-- (tools.errors)      what is wrong with a tool or a call of it
     |-- BadSchema           something that no schema can be made of, and where it goes wrong
     |-- AnswerCut           an answer that ended before its JSON did, and what to raise
     |-- NotJson             an answer that is no JSON
@@ -50,7 +55,13 @@ class _OneLine:
 
 
 class OllamaNbError(_OneLine, Exception):
-    """Any error that this package raises on purpose."""
+    """Any error that this package raises on purpose.
+
+    `answer` is what there was of an answer by then: in a chat with tools its `.messages` hold the
+    conversation, with all calls that have run.
+    """
+
+    answer: Generation | None = None
 
 
 class NoServer(OllamaNbError):
@@ -153,6 +164,34 @@ class NotText(OllamaNbError, TypeError):
         super().__init__(f"{where} is {kind}, not text; leave it out or turn it into a str")
 
 
+class BadThinking(OllamaNbError, ValueError):
+    """A level of thinking, or a budget for it, that there is not."""
+
+
+class NotAPicture(OllamaNbError, ValueError):
+    """Something that no picture can be made of."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(
+            f"{sentence}. A picture is a path, a file's bytes (PNG, JPEG, GIF, WebP, BMP), a PIL "
+            "image, a matplotlib figure or a NumPy array of pixels"
+        )
+
+
+class BadMessage(OllamaNbError, ValueError):
+    """Something that no message of a chat can be."""
+
+
+class TooManyRounds(OllamaNbError):
+    """A model that still called tools when its rounds were up; `answer` has the conversation."""
+
+    def __init__(self, max_rounds: int) -> None:
+        super().__init__(
+            f"the model called tools {max_rounds} times and has not answered yet; to go on, chat("
+            "error.answer.messages, ...) with the same tools, or raise max_rounds"
+        )
+
+
 class BadSchema(OllamaNbError, ValueError):
     """Something that no schema can be made of; `text` and `place` say where a short form fails."""
 
@@ -249,7 +288,7 @@ class Interrupted(Stopped):
         took = f"{answer.stats.total_s:.1f} s"
         super().__init__(
             f"stopped after {took}; what had come is kept in {kept_in}"
-            if answer
+            if answer or answer.tool_calls
             else f"stopped after {took}, before the first word"
         )
 

@@ -12,8 +12,10 @@ from ollama_nb.catalogue import default_model
 from ollama_nb.display import screen
 from ollama_nb.errors import NotText
 from ollama_nb.options import checked
+from ollama_nb.pictures import pictures_of
 from ollama_nb.request import Request
 from ollama_nb.schemas import wanted
+from ollama_nb.thinking import thinking_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +36,9 @@ def generate(
     suffix: str | None = None,
     context: Sequence[int] | None = None,
     raw: bool = False,
+    images: Any = None,
+    think: bool | str | None = None,
+    think_budget: int | None = None,
     keep_alive: float | str | None = None,
     show: bool = False,
 ) -> Generation:
@@ -63,6 +68,16 @@ def generate(
         `answer.context` of an earlier call, to continue from it.
     raw
         Send the prompt without the model's template.
+    images
+        Pictures to look at, for a model that can: a list of paths, bytes, PIL images, matplotlib
+        figures or axes, NumPy arrays (height x width, or x 3 or 4 for colours; uint8, or floats
+        from 0 to 1), or one of these.
+    think
+        Whether a model that can do so thinks before it answers (False: it does not), or how hard:
+        "low", "medium", "high", "max". Without it a thinking model thinks. The thought is in
+        `.thinking`, and folded above the answer.
+    think_budget
+        The most tokens of thought; then the answer begins. Of ollama_nb's own server only.
     keep_alive
         How long the model stays loaded afterwards: seconds, or text such as "10m".
     show
@@ -79,6 +94,10 @@ def generate(
         On Ctrl-C; its `answer` holds what had come.
     BadSchema
         If no schema can be made of `schema` or `format`.
+    NotAPicture
+        If one of `images` is none, or is not there.
+    BadThinking
+        For a level or a budget that there is not.
     OllamaNbError
         When there is no server, no such model, or no answer.
 
@@ -91,17 +110,21 @@ def generate(
     """
     _refuse_what_is_no_text(prompt, suffix)
     form = wanted(schema, format)
+    thinking = thinking_of(think, think_budget)
+    pictures = pictures_of(images)
     chosen = default_model(model)
     fields: dict[str, Any] = {
         "prompt": prompt,
         "options": merged(options, temperature=temperature, seed=seed),
         "raw": raw or None,
+        "think": thinking.think,
         "keep_alive": keep_alive,
     }
     fields |= {} if system is None else {"system": system}
     fields |= {} if suffix is None else {"suffix": suffix}
+    fields |= {"images": pictures} if pictures else {}
     fields |= {} if context is None else {"context": list(context)}
-    request = Request("generate", chosen, fields, form)
+    request = Request("generate", chosen, fields, form, thinking.extensions)
     return ask(request, screen(chosen, visible=show, is_json=form is not None))
 
 

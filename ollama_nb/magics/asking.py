@@ -5,17 +5,20 @@ How a line is read is in `line`; what the shell keeps is in `session`.
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
-from ollama_nb.errors import MagicUsage
+from ollama_nb.errors import BadThinking, MagicUsage
 from ollama_nb.magics.line import read
+from ollama_nb.magics.pictures import named_picture
 from ollama_nb.magics.schemas import filled, suffix, wish
 from ollama_nb.magics.session import Session, in_one_line
 from ollama_nb.options import parse_pairs
 from ollama_nb.schemas import schema_of
+from ollama_nb.thinking import Thinking, from_word
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,7 +26,16 @@ if TYPE_CHECKING:
 
     from ollama_nb.answers import Generation
     from ollama_nb.chatting import Conversation
+    from ollama_nb.pictures import Picture
     from ollama_nb.schemas import Schema
+
+
+def _thinking(word: str) -> Thinking:
+    """Read the value of --think, with an error that argparse shows."""
+    try:
+        return from_word(word)
+    except BadThinking as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,6 +57,25 @@ def _asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
             'score float?: 0 to 1". Or a variable: a pydantic model, a dataclass, a TypedDict, '
             "an Enum, a JSON Schema, a text; or a type such as list[Person]. The answer's .data "
             "is an object of it, .frame a table, .json plain.",
+        ),
+        argument(
+            "--image",
+            metavar="WHAT",
+            action="append",
+            default=[],
+            help="A picture to look at: a path, or a variable with a matplotlib figure or axes, a "
+            "PIL image, a NumPy array of pixels (height x width, or x 3 or 4), a file's bytes. May "
+            "be repeated. The model must be one that can see.",
+        ),
+        argument(
+            "--think",
+            metavar="N",
+            nargs="?",
+            const=Thinking(True),
+            type=_thinking,
+            help="Let the model think first; the thought is folded above the answer and in its "
+            ".thinking. --think=off does without, --think=low (medium, high, max) says how hard, "
+            "--think=200 ends the thought after 200 tokens (of ollama_nb's own server).",
         ),
         argument(
             "--format",
@@ -137,18 +168,25 @@ class AskingMagics(Magics):
 
     def _settings(self, options: Namespace) -> dict[str, Any]:
         """Return the arguments of the plain functions that the options stand for."""
+        thinking = options.think or Thinking()
         given = {
             "model": options.model,
             "system": options.system,
             "temperature": options.temperature,
             "options": parse_pairs(options.option),
             "format": options.format,
+            "images": self._pictures(options.image),
+            "think": thinking.think,
+            "think_budget": thinking.budget,
             "schema": self._schema(options.schema),
         }
         return {name: value for name, value in given.items() if value is not None}
 
     def _schema(self, text: str | None) -> Schema | None:
         return None if text is None else schema_of(wish(text, self._session.variables))
+
+    def _pictures(self, named: list[str]) -> list[Picture] | None:
+        return [named_picture(text, self._session.variables) for text in named] or None
 
     def _gap(self, text: str, options: Namespace) -> tuple[str, dict[str, str]]:
         """Return the prompt, and the suffix if there is a gap to fill."""

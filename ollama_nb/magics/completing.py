@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ollama_nb.known_names import KnownNames
+from ollama_nb.magics.pictures import likely_pictures
 from ollama_nb.magics.schemas import schemas_among
 from ollama_nb.magics.subcommands import SUBCOMMANDS
 from ollama_nb.modelfile.parameters import NAMES as PARAMETERS
@@ -71,6 +72,8 @@ def _on_a_line(
         return names()
     if last == "--schema":
         return schemas_among(shell.user_ns)
+    if last == "--image":
+        return likely_pictures(begun, shell.user_ns)
     if last == "--format":
         return FORMATS
     if last in ("-q", "--quantize"):

@@ -6,6 +6,7 @@ Which options there are is declared with the magics; this module only cuts the l
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,7 @@ def _split_options(line: str, parser: ArgumentParser) -> tuple[list[str], str]:
         if word == "--" and not values_due:
             return words, line[found.end() :].strip()
         if not values_due and not word.startswith("-"):
+            _refuse_loose_value(words, word, parser)
             break
         values_due = values_due - 1 if values_due else _num_values(word, parser)
         words.append(_unquoted(word))
@@ -99,7 +101,30 @@ def _num_values(word: str, parser: ArgumentParser) -> int:
     """Return how many words belong to an option (none where `--name=value` holds it)."""
     actions: dict[str, Any] = parser._option_string_actions
     action = actions.get(word)
-    return 0 if action is None or action.nargs == 0 else 1
+    return 0 if action is None or action.nargs in (0, "?") else 1
+
+
+def _refuse_loose_value(words: list[str], word: str, parser: ArgumentParser) -> None:
+    """Ask what is meant where a text begins with what could be the value of the option before it.
+
+    `--think 200` is not `--think=200`, and its 200 would be taken for the prompt.
+
+    Raises
+    ------
+    MagicUsage
+    """
+    option = words[-1] if words else ""
+    action: Any = parser._option_string_actions.get(option)
+    if action is None or action.nargs != "?":
+        return
+    try:
+        action.type(_unquoted(word))
+    except ArgumentTypeError:
+        return
+    raise MagicUsage(
+        f"write {option}={word} without a blank; a text that begins with {word!r} goes behind --, "
+        f"as in {option} -- {word}"
+    )
 
 
 def _unquoted(word: str) -> str:

@@ -65,13 +65,6 @@ def pretty(text: str) -> str:
         return text
 
 
-def in_block(text: str, language: str = "json") -> str:
-    """Return a text as a block of code in markdown, whatever it holds."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
 def _json_text(answer: Generation) -> str:
     found = _BLOCK.fullmatch(answer.text)
     return found["inside"] if found else answer.text

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 DEADLINE_S = 60.0
@@ -32,6 +33,7 @@ class Run:
     status: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
+    questions: list[str] = field(default_factory=list)
 
     def contents(self, kind: str) -> list[dict[str, Any]]:
         return [message["content"] for message in self.messages if message["msg_type"] == kind]
@@ -95,9 +97,14 @@ class Cells:
         watched: bool = False,
         on_message: Callable[[dict[str, Any]], object] | None = None,
         cell_id: str | None = None,
+        typed: Sequence[str] = (),
     ) -> Run:
-        """Run a cell; `watched` asks for it as JupyterLab does, else as nbclient does."""
+        """Run a cell; `watched` asks for it as JupyterLab does, else as nbclient does.
+
+        `typed` are the answers to its questions.
+        """
         run = Run()
+        left = list(typed)
         begin = time.monotonic()
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
         content |= {"allow_stdin": watched, "stop_on_error": True}
@@ -105,7 +112,7 @@ class Cells:
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
         identity = message["header"]["msg_id"]
-        for seen in self._until_idle(identity):
+        for seen in self._until_idle(identity, lambda: self._type(left, run)):
             run.messages.append(seen)
             if on_message is not None:
                 on_message(seen)
@@ -113,9 +120,22 @@ class Cells:
         run.seconds = time.monotonic() - begin
         return run
 
-    def _until_idle(self, identity: str) -> Any:
+    def _type(self, left: list[str], run: Run) -> bool:
+        """Answer a question, if there is one; tell whether more is to be typed."""
+        if left and self.client.stdin_channel.msg_ready():
+            question = self.client.get_stdin_msg(timeout=DEADLINE_S)
+            run.questions.append(question["content"]["prompt"])
+            self.client.input(left.pop(0))
+        return bool(left)
+
+    def _until_idle(self, identity: str, type_more: Callable[[], bool]) -> Any:
+        until = time.monotonic() + DEADLINE_S
         while True:
-            message = self.client.get_iopub_msg(timeout=DEADLINE_S)
+            try:
+                message = self.client.get_iopub_msg(timeout=0.05 if type_more() else DEADLINE_S)
+            except Empty:
+                assert time.monotonic() < until, "the kernel says nothing"
+                continue
             if message["parent_header"].get("msg_id") != identity:
                 continue
             yield message

@@ -2,7 +2,8 @@
 
 It answers with the words of the prompt, one a message, and reports no durations. A prompt that
 holds `slowly` takes 0.1 s a word, `hang` never answers, `break` ends in an error line and
-`vanish` cuts the connection in mid-answer. What it does with models is in `other_models`.
+`vanish` cuts the connection in mid-answer. `script` are answers of a chat with thoughts and calls.
+What it does with models is in `other_models`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ class OtherOllama(ThreadingHTTPServer):
         self.store = Models()
         self.loaded: list[str] = []
         self.warning = ""
+        self.fields = ""  # beyond Ollama's, as a server of ours names them
+        self.script: list[list[dict[str, Any]]] = []  # messages of the next answers of a chat
+        self.pause_s = 0.0  # behind each of them
         self.ends = " "  # what stands behind a word
         self.as_events = False
         self.beats: list[dict[str, Any]] = []  # the `nb` of heartbeats before the first word
@@ -161,12 +165,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _warn(self) -> None:
         if self.server.warning:
             self.send_header("X-Ollama-Nb-Warnings", self.server.warning)
+        if self.server.fields:
+            self.send_header("X-Ollama-Nb-Fields", self.server.fields)
 
     def _write_words(self, verb: str, model: str, prompt: str) -> None:
         if "nonsense" in prompt:
             self._line({"response": 5})
         for nb in self.server.beats:
             self._line({**self._part(verb, model, ""), "nb": nb})
+        if self.server.script:
+            self._write_script(model, self.server.script.pop(0))
+            return
         for word in prompt.split():
             if word == "vanish":
                 raise ConnectionAbortedError
@@ -176,6 +185,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._line({"error": "the model worker was killed"})
         else:
             self._line({**self._part(verb, model, ""), "done": True})
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _write_script(self, model: str, messages: list[dict[str, Any]]) -> None:
+        for message in messages:
+            said = {"role": "assistant", "content": ""} | message
+            self._line({"model": model, "message": said, "done": False})
+            time.sleep(self.server.pause_s)
+        self._line({**self._part("chat", model, ""), "done": True, "done_reason": "stop"})
         self.wfile.write(b"0\r\n\r\n")
 
     def _part(self, verb: str, model: str, text: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def test_thoughts_pass_by_until_the_answer_begins(live, output, clock):
     assert output.texts[1:] == [
         "*demo: thinking, 1 s*\n\n```\nOne.\n```",
         "*demo: thinking, 2 s*\n\n```\nTwo `x`.\nThree.\n" + "y" * 100 + "\n```",
-        "Yes",
+        "*thought (1 word)*\n\nYes",
     ]
 
 

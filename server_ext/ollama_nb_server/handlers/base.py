@@ -229,17 +229,18 @@ class ApiHandler(web.RequestHandler):
         connection.stream.close()
 
     def _encoded(self, answer: Any) -> bytes:
-        with_extras = self._wants_extras and getattr(answer, "nb", None) is not None
+        with_extras = self.wants_extras and getattr(answer, "nb", None) is not None
         return encoded(self._document(answer)) if with_extras else answer.encode()
 
     def _document(self, answer: Any) -> dict[str, Any]:
         """An answer as JSON, with what Ollama has no field for if the client asks for that."""
         document: dict[str, Any] = answer.document()
         nb: Extras | None = getattr(answer, "nb", None)
-        return document | ({"nb": nb.document()} if self._wants_extras and nb is not None else {})
+        return document | ({"nb": nb.document()} if self.wants_extras and nb is not None else {})
 
     @property
-    def _wants_extras(self) -> bool:
+    def wants_extras(self) -> bool:
+        """Whether the client asks for more than Ollama has."""
         return self.request.headers.get(EXTRAS_HEADER, "") == "1"
 
     def _warn(self, answer: Any) -> None:

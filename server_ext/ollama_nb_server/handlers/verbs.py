@@ -29,6 +29,8 @@ from ollama_nb_server.wire.models import (
 
 # The release of Ollama whose API this is: clients compare it with what they need.
 OLLAMA_VERSION = "0.33.0"
+FIELDS_HEADER = "X-Ollama-Nb-Fields"
+FIELDS = tuple(name for name in ("think_budget", "tool_choice") if name in ChatRequest.model_fields)
 
 
 async def root(handler: ApiHandler) -> None:
@@ -37,7 +39,9 @@ async def root(handler: ApiHandler) -> None:
 
 
 async def version(handler: ApiHandler) -> None:
-    """The version of the API."""
+    """The version of the API; who asks for extras hears which fields Ollama does not have."""
+    if handler.wants_extras:
+        handler.set_header(FIELDS_HEADER, ", ".join(FIELDS))
     await handler.answer(Document({"version": OLLAMA_VERSION}))
 
 
