@@ -130,6 +130,17 @@ def test_a_tools_function_prints_as_json_unlike_in_ollama(action: str) -> None:
     assert of_tools(action) == [FUNCTION, BARE_FUNCTION]
 
 
+def test_what_may_be_anything_is_left_out_only_where_it_is_null() -> None:
+    schema = {"type": "object", "items": [], "$defs": "", "required": [], "properties": {}}
+    tool = {"type": "function", "items": None, "function": {"name": "f", "parameters": schema}}
+
+    text = GoChatTemplate.of(LOOP + "{{ .Tools }}").render(TURNS, tools=[tool])
+
+    kept = '{"type":"object","$defs":"","items":[],"properties":{}}'
+    function = f'{{"name":"f","description":"","parameters":{kept}}}'
+    assert text == f'[{{"type":"function","function":{function}}}]'
+
+
 def test_a_tools_parameters_print_as_json_unlike_in_ollama() -> None:
     assert of_tools("{{ .Function.Parameters }}") == [PARAMETERS, '{"type":"","properties":null}']
 

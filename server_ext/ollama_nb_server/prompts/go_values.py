@@ -62,14 +62,15 @@ class Tagged(go_json.Documented, Struct):
 
     def document(self) -> Any:
         """The fields by their JSON names, without those that are left out where empty."""
-        empty = {name for name in self.omitted_if_empty if _is_empty(self.fields[name])}
+        empty = {name for name in self.omitted_if_empty if _is_omitted(name, self.fields[name])}
         return go_json.Ordered(
             {self.json_names[k]: value for k, value in self.fields.items() if k not in empty}
         )
 
 
-def _is_empty(value: Value) -> bool:
-    return value is None or (isinstance(value, str | list) and not value)
+def _is_omitted(name: str, value: Value) -> bool:
+    """Empty texts and lists are left out; of the two fields that may hold anything, only null."""
+    return value is None or (name not in ("Items", "Defs") and value in ("", []))
 
 
 class Printed(Tagged):

@@ -83,10 +83,19 @@ class Property(GoModel):
             "items": self.items,
             "description": self.description,
             "enum": self.enum,
-            "properties": {k: p.document() for k, p in (self.properties or {}).items()},
+            "properties": _documents(self.properties),
             "required": self.required,
         }
-        return {name: value for name, value in filled.items() if value}
+        return {name: value for name, value in filled.items() if not _is_omitted(name, value)}
+
+
+def _documents(properties: dict[str, Property] | None) -> dict[str, Any] | None:
+    return None if properties is None else {k: p.document() for k, p in properties.items()}
+
+
+def _is_omitted(name: str, value: Any) -> bool:
+    """Whether Go leaves a field out: empty texts and lists, but of free values only null."""
+    return value is None or (name not in ("items", "$defs") and value in ("", []))
 
 
 class Parameters(GoModel):
@@ -114,13 +123,10 @@ class Parameters(GoModel):
     def document(self) -> dict[str, Any]:
         """As JSON: `type` and `properties` always, the rest if given."""
         extra = {"$defs": self.defs, "items": self.items, "required": self.required}
-        properties = self.properties
         return {
             "type": self.type,
-            **{name: value for name, value in extra.items() if value},
-            "properties": None
-            if properties is None
-            else {name: value.document() for name, value in properties.items()},
+            **{name: value for name, value in extra.items() if not _is_omitted(name, value)},
+            "properties": _documents(self.properties),
         }
 
 
