@@ -16,7 +16,7 @@ from ollama_nb_server.answering.generation import max_num_tokens
 from ollama_nb_server.answering.images import TOKENS_PER_IMAGE, with_images
 from ollama_nb_server.answering.preparation import context_limit, require
 from ollama_nb_server.answering.refusals import refuse_context
-from ollama_nb_server.answering.styles import Think, style, template_of
+from ollama_nb_server.answering.styles import Think, style, template_of, without_bos
 from ollama_nb_server.engine.messages import Loaded, Segment, TextSegment
 from ollama_nb_server.library.errors import StoreBroken
 from ollama_nb_server.library.model import Model
@@ -65,9 +65,11 @@ class Prompt:
     images: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, text: str, images: Sequence[bytes], dropped: DroppedTurns | None = None) -> Prompt:
-        """A rendered text, and the images of the turns in it."""
-        return cls(revealed(text), (TextSegment(text),), dropped, tuple(images))
+    def of(
+        cls, text: str, sent: str, images: Sequence[bytes], dropped: DroppedTurns | None = None
+    ) -> Prompt:
+        """A rendered text, what of it goes to the tokenizer, and the images of the turns in it."""
+        return cls(revealed(text), (TextSegment(sent),), dropped, tuple(images))
 
     @property
     def seen(self) -> tuple[Segment, ...]:
@@ -95,7 +97,7 @@ async def chat_prompt(
     tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
     run, think = partial(app.templates.run, template_of(model)), think_of(model, request.think)
     if any(turn.images for turn in turns):
-        turns = without_literal_tags(turns)
+        turns = without_literal_tags(turns, but_own=bool(model.config.renderer))
     its = await run(partial(style, model, leased.info))
     fitted = FittedTurns(turns)
     if request.truncate is not False:
@@ -110,7 +112,7 @@ async def chat_prompt(
         fitted = await _fitting(turns, fits, limit)
     text = await run(partial(its.chat, fitted.turns, tools, think))
     images = [image for turn in fitted.turns for image in turn.images]
-    return Prompt.of(text, images, fitted.dropped)
+    return Prompt.of(text, without_bos(text, model, leased.info), images, fitted.dropped)
 
 
 async def _fitting(
@@ -177,7 +179,8 @@ async def generate_prompt(
     past = () if request.context is not None or _is_bare(request) else history(model)
     shown = [image for turn in past for image in turn.images]
     text = await _generate_text(app, leased, model, request, past)
-    return Prompt.of(text, (*shown, *asked))
+    sent = text if request.raw else without_bos(text, model, leased.info)
+    return Prompt.of(text, sent, (*shown, *asked))
 
 
 def _is_bare(request: GenerateRequest) -> bool:
@@ -207,7 +210,8 @@ async def _generate_text(
         refuse_context(request.context, leased.info.num_vocab)
         before = await leased.worker.detokenize(request.context)
     if any(turn.images for turn in turns) and not request.template:
-        turns, before = without_literal_tags(turns), disguised(before)
+        turns = without_literal_tags(turns, but_own=bool(model.config.renderer))
+        before = disguised(before)
     if request.template:
         # no image tags: Ollama runs such a template on what is there
         text = await run(partial(_by_request, request.template, turns, think))

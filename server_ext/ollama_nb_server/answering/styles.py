@@ -1,6 +1,6 @@
-"""How a model writes a conversation down: by its Go template, or by its GGUF's Jinja one.
+"""How a model writes a conversation down: a built-in renderer, a Go template, or a Jinja one.
 
-Which of the two counts is decided in the library; what they do, in the prompts room.
+Which of them counts is decided in the library; what they do, in the prompts room.
 """
 
 from __future__ import annotations
@@ -12,13 +12,33 @@ from typing import Any
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import Turn
-from ollama_nb_server.prompts.errors import UnknownRenderer
-from ollama_nb_server.prompts.go import GoChatTemplate
+from ollama_nb_server.prompts.go import DEFAULT, GoChatTemplate
 from ollama_nb_server.prompts.image_tags import with_image_tags, with_tags_behind
+from ollama_nb_server.prompts.renderers.renderer import Renderer, leading_bos
+from ollama_nb_server.prompts.renderers.sizes import renderer_of_size
 from ollama_nb_server.prompts.templates import ChatTemplate
+
+GEMMA_BOS = "<bos>"
 
 Think = bool | str | None
 Offered = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RendererStyle:
+    """By one of Ollama's built-in renderers (reference/ollama-models.md 5.9)."""
+
+    renderer: Renderer
+
+    def chat(self, turns: Sequence[Turn], tools: Offered | None, think: Think) -> str:
+        """The prompt for a conversation."""
+        return self.renderer.render(turns, tools=tools or (), think=think)
+
+    measured = chat
+
+    def generate(self, turns: Sequence[Turn], think: Think) -> str:
+        """The prompt for a single question: the same."""
+        return self.chat(turns, (), think)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +79,28 @@ class JinjaStyle:
         return self.template.render_generate(with_image_tags(turns), think=think)
 
 
-Style = GoStyle | JinjaStyle
+Style = RendererStyle | GoStyle | JinjaStyle
 
 
 def is_rendered(model: Model) -> bool:
     """Whether its prompts are made by Ollama itself, not by llama.cpp (reference 6.1)."""
-    return model.template is not None and not model.uses_jinja
+    return not model.uses_jinja
 
 
 def style(model: Model, info: Loaded) -> Style:
-    """The template of a model that counts (reference/ollama-models.md 5.7).
+    """The renderer or template of a model that counts (reference/ollama-models.md 5.7).
 
     Raises
     ------
     UnknownRenderer, GoTemplateBroken
-        If the model wants one of Ollama's built-in renderers; if its Go template is none.
+        If there is no renderer of the name that the model has; if its Go template is none.
     """
     if model.config.renderer:
-        raise UnknownRenderer(model.config.renderer)
+        names = (model.name.display, model.name.full)
+        name = renderer_of_size(model.config.renderer, names, model.config.model_type)
+        return RendererStyle(Renderer.of(name))
     if is_rendered(model):
-        return GoStyle(GoChatTemplate.of(model.template or ""))
+        return GoStyle(GoChatTemplate.of(DEFAULT if model.template is None else model.template))
     template = ChatTemplate(
         model.metadata.chat_template or None,
         info.bos_text,
@@ -89,6 +111,17 @@ def style(model: Model, info: Loaded) -> Style:
     return JinjaStyle(template)
 
 
+def without_bos(prompt: str, model: Model, info: Loaded) -> str:
+    """A prompt as it goes to the tokenizer: without BOS as text, if that adds it (reference 6.5).
+
+    Of a Go template's texts Ollama knows Gemma's only; Jinja templates have seen to theirs.
+    """
+    for bos in (leading_bos(model.config.renderer), GEMMA_BOS):
+        if info.add_bos and is_rendered(model) and bos and prompt.startswith(bos):
+            return prompt.removeprefix(bos)
+    return prompt
+
+
 def template_of(model: Model) -> str:
     """The text that tells a model's way to write from others'."""
-    return model.template or model.metadata.chat_template
+    return model.config.renderer or model.template or model.metadata.chat_template

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-ESCAPES = str.maketrans(
-    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-)
+LINES = {"\u2028": "\\u2028", "\u2029": "\\u2029"}  # line ends in JavaScript
+LINE_ESCAPES = str.maketrans(LINES)
+ESCAPES = str.maketrans(LINES | {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 EXACT = 2**53  # beyond it a float64, which is what Go reads every number into, is no longer exact
 
 
-def text(value: str) -> str:
-    """A string; half a surrogate pair is no text, and becomes U+FFFD as in Go."""
+def text(value: str, *, html: bool = True) -> str:
+    """A string, safe within `html` or not.
+
+    Half a surrogate pair is no text, and becomes U+FFFD as in Go.
+    """
     whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return json.dumps(whole, ensure_ascii=False).translate(ESCAPES)
+    return json.dumps(whole, ensure_ascii=False).translate(ESCAPES if html else LINE_ESCAPES)
 
 
 def number(value: float) -> str:

@@ -5,8 +5,9 @@ PromptError
 ├── GoTemplateBroken  the text is no Go template
 ├── GoTemplateFailed  the Go template fails on these messages
 ├── TwoAnswersBegun     a Jinja template's conversation ends with two answers
+├── ConversationRefused a built-in renderer does not take such a conversation
 ├── PromptCannotBeCut   too long, and cutting it is not allowed
-└── UnknownRenderer     the model wants a renderer that does not exist here
+└── UnknownRenderer     the model wants a renderer that does not exist
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ class TwoAnswersBegun(PromptError):
         )
 
 
+class ConversationRefused(PromptError):
+    """A built-in renderer does not take this conversation; `reason` is in Ollama's words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class PromptCannotBeCut(PromptError):
     """The prompt is longer than the context, and `shift` is off."""
 
@@ -68,7 +77,7 @@ class PromptCannotBeCut(PromptError):
 
 
 class UnknownRenderer(PromptError):
-    """The model's config names a renderer; this version has none."""
+    """The model's config names a built-in renderer that does not exist."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f'unknown renderer "{name}"')

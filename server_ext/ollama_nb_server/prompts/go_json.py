@@ -6,6 +6,7 @@ Owns text and numbers; which fields a value has is `go_values`' business.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ollama_nb_server.gotemplate import Struct
@@ -26,8 +27,23 @@ class Ordered(dict[str, Any]):
     """A map that JSON shows in the order of its keys, not sorted."""
 
 
-def encode(value: Any) -> str:
-    r"""Compact JSON, as Go's `json.Marshal` writes it.
+class SelfEncoding(Ordered):
+    """A map whose type writes its own JSON in Go: it escapes HTML whoever asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How JSON looks: with blanks behind `:` and `,`, and with `<`, `>` and `&` escaped."""
+
+    spaced: bool = False
+    html: bool = True
+
+
+COMPACT = Form()
+
+
+def encode(value: Any, form: Form = COMPACT) -> str:
+    r"""JSON as Go's `json.Marshal` writes it: compact, if no other form is asked for.
 
     Raises
     ------
@@ -40,19 +56,24 @@ def encode(value: Any) -> str:
     '{"a":"\\u003cx\\u003e","b":1000000}'
     """
     if isinstance(value, Documented):
-        return encode(value.document())
+        return encode(value.document(), form)
     if isinstance(value, Struct):
-        return _object(value.fields.items())
+        return _object(value.fields.items(), form)
     if isinstance(value, dict):
-        return _object(value.items() if isinstance(value, Ordered) else sorted(value.items()))
+        if isinstance(value, SelfEncoding) and not form.html:
+            form = replace(form, html=True)
+        return _object(value.items() if isinstance(value, Ordered) else sorted(value.items()), form)
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(encode, value))}]"
+        comma = ", " if form.spaced else ","
+        return f"[{comma.join([encode(item, form) for item in value])}]"
     if isinstance(value, str):
-        return text(value)
+        return text(value, html=form.html)
     if isinstance(value, bool):
         return "true" if value else "false"
     return number(value) if isinstance(value, int | float) else "null"
 
 
-def _object(items: Iterable[tuple[str, Any]]) -> str:
-    return "{" + ",".join(f"{text(key)}:{encode(value)}" for key, value in items) + "}"
+def _object(items: Iterable[tuple[str, Any]], form: Form) -> str:
+    colon, comma = (": ", ", ") if form.spaced else (":", ",")
+    pairs = [f"{text(key, html=form.html)}{colon}{encode(value, form)}" for key, value in items]
+    return f"{{{comma.join(pairs)}}}"

@@ -76,12 +76,17 @@ def revealed(text: str) -> str:
     return text.replace(APART, "")
 
 
-def without_literal_tags(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns with their texts disguised."""
-    return [
-        replace(turn, content=disguised(turn.content), thinking=disguised(turn.thinking))
-        for turn in turns
-    ]
+def without_literal_tags(turns: Sequence[Turn], *, but_own: bool = False) -> list[Turn]:
+    """The turns with their texts disguised.
+
+    With `but_own`, a message that has images may say by tags where they are, as it may to Ollama's
+    built-in renderers.
+    """
+    return [turn if but_own and turn.images else _disguised(turn) for turn in turns]
+
+
+def _disguised(turn: Turn) -> Turn:
+    return replace(turn, content=disguised(turn.content), thinking=disguised(turn.thinking))
 
 
 def split_at_tags(text: str, numbers: set[int]) -> list[str | int]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import jinja2
@@ -25,6 +26,8 @@ from ollama_nb_server.prompts.budget import BASE_SECONDS, Budget, running, spend
 from ollama_nb_server.prompts.errors import TemplateFailed
 
 MAX_TEMPLATE_CHARS = 1 << 16  # four times the longest that is known; jinja2 compiles slowly
+
+NONE_MORE: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 # What Python raises for what a template does with its values.
 VALUE_ERRORS = (
@@ -133,19 +136,26 @@ def lipsum(*counts: Any, **named: Any) -> str:
     return generate_lorem_ipsum(*counts, **named)
 
 
-def _environment() -> BoundedSandbox:
-    """One for each template: jinja2 keeps some state of a compilation in it."""
+def environment(
+    *,
+    filters: Mapping[str, Callable[..., Any]] = NONE_MORE,
+    functions: Mapping[str, Callable[..., Any]] = NONE_MORE,
+    **settings: Any,
+) -> BoundedSandbox:
+    """A sandbox, with `filters` and `functions` of its own besides those of all templates."""
     made = BoundedSandbox(
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=[GenerationTag, "jinja2.ext.loopcontrols"],
+        **settings,
     )
-    made.filters["tojson"] = tojson
+    made.filters.update({"tojson": tojson, **filters})
     made.globals.update(
         raise_exception=raise_exception,
         dict=TemplateDict(),
         namespace=TemplateNamespace,
         lipsum=lipsum,
+        **functions,
     )
     made.bound_filters()
     return made
@@ -179,7 +189,8 @@ def _compile(source: str) -> jinja2.Template:
         raise TemplateFailed(f"it has {len(source)} characters, more than {MAX_TEMPLATE_CHARS}")
     try:
         with spending(Budget(len(source))):
-            return _environment().from_string(source)
+            # One environment each: jinja2 keeps some state of a compilation in it.
+            return environment().from_string(source)
     except jinja2.TemplateSyntaxError as error:
         raise TemplateFailed(error.message or "syntax error", error.lineno) from error
     except (RecursionError, MemoryError, SyntaxError) as error:
@@ -205,7 +216,17 @@ def render(
     TemplateFailed
         If it does not compile, refuses the conversation, fails while it runs, or costs too much.
     """
-    template = compiled(source)
+    return run(compiled(source), variables, clock, max_seconds=max_seconds)
+
+
+def run(
+    template: jinja2.Template,
+    variables: Mapping[str, Any],
+    clock: Callable[[], datetime] = datetime.now,
+    *,
+    max_seconds: float = BASE_SECONDS,
+) -> str:
+    """The same of a template that is compiled already."""
     budget = Budget(weigh(variables, float("inf")), max_seconds)
     try:
         with spending(budget):
