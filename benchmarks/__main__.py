@@ -15,6 +15,7 @@ SCRIPTS = (
     "listing",
     "pull",
     "rendering",
+    "parsing",
     "structured",
 )
 COMPARED = ("throughput", "first_token", "busy", "structured")

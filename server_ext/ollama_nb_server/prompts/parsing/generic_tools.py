@@ -148,7 +148,8 @@ def closed(text: str, opens: str) -> bool:
 
 
 def around(text: str, span: Span, name: re.Match[str]) -> str:
-    """What stands before an object and is not the name of its tool."""
-    before = text[: span.start]
-    inside = name.end() <= span.start
-    return before[: name.start()] + before[name.end() :] if inside else before
+    """What stands around an object up to the name of its tool, which may stand behind it."""
+    before, between = text[: span.start], text[span.end : name.start()]
+    if name.end() <= span.start:
+        before = before[: name.start()] + before[name.end() :]
+    return before + between

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_nb_server.prompts.parsing.argument_shapes import argument
+from ollama_nb_server.prompts.parsing.arguments import argument
 from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern, text_until
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.schemas import (

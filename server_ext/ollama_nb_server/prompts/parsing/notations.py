@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from ollama_nb_server.prompts.parsing import gojson, shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import argument, words_of
+from ollama_nb_server.prompts.parsing.arguments import listed, read_arguments, value
 from ollama_nb_server.prompts.parsing.elements import Malformed, parse
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.sections import CallBroken
-from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, Text, Until, sequence
-from ollama_nb_server.prompts.parsing.values import typed, types_of
+from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
 
 
 class Notation(Protocol):
@@ -121,18 +120,8 @@ class TaggedCall:
         function = found[0]
         if function.tag != "function":
             raise CallBroken(f"expected element type <function> but have <{function.tag}>")
-        schemas = next((tool.properties for tool in tools if tool.name == function.name), {})
-        return [
-            Call(
-                function.name,
-                {
-                    one.name: typed(
-                        one.text.removeprefix("\n").removesuffix("\n"), schemas.get(one.name) or {}
-                    )
-                    for one in function.all("parameter")
-                },
-            )
-        ]
+        texts = {one.name: one.text for one in function.all("parameter")}
+        return [Call(function.name, read_arguments(function.name, texts, tools))]
 
     def whole(self, body: str) -> bool:
         """Whether no parameter is open where a body ends."""
@@ -148,24 +137,11 @@ class TaggedCall:
         return sequence("\n", calls, "\n", Tag(self.closes))
 
     def _call(self, tool: Tool) -> Shape:
-        first = [self._parameter(key, tool) for key in tool.properties if key in tool.required]
-        later = [
-            shapes.Repeat(self._parameter(key, tool), least=0, most=1)
-            for key in tool.properties
-            if key not in tool.required
-        ]
-        return sequence(f"<function={tool.name}>\n", *first, *later, "</function>")
+        def argument(key: str) -> Shape:
+            closes = "\n</parameter>\n"
+            return sequence(f"<parameter={key}>\n", value(key, tool, closes=closes))
 
-    def _parameter(self, key: str, tool: Tool) -> Shape:
-        head, tail = f"<parameter={key}>\n", "\n</parameter>\n"
-        schema = tool.properties[key]
-        known = schema if isinstance(schema, dict) else {}
-        if (words := words_of(known)) is not None:
-            return sequence(head, shapes.Choice(tuple(map(Text, words))), tail)
-        listed = "enum" in known or "const" in known
-        if not listed and ("string" in types_of(known) or not types_of(known)):
-            return sequence(head, Until(tail.strip()), "\n")
-        return sequence(head, argument(key, tool), tail)
+        return sequence(f"<function={tool.name}>\n", listed(tool, argument), "</function>")
 
 
 TAGGED = re.compile(

@@ -37,6 +37,11 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedTool(Tool):
+    """A tool whose arguments are read by its whole schema, not only by what Ollama sees of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A call of a tool; its arguments in the order in which the model wrote them."""
 

@@ -11,7 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ollama_nb_server.prompts.parsing.parts import NOTHING, Call, OutputBroken, Parts, Tool
+from ollama_nb_server.prompts.parsing.parts import (
+    NOTHING,
+    Call,
+    CheckedTool,
+    OutputBroken,
+    Parts,
+    Tool,
+)
 
 # What Go's unicode.IsSpace takes for a blank: not quite what Python does.
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
@@ -143,7 +150,10 @@ class SectionParser:
         *,
         lossless: bool = False,
     ) -> None:
-        self._sections, self._tools, self._lossless = sections, tools, lossless
+        self._sections, self._lossless = sections, lossless
+        self._tools = (
+            tuple(CheckedTool(one.name, one.parameters) for one in tools) if lossless else tools
+        )
         self._held, self._tag = "", ""
         self._answered = False  # whether words of the answer have come
         self._enter(start)

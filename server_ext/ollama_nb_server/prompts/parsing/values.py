@@ -48,11 +48,6 @@ def types_of(schema: Mapping[str, Any]) -> list[str]:
     return [kind] if isinstance(kind, str) and kind else list(kind or ())
 
 
-def is_text(schema: Any) -> bool:
-    """Whether a value of this schema is written as it is, without JSON's quotes."""
-    return not isinstance(schema, dict) or set(types_of(schema)) <= {"string"}
-
-
 def _boolean(text: str) -> Any:
     return WORDS.get(text.lower(), MISSING)
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ollama_nb_server.prompts.parsing import shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import listed, value
+from ollama_nb_server.prompts.parsing.arguments import listed, read_argument, value
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken
 from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
-from ollama_nb_server.prompts.parsing.values import typed
 
 MESSAGE, TURN_END = "<|message|>", "<|eot|>"
 CALLS, CALLS_END = "<atem:function_calls>", "</atem:function_calls>"
@@ -53,10 +52,9 @@ def call_of(body: str, tools: Sequence[Tool], name: str = "") -> Call:
     """
     found, parameters = _invoked(body)
     wanted = name or resolved(found, tools)
-    schemas = next((tool.properties for tool in tools if tool.name == wanted), {})
-    texts = _parameters(parameters)
-    arguments = {key: typed(text, schemas.get(key) or {}) for key, text in texts.items()}
-    return Call(found, arguments)
+    tool = next((tool for tool in tools if tool.name == wanted), Tool(wanted))
+    texts = _parameters(parameters).items()
+    return Call(found, {key: read_argument(text, key, tool) for key, text in texts})
 
 
 def name_in(body: str) -> str:

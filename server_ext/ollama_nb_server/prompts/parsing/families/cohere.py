@@ -54,7 +54,7 @@ class Actions:
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """One or several calls of any of the tools; the ids are numbers from 0 on."""
         one = shapes.Choice(tuple(self._call(tool) for tool in tools))
-        return sequence("\n[\n    ", shapes.Repeat(one, ",\n    "), "\n]", Tag(self.closes))
+        return sequence("[\n\n    ", shapes.Repeat(one, ",\n\n    "), "\n\n]", Tag(self.closes))
 
     def _call(self, tool: Tool) -> Shape:
         name = json.dumps(tool.name, ensure_ascii=False)

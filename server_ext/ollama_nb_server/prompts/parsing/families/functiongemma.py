@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.prompts.parsing import gojson, shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import listed, value
+from ollama_nb_server.prompts.parsing.arguments import listed, value
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat
 from ollama_nb_server.prompts.parsing.parts import Call, Situation, Tool
 from ollama_nb_server.prompts.parsing.python_values import MISSING, of_json
@@ -69,7 +69,7 @@ class EscapedCall:
 
     def _call(self, tool: Tool) -> Shape:
         def argument(key: str) -> Shape:
-            return sequence(f"{key}:", value(key, tool, opens=QUOTE, closes=QUOTE, after=""))
+            return sequence(f"{key}:", value(key, tool, opens=QUOTE, closes=QUOTE))
 
         return sequence(f"{tool.name}{{", listed(tool, argument, ","), "}")
 

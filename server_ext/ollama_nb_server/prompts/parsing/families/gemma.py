@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ollama_nb_server.prompts.parsing import gojson, shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import listed, value
+from ollama_nb_server.prompts.parsing.arguments import listed, value
 from ollama_nb_server.prompts.parsing.families.gemma_repair import candidates
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, of_sections, on
 from ollama_nb_server.prompts.parsing.parts import Call, OutputParser, Situation, Tool
@@ -69,7 +69,7 @@ class BraceCall:
     def _call(self, tool: Tool) -> Shape:
         def argument(key: str) -> Shape:
             name = key if BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-            return sequence(f"{name}:", value(key, tool, opens=QUOTE, closes=QUOTE, after=""))
+            return sequence(f"{name}:", value(key, tool, opens=QUOTE, closes=QUOTE))
 
         return sequence(f"{tool.name}{{", listed(tool, argument, ","), "}")
 

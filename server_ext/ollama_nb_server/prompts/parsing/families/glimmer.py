@@ -21,13 +21,21 @@ from ollama_nb_server.prompts.parsing.families.atem import (
     resolved,
 )
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, unless_off
-from ollama_nb_server.prompts.parsing.parts import NOTHING, Call, OutputBroken, Parts, Situation
+from ollama_nb_server.prompts.parsing.parts import (
+    NOTHING,
+    Call,
+    CheckedTool,
+    OutputBroken,
+    Parts,
+    Situation,
+    Tool,
+)
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken, overlap
 
 START, MESSAGE_END, TURN_END = "<|start|>", "<|eom|>", "<|eot|>"
 BEGUN = f"{START}assistant"
 ENDS = (MESSAGE_END, TURN_END)
-HEAD = re.compile(rf"(?:{re.escape(BEGUN)})?\s*(?:to=\S*)?\s*")
+HEAD = re.compile(rf"\s*(?:{re.escape(BEGUN)})?\s*(?:to=\S*)?\s*")
 
 
 class _Kind(Enum):
@@ -40,7 +48,9 @@ class GlimmerParser:
     """Takes text in, gives parts out as soon as it is certain what they are."""
 
     def __init__(self, situation: Situation) -> None:
-        self._tools, self._lossless = situation.tools, situation.lossless
+        self._lossless = situation.lossless
+        kind = CheckedTool if situation.lossless else Tool
+        self._tools = tuple(kind(tool.name, tool.parameters) for tool in situation.tools)
         self._thinks = unless_off(situation)
         self._names = {tool.name.strip(BLANKS) for tool in situation.tools} - {""}
         recipients = ["self", "user", *self._names]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ollama_nb_server.prompts.parsing import shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import listed, value
+from ollama_nb_server.prompts.parsing.arguments import listed, read_arguments, value
 from ollama_nb_server.prompts.parsing.elements import Element, Malformed, parse
 from ollama_nb_server.prompts.parsing.families.glm_repair import repaired
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, of_sections, unless_off
@@ -21,7 +21,6 @@ from ollama_nb_server.prompts.parsing.sections import (
     overlap,
 )
 from ollama_nb_server.prompts.parsing.shapes import Shape, Tag, sequence
-from ollama_nb_server.prompts.parsing.values import typed
 
 THINK, THOUGHT = "<think>", "</think>"
 KEY, KEY_END, VALUE, VALUE_END = "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"
@@ -34,10 +33,11 @@ MARKUP = re.compile("<(?P<opens>arg_key|arg_value)>|</(?P<closes>arg_key|arg_val
 
 @dataclass(frozen=True, slots=True)
 class KeyedCall:
-    """A name, and its arguments as pairs of elements."""
+    """A name, and its arguments as pairs of elements, each on a line of its own if `lines`."""
 
     opens: str = "<tool_call>"
     closes: str = "</tool_call>"
+    lines: bool = False
 
     def read(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call of a body, whose tags need not fit."""
@@ -77,11 +77,13 @@ class KeyedCall:
         return sequence(calls, Tag(self.closes))
 
     def _call(self, tool: Tool) -> Shape:
-        def argument(key: str) -> Shape:
-            tags = Tag(KEY), key, Tag(KEY_END), Tag(VALUE)
-            return sequence(*tags, value(key, tool, closes=VALUE_END))
+        line = "\n" if self.lines else ""
 
-        return sequence(tool.name, listed(tool, argument))
+        def argument(key: str) -> Shape:
+            head = sequence(Tag(KEY), key, Tag(KEY_END), line, Tag(VALUE))
+            return sequence(head, value(key, tool, closes=VALUE_END), line)
+
+        return sequence(tool.name, line, listed(tool, argument))
 
 
 def _call(found: Element, tools: Sequence[Tool]) -> Call:
@@ -93,16 +95,7 @@ def _call(found: Element, tools: Sequence[Tool]) -> Call:
         counts = f"{len(keys)} keys, {len(values)} values"
         raise CallBroken(f"mismatched arg_key and arg_value counts: {counts}")
     pairs = {key.text.strip(BLANKS): one.text for key, one in zip(keys, values, strict=True)}
-    return Call(name, typed_arguments(name, pairs, tools))
-
-
-def typed_arguments(name: str, texts: dict[str, str], tools: Sequence[Tool]) -> dict[str, object]:
-    """The values that texts are for a tool; a newline at either end belongs to the tags."""
-    schemas = next((tool.properties for tool in tools if tool.name == name), {})
-    return {
-        key: typed(text.removeprefix("\n").removesuffix("\n"), schemas.get(key) or {})
-        for key, text in texts.items()
-    }
+    return Call(name, read_arguments(name, pairs, tools))
 
 
 def _check(call: Call, tools: Sequence[Tool]) -> None:

@@ -9,13 +9,13 @@ from itertools import product
 from typing import Any
 
 from ollama_nb_server.prompts.parsing import gojson
+from ollama_nb_server.prompts.parsing.arguments import read_arguments
 from ollama_nb_server.prompts.parsing.families.glm import (
     KEY,
     KEY_END,
     VALUE,
     VALUE_END,
     KeyedCall,
-    typed_arguments,
 )
 from ollama_nb_server.prompts.parsing.families.mistral import balanced_end
 from ollama_nb_server.prompts.parsing.json_values import may_end
@@ -47,20 +47,11 @@ class LagunaCall:
 
     opens: str = CALL
     closes: str = CALL_END
+    lines: bool = True
 
     def read(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call of a body."""
-        body = _inner(body)
-        if body.startswith("{"):
-            return [_of_object(body, tools)]
-        at = body.find(KEY)
-        if at < 0 and (brace := body.find("{")) >= 0:
-            name, arguments = body[:brace], body[brace:]
-            return [Call(_resolved(name.strip(BLANKS), tools), _arguments(arguments))]
-        name = _resolved((body if at < 0 else body[:at]).strip(BLANKS), tools)
-        pairs = PAIR.findall(body[at:]) if at >= 0 else []
-        texts = {key.strip(BLANKS): text for key, text in pairs}
-        return [Call(name, typed_arguments(name, texts, tools))]
+        return [_call(_inner(body), tools)]
 
     def read_unclosed(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call that an answer ended in."""
@@ -68,17 +59,19 @@ class LagunaCall:
 
     def read_known(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call of a body that may be none: only of tools that there are."""
-        calls = self.read(body, tools)
-        if not all(any(tool.name == call.name for tool in tools) for call in calls):
-            raise CallBroken("no call of a known tool")
-        return calls
+        return [_known(_call(_inner(body), tools), tools)]
+
+    def read_exact(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
+        """The call of a body of which nothing may be lost."""
+        return [_known(_call(body.strip(BLANKS), tools), tools)]
 
     def exact(self, body: str) -> bool:
         """Whether a body holds one call and nothing else."""
-        inner = _inner(body)
-        bare = inner.removeprefix(CALL).startswith("{") or KEY not in inner
-        rest = PAIR.sub("", inner[max(inner.find(KEY), 0) :])
-        return inner == body.strip(BLANKS) and (bare or not rest.strip(BLANKS))
+        body = body.strip(BLANKS)
+        if body.startswith("{") or KEY not in body:
+            return CALL not in body
+        name, _, pairs = body.partition(KEY)
+        return CALL not in name and not PAIR.sub("", KEY + pairs).strip(BLANKS)
 
     def whole(self, body: str) -> bool:
         """Whether no argument is open where a body ends."""
@@ -88,7 +81,7 @@ class LagunaCall:
 
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """As GLM's."""
-        return KeyedCall(self.opens, self.closes).shape(tools)
+        return KeyedCall(self.opens, self.closes, self.lines).shape(tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +99,24 @@ class BareCall:
     def read(self, body: str, tools: Sequence[Tool]) -> Sequence[Call]:
         """The call that an object is."""
         return [_of_object(self.begins + body, tools)]
+
+
+def _call(text: str, tools: Sequence[Tool]) -> Call:
+    if text.startswith("{"):
+        return _of_object(text, tools)
+    at = text.find(KEY)
+    if at < 0 and (brace := text.find("{")) >= 0:
+        return Call(_resolved(text[:brace].strip(BLANKS), tools), _arguments(text[brace:]))
+    name = _resolved((text if at < 0 else text[:at]).strip(BLANKS), tools)
+    pairs = PAIR.findall(text[at:]) if at >= 0 else []
+    texts = {key.strip(BLANKS): value for key, value in pairs}
+    return Call(name, read_arguments(name, texts, tools))
+
+
+def _known(call: Call, tools: Sequence[Tool]) -> Call:
+    if not any(tool.name == call.name for tool in tools):
+        raise CallBroken("no call of a known tool")
+    return call
 
 
 def _inner(body: str) -> str:
@@ -164,8 +175,8 @@ def _sections(reopened: Kind, *, tools: bool, lossless: bool) -> dict[str, Secti
         "after": answer,
         "call": Section(
             Kind.CALLS, {CALL_END: "after"}, whole=LAGUNA_CALL.whole, exact=LAGUNA_CALL.exact,
-            read=LAGUNA_CALL.read_known if lossless else LAGUNA_CALL.read,
-            read_unclosed=LAGUNA_CALL.read_known if lossless else LAGUNA_CALL.read_unclosed,
+            read=LAGUNA_CALL.read_exact if lossless else LAGUNA_CALL.read,
+            read_unclosed=LAGUNA_CALL.read_exact if lossless else LAGUNA_CALL.read_unclosed,
         ),
         "user": Section(
             Kind.CALLS, {USER_END: "after"}, read=LAGUNA_CALL.read_known, broken=Broken.TOLD,
@@ -205,8 +216,6 @@ def _poolside(situation: Situation) -> SectionParser:
 
 TAGS = (THINK, THOUGHT, CALL, CALL_END, USER, USER_END, KEY, KEY_END, VALUE, VALUE_END)
 LAGUNA, POOLSIDE = (
-    OutputFormat(
-        parser, TAGS, tools=True, thinking=True, calls=LAGUNA_CALL, thoughts=(THINK, THOUGHT)
-    )
-    for parser in (_laguna, _poolside)
+    OutputFormat(parser, TAGS, tools=True, thinking=True, calls=calls, thoughts=(THINK, THOUGHT))
+    for parser, calls in ((_laguna, LAGUNA_CALL), (_poolside, LagunaCall(lines=False)))
 )

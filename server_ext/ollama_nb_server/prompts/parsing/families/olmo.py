@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_nb_server.prompts.parsing import shapes
-from ollama_nb_server.prompts.parsing.argument_shapes import argument, listed
+from ollama_nb_server.prompts.parsing.arguments import argument, listed
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat, of_sections
 from ollama_nb_server.prompts.parsing.parts import Call, Situation, Tool
 from ollama_nb_server.prompts.parsing.python_values import (
@@ -60,7 +60,7 @@ class CallLines:
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """One or several calls of any of the tools, values as JSON."""
         one = shapes.Choice(tuple(self._shape(tool) for tool in tools))
-        return sequence("\n", shapes.Repeat(one, "\n"), "\n", Tag(self.closes))
+        return sequence(shapes.Repeat(one, "\n"), Tag(self.closes))
 
     def _shape(self, tool: Tool) -> Shape:
         return sequence(f"{tool.name}(", keywords(tool), ")")
