@@ -21,6 +21,7 @@ from ollama_nb_server.prompts.parsing.generic import generic
 from ollama_nb_server.prompts.parsing.native import native_format
 from ollama_nb_server.prompts.parsing.notations import JsonCall, Notation
 from ollama_nb_server.prompts.parsing.parts import OutputParser, Parts, Situation, Tool
+from ollama_nb_server.prompts.parsing.schemas import resolved
 from ollama_nb_server.prompts.parsing.tag_calls import TagCall, notation_of_tag
 from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.wire.chat import Tool as OfferedTool
@@ -84,6 +85,7 @@ class Offer:
             If it must be used and is not there.
         """
         offered = tuple(map(_tool, tools or ()))
+        offered = tuple(map(resolved, offered)) if choice else offered  # Ollama follows none
         names = [tool.name for tool in offered]
         if choice and choice.must_call and not offered:
             raise ToolChoiceConflict("tool_choice asks for a call: send the tools to be called")
@@ -134,9 +136,9 @@ def output_plan(
     situation = replace(situation, tools=offer.callable, lossless=offer.choice is not None)
     form = _form(model, prompt, think, tools=bool(offer.callable), chat=chat, raw=raw)
     parser = form.parser(situation)
-    if offer.choice and offer.choice.kind == "none":
-        parser = _WithoutCalls(parser)
     native = chat and _is_native(model)
+    if not offer.callable and (native or offer.choice):
+        parser = _WithoutCalls(parser)
     return OutputPlan(
         parser,
         form.tags,

@@ -54,6 +54,67 @@ class Example:
 
 EXAMPLES = (
     Example(
+        "gpt-oss",
+        "<|channel|>",
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary<|message|>Look.<|end|>"
+        "<|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+        '{"city": "Oslo", "days": 3}',
+        "Hm.",
+        "Look.",
+        calls=(OSLO,),
+        ids=("",),
+        prompt="<|start|>assistant",
+    ),
+    Example(
+        "Glimmer",
+        "<atem:function_calls> <|eom|>",
+        " to=self<|message|>Hm.<|eom|><|start|>assistant to=get_weather<|message|><atem:function_calls>\n"
+        '<atem:invoke name="get_weather">\n<atem:parameter name="city">Oslo</atem:parameter>\n'
+        '<atem:parameter name="days">3</atem:parameter>\n</atem:invoke>\n</atem:function_calls><|eom|><|start|>'
+        'assistant to=get_time<|message|><atem:function_calls>\n<atem:invoke name="get_time">\n<atem:parameter '
+        'name="zone">UTC</atem:parameter>\n</atem:invoke>\n</atem:function_calls><|eot|>',
+        "Hm.",
+        prompt="<|start|>assistant",
+    ),
+    Example(
+        "Gemma 4",
+        "<|tool_call>call: <|channel>thought\n",
+        '<|channel>thought\nHm.\n<channel|>Look.<|tool_call>call:get_weather{city:<|"|>Oslo<|"|>,days:3}<tool_call|>'
+        '<|tool_call>call:get_time{zone:<|"|>UTC<|"|>}<tool_call|><|tool_response>',
+        "Hm.\n",
+        "Look.",
+        prompt="<|turn>model\n",
+    ),
+    Example(
+        "Gemma 4 told not to think",
+        "<|tool_call>call: <|channel>thought\n",
+        "Look.",
+        content="Look.",
+        calls=(),
+        ids=(),
+        prompt="<|turn>model\n<|channel>thought\n<channel|>",
+    ),
+    Example(
+        "FunctionGemma",
+        "<start_function_call>",
+        "<start_function_call>call:get_weather{city:<escape>Oslo<escape>,days:3}<end_function_call>"
+        "<start_function_call>call:get_time{zone:<escape>UTC<escape>}<end_function_call>",
+    ),
+    Example(
+        "LFM2",
+        "List of tools: <|tool_list_start|> <think>",
+        "<think>Hm.</think>Look: <|tool_call_start|>[get_weather(city='Oslo', days=3), get_time(zone=\"UTC\")]"
+        "<|tool_call_end|>",
+        "Hm.",
+        "Look: ",
+    ),
+    Example(
+        "LFM2.5",
+        "List of tools: [",
+        "<|tool_call_start|>[stop(), get_weather(city='Oslo', days=3)]<|tool_call_end|>",
+        calls=(("stop", {}), OSLO),
+    ),
+    Example(
         "Hermes",
         "<think> <tool_call>",
         f"<think>\nHm.\n</think>\n\nLook: <tool_call>\n{JSON_OSLO}\n</tool_call>\n<tool_call>\n{JSON_UTC}\n</tool_call>",
@@ -130,9 +191,10 @@ EXAMPLES = (
         "Seed-OSS",
         "<seed:tool_call> <seed:think>",
         "<seed:think>Hm.</seed:think>\n<seed:tool_call>\n<function=get_weather>\n<parameter=city>Oslo</parameter>\n"
-        "<parameter=days>3</parameter>\n</function>\n</seed:tool_call>\n<seed:tool_call>\n<function=get_time>\n"
+        '<parameter=place>{"x": 1.5}</parameter>\n</function>\n</seed:tool_call>\n<seed:tool_call>\n<function=get_time>\n'
         "<parameter=zone>UTC</parameter>\n</function>\n</seed:tool_call>",
         "Hm.",
+        calls=(("get_weather", {"city": "Oslo", "place": {"x": 1.5}}), UTC),
     ),
     Example(
         "MiniMax M2",

@@ -14,10 +14,12 @@ from native_examples import EXAMPLES, TOOLS, Example
 from ollama_nb_server.prompts.parsing.native import native_family, native_format
 from ollama_nb_server.prompts.parsing.native_families import ANY_OTHER, FAMILIES, Family
 from ollama_nb_server.prompts.parsing.parts import NOTHING, Parts, Situation, Tool
+from ollama_nb_server.prompts.parsing.schemas import resolved
 from walking import walk
 
 ALL = (*FAMILIES, ANY_OTHER)
 BY_NAME = pytest.mark.parametrize("example", EXAMPLES, ids=[one.family for one in EXAMPLES])
+OWN = [one for one in EXAMPLES if not native_family(one.template).built_in]
 BY_FAMILY = pytest.mark.parametrize("family", ALL, ids=[one.name for one in ALL])
 
 
@@ -56,7 +58,7 @@ def test_an_answer_is_the_same_at_every_cut(example: Example) -> None:
     assert parsed(example.template, list(text), example.prompt) == whole
 
 
-@BY_NAME
+@pytest.mark.parametrize("example", OWN, ids=[one.family for one in OWN])
 def test_without_tools_a_call_is_text(example: Example) -> None:
     found = parsed(example.template, [example.text], example.prompt, tools=())
 
@@ -76,7 +78,11 @@ def test_the_docs_list_every_family() -> None:
     assert {family.name for family in FAMILIES if f"| {family.name} |" not in page} == set()
 
 
-@BY_FAMILY
+# Glimmer's text `null` is read as none at all, as Ollama reads it.
+BOUND = [one for one in ALL if one.name != "Glimmer"]
+
+
+@pytest.mark.parametrize("family", BOUND, ids=[one.name for one in BOUND])
 @settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), at=st.integers(0, 400))
 def test_what_a_bound_model_writes_is_read_as_a_valid_call(
@@ -84,9 +90,10 @@ def test_what_a_bound_model_writes_is_read_as_a_valid_call(
 ) -> None:
     form = native_format(template_of(family))
     assert form.calls is not None
-    written = walk(form.calls.shape(TOOLS).document(), random.Random(seed))
+    tools = tuple(map(resolved, TOOLS))
+    written = walk(form.calls.shape(tools).document(), random.Random(seed))
     text = form.calls.opens + written
-    found = parsed(template_of(family), [text[:at], text[at:]], prompt_of(family))
+    found = parsed(template_of(family), [text[:at], text[at:]], prompt_of(family), tools)
 
     assert found.calls
     assert found.content.strip() == ""

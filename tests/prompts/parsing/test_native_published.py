@@ -41,9 +41,9 @@ FAMILY_OF = {
     "Kimi-K2-Instruct": "Kimi K2",
     "Kimi-K2-Thinking": "Kimi K2",
     "Kimi-K3": "Kimi K3",
-    "LFM2-8B-A1B": OTHER,
-    "LFM2.5-8B-A1B": OTHER,
-    "LFM2.5-Instruct": OTHER,
+    "LFM2-8B-A1B": "LFM2",
+    "LFM2.5-8B-A1B": "LFM2.5",
+    "LFM2.5-Instruct": "LFM2.5",
     "MiMo-VL": HERMES,
     "MiniMax-M1": "MiniMax M1",
     "MiniMax-M2": "MiniMax M2",
@@ -69,8 +69,8 @@ FAMILY_OF = {
     "deepseek-ai-DeepSeek-V4-Flash-0731": "DeepSeek V4",
     "fireworks-ai-llama-3-firefunction-v2": "Firefunction 2, Phi-4-mini's functools",
     "google-gemma-2-2b-it": OTHER,
-    "google-gemma-4-31B-it": OTHER,
-    "google-gemma-4-31B-it-interleaved": OTHER,
+    "google-gemma-4-31B-it": "Gemma 4",
+    "google-gemma-4-31B-it-interleaved": "Gemma 4",
     "ibm-granite-granite-3.3-2B-Instruct": "Granite 3",
     "ibm-granite-granite-4.0": HERMES,
     "ibm-granite-granite-4.1": HERMES,
@@ -86,8 +86,8 @@ FAMILY_OF = {
     "mistralai-Ministral-3-14B-Reasoning-2512": MINISTRAL,
     "mistralai-Mistral-Nemo-Instruct-2407": "Mistral Nemo, Mistral 7B",
     "moonshotai-Kimi-K2": "Kimi K2",
-    "muse-glimmer": OTHER,
-    "openai-gpt-oss-120b": OTHER,
+    "muse-glimmer": "Glimmer",
+    "openai-gpt-oss-120b": "gpt-oss",
     "openbmb-MiniCPM5-1B": "MiniCPM5",
     "poolside-Laguna-S-2.1": GLM,
     "poolside-Laguna-XS-2.1": LING,
@@ -115,12 +115,7 @@ FAILS_ON_CALLS = {  # in transformers too
     "llama-cpp-deepseek-r1",
 }
 NOT_READ_YET = {
-    "LFM2.5-8B-A1B",
     "MiniMax-M3",
-    "google-gemma-4-31B-it",
-    "google-gemma-4-31B-it-interleaved",
-    "muse-glimmer",
-    "openai-gpt-oss-120b",
 }
 
 CITY = {

@@ -10,6 +10,7 @@ broken one: here it is always told as the text that it is, `lossless` or not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from functools import lru_cache, partial
 
@@ -78,15 +79,18 @@ def _start(thoughts: tuple[str, str] | None, prompt: str) -> Start:
         return Start.ANSWER
     opens, closes = thoughts
     end = prompt.rstrip()
-    if end.endswith(opens):
+    if end.endswith(opens.rstrip()):
         return Start.THINK
     return Start.ANSWER if end.endswith(closes) else Start.OPEN
 
 
 @lru_cache(maxsize=CACHE_SIZE)
 def _format(family: Family, thoughts: tuple[str, str] | None, start: Start) -> OutputFormat:
+    parser = partial(_parser, family, thoughts, start)
+    if family.built_in is not None:
+        parser = partial(_lossless, family.built_in)
     return OutputFormat(
-        partial(_parser, family, thoughts, start),
+        parser,
         tags=family.tags,
         tools=True,
         thinking=thoughts is not None,
@@ -103,6 +107,10 @@ def _parser(
     return SectionParser(sections, begins.name, situation.tools, lossless=True)
 
 
+def _lossless(form: OutputFormat, situation: Situation) -> OutputParser:
+    return form.parser(replace(situation, lossless=True))
+
+
 def _sections(
     family: Family, thoughts: tuple[str, str] | None, tools: Sequence[Tool]
 ) -> dict[str, Section]:
@@ -113,6 +121,7 @@ def _sections(
     exits = {**dict.fromkeys(family.wrappers, "AFTER"), **{tag: tag for tag in openers}}
     leads = {**dict.fromkeys(family.headers, "AFTER"), **{tag: tag for tag in first}}
     thought = {opens: "THINK"} if opens else {}
+    exits |= thought if family.thinks_again else {}
     ends_thought = exits if family.calls_end_thoughts else {}
     content = partial(Section, Kind.CONTENT, exits, holds_blanks=False)
     return {
@@ -130,4 +139,7 @@ def _calls(notation: Notation) -> Section:
     """Calls to their closing tag, or to where they end by themselves, or with the answer."""
     exits = {notation.closes: "AFTER"}
     ends = notation.ends if isinstance(notation, SelfEnding) and not notation.closes else None
-    return Section(Kind.CALLS, exits, read=notation.read, ends=ends, unclosed=True)
+    whole, exact = (getattr(notation, name, None) for name in ("whole", "exact"))
+    return Section(
+        Kind.CALLS, exits, read=notation.read, ends=ends, unclosed=True, whole=whole, exact=exact
+    )

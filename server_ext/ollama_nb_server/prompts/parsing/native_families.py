@@ -10,9 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ollama_nb_server.prompts.parsing import native_notations as written
+from ollama_nb_server.prompts.parsing.families.atem import AtemCall
+from ollama_nb_server.prompts.parsing.families.functiongemma import EscapedCall
+from ollama_nb_server.prompts.parsing.families.gemma import GEMMA4, BraceCall
+from ollama_nb_server.prompts.parsing.families.glimmer import GLIMMER
+from ollama_nb_server.prompts.parsing.families.harmony import HARMONY, HarmonyCall
+from ollama_nb_server.prompts.parsing.families.liquid import CallList
 from ollama_nb_server.prompts.parsing.json_calls import JsonCalls
 from ollama_nb_server.prompts.parsing.named_calls import NamedCalls
 from ollama_nb_server.prompts.parsing.notations import Notation
+from ollama_nb_server.prompts.parsing.output_format import OutputFormat
 from ollama_nb_server.prompts.parsing.parts import Tool
 
 THINK = ("<think>", "</think>")
@@ -42,8 +49,12 @@ class Family:
         Tags around the answer itself, of which nobody is told.
     headers
         Texts that an answer may begin with, of which nobody is told.
+    thinks_again
+        Whether there may be more than one thought.
     calls_end_thoughts
         Whether a call may come before the thought is closed.
+    built_in
+        The parser that takes its answers apart, if sections cannot.
     openers, first_openers
         How calls begin where that is not only `calls.opens`: anywhere, and at an answer's
         beginning; by the tools that are offered.
@@ -57,7 +68,9 @@ class Family:
     always_thinks: bool = False
     wrappers: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
+    thinks_again: bool = False
     calls_end_thoughts: bool = False
+    built_in: OutputFormat | None = None
     openers: Openers | None = None
     first_openers: Openers | None = None
 
@@ -78,6 +91,8 @@ class Family:
     @property
     def tags(self) -> tuple[str, ...]:
         """The control tokens that must be written out."""
+        if self.built_in is not None:
+            return self.built_in.tags
         marks = getattr(self.calls, "marks", ())
         around = (*(self.thoughts or ()), self.calls.opens, self.calls.closes, *self.wrappers)
         within = [token for tag in around for token in TOKEN.findall(tag)]
@@ -91,6 +106,18 @@ K3_WRAPPERS = (
 )  # fmt: skip
 
 FAMILIES: tuple[Family, ...] = (
+    Family("gpt-oss", ("<|channel|>",), HarmonyCall(), thoughts=HARMONY.thoughts, built_in=HARMONY),
+    Family(
+        "Glimmer", ("<atem:function_calls>", "<|eom|>"), AtemCall(), thoughts=GLIMMER.thoughts,
+        built_in=GLIMMER,
+    ),
+    Family(
+        "Gemma 4", ("<|tool_call>call:",), BraceCall(), thoughts=GEMMA4.thoughts,
+        thinks_again=True, wrappers=("<|tool_response>",),
+    ),
+    Family("FunctionGemma", ("<start_function_call>",), EscapedCall(), thoughts=None),
+    Family("LFM2", ("List of tools: ", "<|tool_list_start|>"), CallList()),
+    Family("LFM2.5", ("List of tools: [",), CallList()),
     Family(
         "Mistral Small 3.2", ("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"), written.MISTRAL_SMALL,
         thoughts=("[THINK]", "[/THINK]"),

@@ -24,6 +24,15 @@ def argument_schema(tool: Tool, key: str) -> Mapping[str, Any]:
     return schema if isinstance(schema, dict) else {}
 
 
+def resolved(tool: Tool) -> Tool:
+    """The tool, with what its arguments' references are to in their place."""
+    properties = {
+        key: argument_schema(tool, key) if isinstance(schema, dict) else schema
+        for key, schema in tool.properties.items()
+    }
+    return Tool(tool.name, {**tool.parameters, "properties": properties}) if properties else tool
+
+
 def _at(document: Any, reference: str) -> Any:
     """What a reference such as `#/$defs/day` is to."""
     for step in reference.removeprefix("#").split("/")[1:]:
