@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent / "models"))  # the modules that wr
 import published_models
 import random_models
 import special_models
+import vision_models
 
 START_S, STOP_S = 40.0, 15.0
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
@@ -136,6 +137,12 @@ def pieces_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pieces") / "pieces.gguf"
     special_models.write_pieces(path)
     return path
+
+
+@pytest.fixture(scope="session", params=vision_models.FAMILIES)
+def seeing(models_dir: Path, request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """A model and its projector, of each family in `vision_models`."""
+    return vision_models.written(models_dir, request.param)
 
 
 @pytest.fixture(scope="session")

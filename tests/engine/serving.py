@@ -19,6 +19,7 @@ from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.grammar import Compiled
 from ollama_nb_server.engine.messages import (
     Cancel,
+    Cancelled,
     Delta,
     Embed,
     Embedded,
@@ -27,7 +28,9 @@ from ollama_nb_server.engine.messages import (
     Generate,
     Grammar,
     LoadSpec,
+    Logprob,
     SamplingParams,
+    Segment,
     TextSegment,
     TokenSegment,
 )
@@ -37,15 +40,25 @@ GREEDY = SamplingParams(seed=1, temperature=0)
 Action = Callable[[], object]
 
 
+def segments(prompt: str | tuple[int | Segment, ...]) -> tuple[Segment, ...]:
+    """A prompt that is a text, token ids, or segments."""
+    if isinstance(prompt, str):
+        return (TextSegment(prompt),)
+    ids = tuple(part for part in prompt if isinstance(part, int))
+    return (TokenSegment(ids),) if ids else tuple(p for p in prompt if not isinstance(p, int))
+
+
 class NothingLeft(BaseException):
     """There is nothing to do, and no message will come."""
 
 
 class Inbox(queue.SimpleQueue):
+    expects: Callable[[], object] = bool  # whether a thread is still to report
+
     def get(self, *args: object, **kwargs: object) -> Any:
-        if self.empty():
+        if self.empty() and not self.expects():
             raise NothingLeft
-        return super().get()
+        return super().get(timeout=60)
 
 
 class CountingSwitch(AbortSwitch):
@@ -68,7 +81,8 @@ class Answer:
 
     pieces: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
-    end: Finished | Embedded | Failed | None = None
+    logprobs: list[Logprob] = field(default_factory=list)
+    end: Finished | Embedded | Failed | Cancelled | None = None
     end_place: int = 0
 
     @property
@@ -90,6 +104,8 @@ class Serving:
         self.engine = Engine(spec, NativeLog(), self._switch)
         self._inbox, self._active = Inbox(), ActiveRequests(self._switch)
         self._core = EngineCore(self.engine, self._inbox, self._active, self._sent)
+        if self._core.images:
+            self._inbox.expects = lambda: self._core.images.num_waiting
         self.answers: list[Answer] = []
         self._at_piece: dict[tuple[int, int], Action] = {}
         self._at_end: dict[int, Action] = {}
@@ -103,15 +119,14 @@ class Serving:
         """Nodes of graphs computed so far."""
         return self._switch.nodes
 
-    def ask(self, prompt: str | tuple[int, ...], **wishes: Any) -> int:
+    def ask(self, prompt: str | tuple[int | Segment, ...], **wishes: Any) -> int:
         """Put a request in; its id, which is its place in `answers`. Its grammar is compiled."""
         if "grammar" in wishes:
             self._compile(wishes["grammar"])
         request = len(self.answers)
         self.answers.append(Answer())
         wishes = {"sampling": GREEDY, "num_predict": 24, **wishes}
-        segment = TextSegment(prompt) if isinstance(prompt, str) else TokenSegment(prompt)
-        self._inbox.put(Generate(request, (segment,), **wishes))
+        self._inbox.put(Generate(request, segments(prompt), **wishes))
         return request
 
     def _compile(self, grammar: Grammar) -> None:
@@ -152,6 +167,10 @@ class Serving:
         self._inbox.put(Cancel(request))
         self._active.cancelled(request)
 
+    def engine_abort(self) -> None:
+        """Stop what is computed, for nobody's sake."""
+        self._switch.set()
+
     def at_piece(self, request: int, count: int, action: Action) -> None:
         """Have something done when so many pieces of an answer have come."""
         self._at_piece[request, count] = action
@@ -176,8 +195,9 @@ class Serving:
             answer = self.answers[event.id]
             if isinstance(event, Delta):
                 answer.pieces.append(event.text)
+                answer.logprobs += event.logprobs
                 answer.places.append(self.nodes)
                 self._at_piece.pop((event.id, len(answer.pieces)), bool)()
-            elif isinstance(event, Finished | Embedded | Failed):
+            elif isinstance(event, Finished | Embedded | Failed | Cancelled):
                 answer.end, answer.end_place = event, self.nodes
                 self._at_end.pop(event.id, bool)()

@@ -38,6 +38,11 @@ class RandomWeights:
         data = self._random.standard_normal(shape, np.float32) * (scale / np.sqrt(shape[1]))
         self._add(name, data)
 
+    def tensor(self, name: str, shape: tuple[int, ...]) -> None:
+        """The same for more dimensions, of which the first is what comes out."""
+        data = self._random.standard_normal(shape, np.float32) / np.sqrt(np.prod(shape[1:]))
+        self._writer.add_tensor(name, data.astype(np.float32))
+
     def head(self, shape: tuple[int, int], silent: list[int]) -> None:
         """The matrix that gives the logits; those of `silent` tokens are 0, others' often more."""
         data = self._random.standard_normal(shape, np.float32)
@@ -52,8 +57,10 @@ class RandomWeights:
 
 
 def written_once(folder: Path, write: Callable[[Path], None]) -> Path:
-    """The file that `write` makes; a later version of this module makes it anew."""
-    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    """The file that `write` makes; a later version of its module makes it anew."""
+    sources = {Path(__file__), Path(write.__code__.co_filename)}
+    code = b"".join(source.read_bytes() for source in sorted(sources))
+    version = hashlib.sha256(code).hexdigest()[:8]
     name = write.__name__.removeprefix("write_")
     path = folder / f"{name}-{version}.gguf"
     if not path.exists():
@@ -84,7 +91,7 @@ def _write_qwen2(path: Path) -> None:
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
     writer.add_rope_freq_base(1e6)
-    add = _begin(writer, WIDTH, np.float16)
+    add = begin(writer, WIDTH, np.float16)
     kv = WIDTH // HEADS * KV_HEADS
     for block in (f"blk.{i}" for i in range(LAYERS)):
         add.vector(f"{block}.attn_norm.weight", WIDTH, 1)
@@ -96,7 +103,7 @@ def _write_qwen2(path: Path) -> None:
         add.matrix(f"{block}.ffn_gate", (HIDDEN, WIDTH))
         add.matrix(f"{block}.ffn_up", (HIDDEN, WIDTH))
         add.matrix(f"{block}.ffn_down", (WIDTH, HIDDEN))
-    _end(writer)
+    end(writer)
 
 
 def write_mamba(path: Path) -> None:
@@ -110,7 +117,7 @@ def write_mamba(path: Path) -> None:
     writer.add_ssm_inner_size(inner)
     writer.add_ssm_state_size(state)
     writer.add_ssm_time_step_rank(rank)
-    add = _begin(writer, width, np.float32)
+    add = begin(writer, width, np.float32)
     decays = -np.tile(np.arange(1, state + 1, dtype=np.float32), (inner, 1))
     for block in (f"blk.{i}" for i in range(LAYERS)):
         add.vector(f"{block}.attn_norm.weight", width, 1)
@@ -123,11 +130,11 @@ def write_mamba(path: Path) -> None:
         writer.add_tensor(f"{block}.ssm_a", decays)
         add.vector(f"{block}.ssm_d", inner, 1)
         add.matrix(f"{block}.ssm_out", (width, inner))
-    _end(writer)
+    end(writer)
 
 
-def _begin(writer: GGUFWriter, width: int, kind: type) -> RandomWeights:
-    """Add what both models have: the bundled one's vocabulary, the tables from and to tokens."""
+def begin(writer: GGUFWriter, width: int, kind: type) -> RandomWeights:
+    """Add what models share: the bundled one's vocabulary, the tables from and to tokens."""
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(width)
     writer.add_block_count(LAYERS)
@@ -147,7 +154,7 @@ def _begin(writer: GGUFWriter, width: int, kind: type) -> RandomWeights:
     return add
 
 
-def _end(writer: GGUFWriter) -> None:
+def end(writer: GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

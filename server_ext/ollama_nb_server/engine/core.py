@@ -91,7 +91,7 @@ class EngineCore:
         self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob, Thinking | None]] = {}
         self._embeds: deque[Job] = deque()
         self._background = BackgroundThread(inbox.put)
-        self._images = ImageThread(engine.images, inbox.put) if engine.images else None
+        self.images = ImageThread(engine.images, inbox.put) if engine.images else None
 
     def run(self) -> None:
         """Work for ever."""
@@ -129,8 +129,8 @@ class EngineCore:
         match message:
             case Generate(id, prompt):
                 then = partial(self._start, message)
-                if self._images and has_images(prompt):
-                    self._images.submit(ImageJob(message, then))
+                if self.images and has_images(prompt):
+                    self.images.submit(ImageJob(message, then))
                     return
                 work = partial(text_prompt, model, prompt)
                 self._in_background(BackgroundJob(id, work, then), prompt_length(prompt))
@@ -162,7 +162,7 @@ class EngineCore:
 
     def _has_left_thread(self, request: int) -> bool:
         """Whether a request has waited for a thread till now; it no longer does then."""
-        seen = self._images is not None and self._images.take(request)
+        seen = self.images is not None and self.images.take(request)
         return self._background.take(request) or seen
 
     def _start(self, request: Generate, prompt: EncodedPrompt) -> None:

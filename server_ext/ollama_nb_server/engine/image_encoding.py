@@ -88,7 +88,7 @@ class ImageEncoder:
     def __init__(
         self, projector: Projector, model: Model, num_ctx: int, num_batch: int, cache: ImageCache
     ) -> None:
-        self._projector, self._model, self._cache = projector, model, cache
+        self.projector, self._model, self._cache = projector, model, cache
         self._num_ctx, self._num_batch = num_ctx, num_batch
 
     def begin(self, request: Generate) -> ImagePrompt:
@@ -134,13 +134,13 @@ class ImageEncoder:
         """Take in what an image of this size becomes."""
         width, height = image.header.width, image.header.height
         with (
-            self._projector.placeholder(width, height) as bitmap,
+            self.projector.placeholder(width, height) as bitmap,
             self._chunks(image, bitmap) as chunks,
         ):
             for chunk in chunks:
                 if chunk.num_rows:
                     self._check_rows(chunk, image)
-                    positions = self._projector.positions(chunk, prompt.position)
+                    positions = self.projector.positions(chunk, prompt.position)
                     prompt.add_rows(image, positions, chunk.num_positions)
                 else:
                     prompt.add(chunk.tokens)
@@ -148,14 +148,14 @@ class ImageEncoder:
     @contextmanager
     def _chunks(self, image: Image, bitmap: int) -> Iterator[list[Chunk]]:
         try:
-            with self._projector.chunks(bitmap) as chunks:
+            with self.projector.chunks(bitmap) as chunks:
                 yield chunks
         except DecodeFailed as error:
             reason = f"this model cannot take {image.header.width} x {image.header.height} pixels"
             raise ImageRefused(image.number, reason) from error
 
     def _check_rows(self, chunk: Chunk, image: Image) -> None:
-        if not self._projector.is_causal and chunk.num_rows > self._num_batch:
+        if not self.projector.is_causal and chunk.num_rows > self._num_batch:
             raise ImageRefused(
                 image.number,
                 f"its {chunk.num_rows} tokens must be computed at once, and a batch has "
@@ -166,16 +166,16 @@ class ImageEncoder:
 
     def _encoded(self, image: Image) -> Rows:
         with self._bitmap(image) as bitmap, self._chunks(image, bitmap) as chunks:
-            return tuple(self._projector.encoded(chunk) for chunk in chunks if chunk.num_rows)
+            return tuple(self.projector.encoded(chunk) for chunk in chunks if chunk.num_rows)
 
     @contextmanager
     def _bitmap(self, image: Image) -> Iterator[int]:
         if image.header.format == WEBP:
             width, height, pixels = webp_pixels(image.data, image.number)
-            with self._projector.pixels(width, height, pixels) as bitmap:
+            with self.projector.pixels(width, height, pixels) as bitmap:
                 yield bitmap
             return
-        with self._projector.decoded(image.data) as found:
+        with self.projector.decoded(image.data) as found:
             if found is None:
                 raise ImageRefused(
                     image.number,
@@ -192,7 +192,7 @@ class ImageEncoder:
         part = rows[place.part]
         if len(part) != place.positions.shape[1]:
             raise DecodeFailed("mtmd_tokenize", len(part))
-        at_once = not self._projector.is_causal
+        at_once = not self.projector.is_causal
         return ImageSpan(place.begin, part, place.positions, place.num_positions, at_once)
 
 

@@ -65,6 +65,11 @@ class ImageThread:
         with self._changed:
             return self._jobs.pop(request, None) is not None
 
+    @property
+    def num_waiting(self) -> int:
+        """Requests whose images are not encoded yet."""
+        return len(self._jobs)
+
     def _work(self) -> None:
         while True:
             job = self._next()
