@@ -177,8 +177,14 @@ def _params(job: Job[ChatRequest], offer: Offer, prompt: Prompt) -> GenerationPa
     request, model = job.request, job.model
     think = think_of(model, request.think)
     last = (request.messages or [Message()])[-1]
-    prefill = last.role == "assistant" and bool(last.content)
-    situation = Situation(think=think, prefill=prefill, after_tool=last.role == "tool")
+    goes_on = last.role == "assistant"
+    situation = Situation(
+        think=think,
+        prefill=goes_on and bool(last.content),
+        after_tool=last.role == "tool",
+        after_assistant=goes_on,
+        prefill_thinking=goes_on and bool(last.thinking) and not last.content,
+    )
     output = output_plan(model, situation, offer, prompt.text, think=think, chat=True)
     return GenerationParams(
         output,

@@ -151,14 +151,14 @@ def output_plan(
 
 def _is_native(model: Model) -> bool:
     """Whether llama.cpp would make its prompts and read its answers."""
-    return not (is_rendered(model) or model.config.parser or model.config.renderer)
+    return not (is_rendered(model) or model.parser or model.config.renderer)
 
 
 def _form(
     model: Model, prompt: str, think: Think, *, tools: bool, chat: bool, raw: bool
 ) -> OutputFormat:
     """The model's way to write an answer to this prompt."""
-    built_in = FORMATS.get(model.config.parser)
+    built_in = FORMATS.get(model.parser)
     if built_in is not None and not raw:
         return built_in
     if _is_native(model):

@@ -30,6 +30,7 @@ from ollama_nb_server.prompts.conversation import (
 from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.image_tags import disguised, revealed, without_literal_tags
 from ollama_nb_server.prompts.insertion import by_tokens
+from ollama_nb_server.prompts.parsing.harmony_names import with_harmony_names
 from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message
@@ -95,6 +96,8 @@ async def chat_prompt(
     if model.config.model_family == FORGETFUL or model.name.model == FORGETFUL_NAME:
         turns = without_old_thoughts(turns)
     tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
+    if tools and model.parser == "harmony":
+        tools = with_harmony_names(tools)
     run, think = partial(app.templates.run, template_of(model)), think_of(model, request.think)
     if any(turn.images for turn in turns):
         turns = without_literal_tags(turns, but_own=bool(model.config.renderer))

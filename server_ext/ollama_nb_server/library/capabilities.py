@@ -127,14 +127,15 @@ def uses_jinja(
         What OLLAMA_GO_TEMPLATE says: always the Go one where there is one (True), never (False);
         None where it is not set.
     """
-    if config.renderer or config.parser or _is_harmony(config, template):
+    if config.renderer or config.parser or is_harmony(config, template):
         return False
     if template is None or go_template is not None:
         return template is None or not go_template
     return prefers_jinja(template, jinja)
 
 
-def _is_harmony(config: Config, template: str | None) -> bool:
+def is_harmony(config: Config, template: str | None) -> bool:
+    """Whether a model's answers are read as gpt-oss's, though it names no parser (7.4)."""
     marked = template is not None and "<|start|>" in template and "<|end|>" in template
     return marked and config.model_family in HARMONY
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ollama_nb_server.library.capabilities import is_harmony
 from ollama_nb_server.library.details import Details
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.gguf import GGUFMetadata
@@ -41,6 +42,12 @@ class Model:
     parameters: dict[str, Any] = field(default_factory=dict, repr=False)
     messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     licenses: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def parser(self) -> str:
+        """The name of the built-in parser that reads its answers, if it has one."""
+        harmony = is_harmony(self.config, self.template)
+        return self.config.parser or ("harmony" if harmony else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ollama_nb_server.prompts.parsing.schemas import (
     types_allowed,
     value_of,
 )
-from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Text, Until, sequence
+from ollama_nb_server.prompts.parsing.shapes import Json, Shape, Tag, Text, Until, sequence
 from ollama_nb_server.prompts.parsing.values import typed
 
 # What a schema says of texts that only JSON's grammar can hold to.
@@ -31,7 +31,7 @@ def value(key: str, tool: Tool, *, closes: str, opens: str = "") -> Shape:
     schema = argument_schema(tool, key)
     in_json = sequence(argument(key, tool), "" if opens else closes)
     if opens:
-        return sequence(opens, Until(closes)) if is_plain_text(schema) else in_json
+        return sequence(Tag(opens), Until(closes)) if is_plain_text(schema) else in_json
     if words := texts_allowed(schema):
         return sequence(shapes.Choice(tuple(map(Text, words))), closes)
     as_text = is_written_as_text(schema) and not RULES & schema.keys()

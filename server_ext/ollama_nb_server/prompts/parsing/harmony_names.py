@@ -5,7 +5,8 @@ Source: reference/ollama-models.md 7.4. Prompts and parsers use the same mapping
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 # Tools that the model knows by these names.
 BUILT_IN = frozenset({"browser.open", "browser.search", "browser.find", "python"})
@@ -25,6 +26,15 @@ def harmony_names(names: Iterable[str]) -> dict[str, str]:
         wanted = name if name in BUILT_IN else _identifier(name)
         found[name] = wanted if name in BUILT_IN else _free(wanted, taken)
     return found
+
+
+def with_harmony_names(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tools, as templates get them, with these names."""
+    names = harmony_names(tool["function"]["name"] for tool in tools)
+    return [
+        {**tool, "function": {**tool["function"], "name": names[tool["function"]["name"]]}}
+        for tool in tools
+    ]
 
 
 def _identifier(name: str) -> str:
