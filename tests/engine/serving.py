@@ -82,7 +82,8 @@ class Answer:
     pieces: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     logprobs: list[Logprob] = field(default_factory=list)
-    end: Finished | Embedded | Failed | Cancelled | None = None
+    end: Finished | Embedded | Failed | None = None
+    cancelled: bool = field(default=False, compare=False)
     end_place: int = 0
 
     @property
@@ -193,11 +194,13 @@ class Serving:
     def _sent(self, *told: Any) -> None:
         for event in told:
             answer = self.answers[event.id]
-            if isinstance(event, Delta):
+            if isinstance(event, Cancelled):
+                answer.cancelled = True
+            elif isinstance(event, Delta):
                 answer.pieces.append(event.text)
                 answer.logprobs += event.logprobs
                 answer.places.append(self.nodes)
                 self._at_piece.pop((event.id, len(answer.pieces)), bool)()
-            elif isinstance(event, Finished | Embedded | Failed | Cancelled):
+            elif isinstance(event, Finished | Embedded | Failed):
                 answer.end, answer.end_place = event, self.nodes
                 self._at_end.pop(event.id, bool)()

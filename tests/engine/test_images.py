@@ -305,7 +305,7 @@ def test_a_request_that_leaves_while_its_image_is_encoded_is_gone_at_once(servin
     serving.run()  # ends although the encoding has not
 
     assert not gate.opened.is_set()
-    assert type(serving.answers[leaving].end).__name__ == "Cancelled"
+    assert serving.answers[leaving].cancelled
     assert serving.answers[reading].end.reason == "length"
 
 
