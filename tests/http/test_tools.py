@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 CITY = {"type": "string", "maxLength": 12}
@@ -131,3 +132,110 @@ def test_generate_knows_no_tools(client: httpx.Client, model: str) -> None:
     }
 
     assert client.post("/api/generate", json=asked).json()["response"] == OSLO
+
+
+# --- with tool_choice -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", ["required", {"function": {"name": "get_weather"}}])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_required_call_is_whole_and_valid(
+    client: httpx.Client, model: str, choice: Any, seed: int
+) -> None:
+    options = {"temperature": 1.3, "seed": seed, "num_predict": 120}
+    answer = client.post("/api/chat", json=body(model, tool_choice=choice, options=options)).json()
+
+    (first, *_) = functions(answer["message"])
+    jsonschema.validate(first["arguments"], SCHEMAS[first["name"]])
+    assert choice == "required" or first["name"] == "get_weather"
+
+
+def test_a_stream_of_it_ends_with_its_figures(client: httpx.Client, model: str) -> None:
+    options = {"temperature": 0, "num_predict": 120}
+    asked = body(model, tool_choice="required", options=options, stream=True)
+    lines = [json.loads(line) for line in client.post("/api/chat", json=asked).iter_lines()]
+
+    assert any(functions(line["message"]) for line in lines)
+    assert lines[-1]["done"]
+    assert lines[-1]["eval_count"] > 0
+
+
+def test_half_a_call_comes_back_as_text(client: httpx.Client, model: str) -> None:
+    options = {"temperature": 0, "num_predict": 30}
+    choice = {"function": {"name": "get_weather"}}
+    asked = body(model, tool_choice=choice, options=options)
+    answer = client.post("/api/chat", json=asked).json()
+
+    assert answer["done_reason"] == "length"
+    assert not functions(answer["message"])
+    assert answer["message"]["content"].startswith('<tool_call>\n{"name"')
+
+
+def test_none_calls_nothing(client: httpx.Client, model: str) -> None:
+    asked = body(model, tool_choice="none", options=forced(OSLO))
+
+    message = client.post("/api/chat", json=asked).json()["message"]
+    assert message == {"role": "assistant", "content": OSLO}
+
+
+def test_what_is_thought_before_a_required_call_is_free(client: httpx.Client, model: str) -> None:
+    options = {"temperature": 1, "seed": 1, "num_predict": 200}
+    asked = body(model, tool_choice="required", options=options, think=True, think_budget=8)
+    message = client.post("/api/chat", json=asked).json()["message"]
+
+    (first, *_) = functions(message)
+    jsonschema.validate(first["arguments"], SCHEMAS[first["name"]])
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+BROKEN = {"type": "function", "function": {"name": "odd", "parameters": {"type": "object", "properties": {"a": {"type": "nothing"}}}}}  # fmt: skip
+REFUSED = {
+    "a word": ({"tool_choice": "always"}, "tool_choice must be"),
+    "a number": ({"tool_choice": 3}, "tool_choice must be"),
+    "no name": ({"tool_choice": {"function": {}}}, "tool_choice must be"),
+    "no such tool": ({"tool_choice": {"function": {"name": "fly"}}}, "get_weather, stop"),
+    "no tools": ({"tool_choice": "required", "tools": []}, "send the tools"),
+    "format too": ({"tool_choice": "auto", "format": "json"}, "give one of them"),
+    "grammar too": ({"tool_choice": "required", "options": forced("x")}, "give one of them"),
+    "a broken schema": ({"tool_choice": "auto", "tools": [*TOOLS, BROKEN]}, "'odd'"),
+    "a budget of words": ({"think": True, "think_budget": "much"}, "think_budget must be"),
+    "a budget below 0": ({"think": True, "think_budget": -1}, "think_budget must be"),
+    "a budget for nothing": ({"think": False, "think_budget": 5}, "think_budget"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_in_one_sentence(
+    client: httpx.Client, model: str, case: str
+) -> None:
+    fields, said = REFUSED[case]
+    answer = client.post("/api/chat", json=body(model, **fields))
+
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+    assert "\n" not in answer.json()["error"]
+
+
+def test_a_broken_schema_harms_nobody_who_does_not_bind_calls(
+    client: httpx.Client, model: str
+) -> None:
+    asked = body(model, tools=[*TOOLS, BROKEN], options=forced("Well."))
+
+    assert client.post("/api/chat", json=asked).json()["message"]["content"] == "Well."
+
+
+def test_two_hundred_tools_can_be_offered(client: httpx.Client, model: str) -> None:
+    many = [
+        {
+            "type": "function",
+            "function": {"name": f"tool_{n}", "parameters": SCHEMAS["get_weather"]},
+        }
+        for n in range(200)
+    ]
+    options = {"num_predict": 80, "temperature": 0, "num_ctx": 16384}
+    choice = {"function": {"name": "tool_150"}}
+    asked = body(model, tools=many, tool_choice=choice, options=options)
+    answer = client.post("/api/chat", json=asked).json()
+
+    assert functions(answer["message"])[0]["name"] == "tool_150"

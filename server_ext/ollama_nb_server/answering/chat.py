@@ -27,7 +27,7 @@ from ollama_nb_server.answering.generation import (
 from ollama_nb_server.answering.heartbeat import with_heartbeats
 from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.job import Job
-from ollama_nb_server.answering.output import Offer, OutputPlan, output_plan
+from ollama_nb_server.answering.output import Offer, OutputPlan, limited_thinking, output_plan
 from ollama_nb_server.answering.preparation import (
     find,
     merged_options,
@@ -37,7 +37,7 @@ from ollama_nb_server.answering.preparation import (
 )
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompting import Prompt, chat_prompt, may_shift, think_of
-from ollama_nb_server.answering.refusals import refuse_thinking
+from ollama_nb_server.answering.refusals import refuse_budget, refuse_thinking
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.engine.messages import Segment
 from ollama_nb_server.library.model import Model
@@ -91,10 +91,11 @@ async def chat(
 
 def _check(model: Model, request: ChatRequest) -> Offer:
     refuse_thinking(model, request.model, request.think)
+    refuse_budget(model, request.model, request.think, request.think_budget)
     require_completion(model, request.model or "", "chat")
     if request.tools:
         require(model, "tools")
-    return Offer.of(request.tools, None)
+    return Offer.of(request.tools, request.tool_choice)
 
 
 async def _answer(
@@ -190,6 +191,7 @@ def _params(job: Job[ChatRequest], offer: Offer, prompt: Prompt) -> GenerationPa
         output,
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, job.options, output),
+        thinking=limited_thinking(model, output, request.think_budget),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
         reproducible=reproducible(job.app, job.options),
     )

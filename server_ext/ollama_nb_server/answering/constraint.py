@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from ollama_nb_server.answering.output import OutputPlan
+from ollama_nb_server.answering.output import BoundCalls, OutputPlan
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.wire.errors import GrammarConflict, InvalidFormat
+from ollama_nb_server.wire.errors import GrammarConflict, InvalidFormat, ToolChoiceConflict
 from ollama_nb_server.wire.options import Options
 
 
@@ -24,13 +24,19 @@ def constraint(form: Any, options: Options, output: OutputPlan) -> Grammar | Non
 
     Raises
     ------
-    InvalidFormat, GrammarConflict
-        If it is something else; if a grammar is given as well.
+    InvalidFormat, GrammarConflict, ToolChoiceConflict
+        If it is something else; if a grammar is given as well; if calls are bound at once.
     """
     marks: dict[str, Any] = {}
     thoughts = output.thoughts
     if thoughts is not None:
         marks = {"after": thoughts.closes, "opens": "" if thoughts.begun else thoughts.opens}
+    if output.calls is not None:
+        if form or options.grammar:
+            raise ToolChoiceConflict(
+                "tool_choice binds calls, format and grammar the whole answer: give one of them"
+            )
+        return _calls(output.calls, marks)
     if form is None or form == "":
         return Grammar("gbnf", options.grammar, **marks) if options.grammar else None
     if form != "json" and not isinstance(form, dict):
@@ -40,3 +46,12 @@ def constraint(form: Any, options: Options, output: OutputPlan) -> Grammar | Non
     if form in ("json", {}):
         return Grammar("json_object", **marks)
     return Grammar("json_schema", orjson.dumps(form).decode(), **marks)
+
+
+def _calls(bound: BoundCalls, marks: dict[str, str]) -> Grammar:
+    """A free answer whose calls, from their opening tag on, are calls of the tools."""
+    notation = bound.notation
+    shape = orjson.dumps(notation.shape(bound.tools).document()).decode()
+    behind = {} if bound.end_thoughts and not bound.must_call else marks
+    triggers = (notation.opens,)
+    return Grammar("shape", shape, triggers=triggers, required=bound.must_call, **behind)

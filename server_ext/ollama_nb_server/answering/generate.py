@@ -26,7 +26,7 @@ from ollama_nb_server.answering.generation import (
 from ollama_nb_server.answering.heartbeat import with_heartbeats
 from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.job import Job
-from ollama_nb_server.answering.output import Offer, output_plan
+from ollama_nb_server.answering.output import Offer, limited_thinking, output_plan
 from ollama_nb_server.answering.preparation import (
     find,
     merged_options,
@@ -35,7 +35,7 @@ from ollama_nb_server.answering.preparation import (
 )
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompting import Prompt, generate_prompt, may_shift, think_of
-from ollama_nb_server.answering.refusals import refuse_thinking
+from ollama_nb_server.answering.refusals import refuse_budget, refuse_thinking
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.parsing.parts import Situation
 from ollama_nb_server.prompts.truncation import Losses
@@ -81,6 +81,7 @@ def _check(model: Model, request: GenerateRequest) -> None:
     if request.raw and (request.template or request.system or request.context):
         raise RawConflict
     refuse_thinking(model, request.model, request.think)
+    refuse_budget(model, request.model, request.think, request.think_budget)
     require_completion(model, request.model or "", "generate")
 
 
@@ -131,6 +132,7 @@ def _params(job: Job[GenerateRequest], prompt: str) -> GenerationParams:
         output,
         shift=may_shift(model, request.shift),
         grammar=constraint(request.format, job.options, output),
+        thinking=limited_thinking(model, output, request.think_budget),
         logprobs=num_logprobs(request.logprobs, request.top_logprobs),
         reproducible=reproducible(job.app, job.options),
     )

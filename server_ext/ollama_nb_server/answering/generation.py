@@ -21,6 +21,7 @@ from ollama_nb_server.engine.messages import (
     Progress,
     Segment,
     TextSegment,
+    Thinking,
     TokenSegment,
 )
 from ollama_nb_server.engine.messages import Logprob as TokenLogprob
@@ -122,6 +123,7 @@ class GenerationParams:
     output: OutputPlan
     shift: bool = True
     grammar: Grammar | None = None
+    thinking: Thinking | None = None
     logprobs: int = -1
     reproducible: bool = False
 
@@ -223,6 +225,8 @@ async def run(
         num_thread=options.num_thread,
         priority=lease.context.priority,
         reproducible=params.reproducible,
+        tags=params.output.tags,
+        thinking=params.thinking,
     )
     parser = params.output.parser
     async with lease.generating() as ended, aclosing(worker.generate(request, ended)) as events:

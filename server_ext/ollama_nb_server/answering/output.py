@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ollama_nb_server.answering.styles import Think, is_rendered
+from ollama_nb_server.engine.messages import Thinking
 from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.parsing.formats import FORMATS, OutputFormat
@@ -25,7 +26,7 @@ from ollama_nb_server.prompts.parsing.schemas import resolved
 from ollama_nb_server.prompts.parsing.tag_calls import TagCall, notation_of_tag
 from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.wire.chat import Tool as OfferedTool
-from ollama_nb_server.wire.errors import ToolChoiceConflict
+from ollama_nb_server.wire.errors import ThinkBudgetConflict, ToolChoiceConflict
 from ollama_nb_server.wire.fields import Choice
 
 LETTERS = string.ascii_lowercase + string.digits
@@ -61,11 +62,15 @@ class OutputPlan:
 
 @dataclass(frozen=True, slots=True)
 class BoundCalls:
-    """Calls of these tools in this notation; an answer has one at least if it `must_call`."""
+    """Calls of these tools in this notation; an answer has one at least if it `must_call`.
+
+    `end_thoughts`: a call may begin inside a thought, which is over then.
+    """
 
     notation: Notation
     tools: tuple[Tool, ...]
     must_call: bool
+    end_thoughts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +148,29 @@ def output_plan(
         parser,
         form.tags,
         _thoughts(form, situation),
-        _bound(form, model, offer),
+        _bound(form, model, offer, situation),
         calls_last=native,
         new_id=native_id if native else rendered_id,
     )
+
+
+def limited_thinking(model: Model, output: OutputPlan, budget: int | None) -> Thinking | None:
+    """How long the model may think, if the request says so.
+
+    Raises
+    ------
+    ThinkBudgetConflict
+        If nobody tells its thoughts apart here.
+    """
+    if budget is None:
+        return None
+    thoughts = output.thoughts
+    if thoughts is None:
+        raise ThinkBudgetConflict(
+            f"think_budget: the thoughts of {model.name.display} are not told apart in this kind "
+            "of request; use /api/chat without raw, or leave think_budget out"
+        )
+    return Thinking(thoughts.opens, thoughts.closes, thoughts.begun, budget)
 
 
 def _is_native(model: Model) -> bool:
@@ -192,14 +216,16 @@ def _by_go_template(
 
 def _thoughts(form: OutputFormat, situation: Situation) -> Thoughts | None:
     """What is thought first; whether it has begun is seen by what a first word is taken for."""
-    if form.thoughts is None:
+    if form.thoughts is None or situation.think is False:
         return None
     probe = form.parser(situation)
     begun = bool((probe.feed("x") + probe.end()).thinking)
     return Thoughts(*form.thoughts, begun=begun)
 
 
-def _bound(form: OutputFormat, model: Model, offer: Offer) -> BoundCalls | None:
+def _bound(
+    form: OutputFormat, model: Model, offer: Offer, situation: Situation
+) -> BoundCalls | None:
     """How calls are bound to their tools, if the request wants that.
 
     Raises
@@ -214,7 +240,17 @@ def _bound(form: OutputFormat, model: Model, offer: Offer) -> BoundCalls | None:
             f"tool_choice: how {model.name.display} writes tool calls is not known; leave "
             "tool_choice out"
         )
-    return BoundCalls(form.calls, offer.callable, offer.choice.must_call)
+    ends = _calls_end_thoughts(form, situation)
+    return BoundCalls(form.calls, offer.callable, offer.choice.must_call, ends)
+
+
+def _calls_end_thoughts(form: OutputFormat, situation: Situation) -> bool:
+    """Whether the opening of a call is seen inside a thought; tried out, as above."""
+    if form.thoughts is None or form.calls is None:
+        return True
+    probe, begins = form.parser(situation), form.parser(situation).feed("x").thinking
+    text = f"{'' if begins else form.thoughts[0]}x{form.calls.opens}y"
+    return form.calls.opens not in (probe.feed(text) + probe.end()).thinking
 
 
 class _WithoutCalls:

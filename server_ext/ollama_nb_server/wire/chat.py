@@ -19,7 +19,7 @@ from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import TooMuch
 from ollama_nb_server.wire.extras import Extras
-from ollama_nb_server.wire.fields import Images, Think
+from ollama_nb_server.wire.fields import Images, Think, ThinkBudget, ToolChoice
 from ollama_nb_server.wire.generate import DebugInfo, metrics
 from ollama_nb_server.wire.golike import GoInt, GoModel, Text
 from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
@@ -177,8 +177,10 @@ class ChatRequest(GoModel):
     format: Any = None
     keep_alive: KeepAliveField = None
     tools: Annotated[list[Tool] | None, BeforeValidator(_few_tools)] = None
+    tool_choice: ToolChoice = None
     options: dict[str, Any] | None = None
     think: Think = None
+    think_budget: ThinkBudget = None
     truncate: bool | None = None
     shift: bool | None = None
     logprobs: bool | None = None

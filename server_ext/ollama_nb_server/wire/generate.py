@@ -10,7 +10,7 @@ from pydantic import Field
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.extras import Extras
-from ollama_nb_server.wire.fields import Images, Think
+from ollama_nb_server.wire.fields import Images, Think, ThinkBudget
 from ollama_nb_server.wire.golike import GoInt, GoModel, Text
 from ollama_nb_server.wire.logprobs import Logprob, logprobs_field, num_logprobs
 from ollama_nb_server.wire.times import utc
@@ -34,6 +34,7 @@ class GenerateRequest(GoModel):
     images: Images = None
     options: dict[str, Any] | None = None
     think: Think = None
+    think_budget: ThinkBudget = None
     truncate: bool | None = None
     shift: bool | None = None
     logprobs: bool | None = None
