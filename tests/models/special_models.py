@@ -1,7 +1,7 @@
 """Tiny models with control and user-defined tokens: the bundled one with four more, and a SentencePiece one.
 
-`talker`: the bundled model, whose last four tokens are user-defined tags instead, as in Qwen's
-vocabularies. `pieces`: a Llama of random weights whose special tokens eat the blanks behind them, as
+`talker`: the bundled model, whose last four tokens are tags instead: two are user-defined, as in
+Qwen's vocabularies, two are control tokens, as in others. It fills in by its three control tokens. `pieces`: a Llama of random weights whose special tokens eat the blanks behind them, as
 in Phi-3's, and whose tokenizer puts a blank before every text.
 """
 
@@ -33,9 +33,11 @@ def write_talker(path: Path) -> None:
         if key == TOKENS:
             contents[-len(TAGS) :] = TAGS
         elif key == TYPES:
-            contents[-len(TAGS) :] = [TokenType.USER_DEFINED] * len(TAGS)
+            contents[-len(TAGS) :] = [TokenType.USER_DEFINED] * 2 + [TokenType.CONTROL] * 2
         element = inner[0] if outer == GGUFValueType.ARRAY else None
         writer.add_key_value(key, contents, outer, element)
+    for token, name in enumerate(("fim_pre", "fim_suf", "fim_mid")):
+        writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
     for tensor in reader.tensors:
         writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
     _end(writer)

@@ -36,7 +36,8 @@ from ollama_nb_server.answering.preparation import (
     require_completion,
 )
 from ollama_nb_server.answering.progress import RequestProgress
-from ollama_nb_server.answering.prompting import Prompt, chat_prompt, may_shift, think_of
+from ollama_nb_server.answering.prompt import Prompt
+from ollama_nb_server.answering.prompting import chat_prompt, may_shift, think_of
 from ollama_nb_server.answering.refusals import refuse_budget, refuse_thinking
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.engine.messages import Segment

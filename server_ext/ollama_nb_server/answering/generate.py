@@ -34,8 +34,10 @@ from ollama_nb_server.answering.preparation import (
     require_completion,
 )
 from ollama_nb_server.answering.progress import RequestProgress
-from ollama_nb_server.answering.prompting import Prompt, generate_prompt, may_shift, think_of
+from ollama_nb_server.answering.prompt import Prompt
+from ollama_nb_server.answering.prompting import generate_prompt, may_shift, think_of
 from ollama_nb_server.answering.refusals import refuse_budget, refuse_thinking
+from ollama_nb_server.answering.styles import template_of
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.parsing.parts import Situation
 from ollama_nb_server.prompts.truncation import Losses
@@ -109,7 +111,7 @@ async def _answer(
                         yield _chunk(request, event, warnings)
                     continue
                 warnings += lost_warnings(model.name.display, lost)
-                ids = await _context(leased, request, prompt.text + "".join(texts))
+                ids = await _context(job, leased, prompt, "".join(texts))
                 yield replace(
                     _chunk(request, NOTHING, warnings),
                     done=True,
@@ -138,9 +140,14 @@ def _params(job: Job[GenerateRequest], prompt: str) -> GenerationParams:
     )
 
 
-async def _context(leased: Lease, request: GenerateRequest, text: str) -> list[int] | None:
+async def _context(
+    job: Job[GenerateRequest], leased: Lease, prompt: Prompt, answer: str
+) -> list[int] | None:
     """Token ids of prompt and answer, for the next request's `context`; raw requests get none."""
-    return None if request.raw else list(await leased.worker.tokenize(text))
+    if job.request.raw:
+        return None
+    run = partial(job.app.templates.run, template_of(job.model))
+    return list(await leased.worker.tokenize(await run(partial(prompt.with_answer, answer))))
 
 
 def _heartbeat(request: GenerateRequest, progress: RequestProgress) -> GenerateResponse:

@@ -173,6 +173,15 @@ def limited_thinking(model: Model, output: OutputPlan, budget: int | None) -> Th
     return Thinking(thoughts.opens, thoughts.closes, thoughts.begun, budget)
 
 
+USUAL_THOUGHTS = ("<think>", "</think>")  # which many clients leave in what they send back
+
+
+def own_tags(model: Model) -> tuple[str, ...]:
+    """The texts that mark thoughts and calls in a model's answers, whatever a request wants."""
+    form = _form(model, "", True, tools=True, chat=True, raw=False)
+    return (*USUAL_THOUGHTS, *form.tags)
+
+
 def _is_native(model: Model) -> bool:
     """Whether llama.cpp would make its prompts and read its answers."""
     return not (is_rendered(model) or model.parser or model.config.renderer)

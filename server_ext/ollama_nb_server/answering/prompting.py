@@ -5,19 +5,20 @@ How a model writes down what is put together here is `styles`' to say.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pydantic import ValidationError
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.generation import max_num_tokens
-from ollama_nb_server.answering.images import TOKENS_PER_IMAGE, with_images
+from ollama_nb_server.answering.images import TOKENS_PER_IMAGE
 from ollama_nb_server.answering.preparation import context_limit, require
+from ollama_nb_server.answering.prompt import Prompt, text_guard
 from ollama_nb_server.answering.refusals import refuse_context
 from ollama_nb_server.answering.styles import Think, style, template_of, without_bos
-from ollama_nb_server.engine.messages import Loaded, Segment, TextSegment
+from ollama_nb_server.engine.messages import Loaded, Segment, TextSegment, TokenSegment
 from ollama_nb_server.library.errors import StoreBroken
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.conversation import (
@@ -28,8 +29,9 @@ from ollama_nb_server.prompts.conversation import (
     without_old_thoughts,
 )
 from ollama_nb_server.prompts.go import GoChatTemplate
-from ollama_nb_server.prompts.image_tags import disguised, revealed, without_literal_tags
+from ollama_nb_server.prompts.image_tags import disguised, without_literal_tags
 from ollama_nb_server.prompts.insertion import by_tokens
+from ollama_nb_server.prompts.literals import RenderedPrompt, TextGuard
 from ollama_nb_server.prompts.parsing.harmony_names import with_harmony_names
 from ollama_nb_server.prompts.truncation import DroppedTurns, FittedTurns
 from ollama_nb_server.scheduling.lease import Lease
@@ -53,36 +55,6 @@ def think_of(model: Model, think: Think) -> Think:
     return True if think is None and "thinking" in model.capabilities else think
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """What a model reads: as text to look at, in segments to compute, and the turns not in it.
-
-    In the text, `[img-N]` stands where an image is.
-    """
-
-    text: str
-    segments: tuple[Segment, ...]
-    dropped: DroppedTurns | None = None
-    images: tuple[bytes, ...] = field(default=(), repr=False)
-
-    @classmethod
-    def of(
-        cls, text: str, sent: str, images: Sequence[bytes], dropped: DroppedTurns | None = None
-    ) -> Prompt:
-        """A rendered text, what of it goes to the tokenizer, and the images of the turns in it."""
-        return cls(revealed(text), (TextSegment(sent),), dropped, tuple(images))
-
-    @property
-    def seen(self) -> tuple[Segment, ...]:
-        """The segments with the images at their places.
-
-        Raises
-        ------
-        ImageWithoutPlace
-        """
-        return with_images(self.segments, self.images)
-
-
 # --- chat -----------------------------------------------------------------------------------------
 
 
@@ -102,20 +74,30 @@ async def chat_prompt(
     if any(turn.images for turn in turns):
         turns = without_literal_tags(turns, but_own=bool(model.config.renderer))
     its = await run(partial(style, model, leased.info))
+    written = partial(Prompt.written, text_guard(model, leased.info))
     fitted = FittedTurns(turns)
     if request.truncate is not False:
 
         async def fits(kept: Sequence[Turn]) -> bool:
-            text = await run(partial(its.measured, kept, tools, think))
+            prompt = await run(partial(written, partial(its.measured, think=think), kept, tools))
             room = limit - per_image * sum(turn.num_images for turn in kept)
-            return await _fits(leased, (TextSegment(text),), room)
+            return await _fits(leased, prompt.segments, room)
 
         limit = context_limit(options, leased.info)
         per_image = TOKENS_PER_IMAGE if model.projectors else 0
         fitted = await _fitting(turns, fits, limit)
-    text = await run(partial(its.chat, fitted.turns, tools, think))
-    images = [image for turn in fitted.turns for image in turn.images]
-    return Prompt.of(text, without_bos(text, model, leased.info), images, fitted.dropped)
+    prompt = await run(partial(written, partial(its.chat, think=think), fitted.turns, tools))
+    images = tuple(image for turn in fitted.turns for image in turn.images)
+    sent = _without_bos(prompt.segments, model, leased.info)
+    return replace(prompt, segments=sent, dropped=fitted.dropped, images=images)
+
+
+def _without_bos(prompt: tuple[Segment, ...], model: Model, info: Loaded) -> tuple[Segment, ...]:
+    """A prompt as it goes to the tokenizer; a user's text at its beginning is no BOS."""
+    first, *rest = prompt
+    if isinstance(first, TextSegment) and first.parse_special:
+        first = replace(first, text=without_bos(first.text, model, info))
+    return (first, *rest)
 
 
 async def _fitting(
@@ -178,12 +160,13 @@ async def generate_prompt(
     app: AppContext, leased: Lease, model: Model, request: GenerateRequest
 ) -> Prompt:
     """What the model reads (reference/ollama-models.md 6.10)."""
-    asked = tuple(request.images or ())
     past = () if request.context is not None or _is_bare(request) else history(model)
     shown = [image for turn in past for image in turn.images]
-    text = await _generate_text(app, leased, model, request, past)
-    sent = text if request.raw else without_bos(text, model, leased.info)
-    return Prompt.of(text, sent, (*shown, *asked))
+    prompt = await _generate_prompt(app, leased, model, request, past)
+    sent = prompt.segments
+    if not request.raw:
+        sent = _without_bos(sent, model, leased.info)
+    return replace(prompt, segments=sent, images=(*shown, *(request.images or ())))
 
 
 def _is_bare(request: GenerateRequest) -> bool:
@@ -191,58 +174,80 @@ def _is_bare(request: GenerateRequest) -> bool:
     return bool(request.raw or request.suffix)
 
 
-async def _generate_text(
+async def _generate_prompt(
     app: AppContext,
     leased: Lease,
     model: Model,
     request: GenerateRequest,
     past: Sequence[Turn],
-) -> str:
+) -> Prompt:
     prompt, think = request.prompt or "", think_of(model, request.think)
+    guard = text_guard(model, leased.info)
     if request.raw:
-        return prompt
+        return Prompt(RenderedPrompt(prompt), (TextSegment(prompt),), guard)
     run = partial(
         app.templates.run, request.template or template_of(model), apart=bool(request.template)
     )
     if request.suffix:
-        return await run(partial(_insertion, leased.info, model, request, think))
+        by_suffix = partial(_insertion, leased.info, model, request.template, think)
+        return await run(partial(Prompt.written, guard, by_suffix, prompt, request.suffix))
     turn = Turn("user", prompt, images=tuple(request.images or ()))
     turns = with_model_turns(request.system or model.system, past, [turn])
-    before = ""
+    before: tuple[str, tuple[Segment, ...]] = ("", ())
     if request.context:
         refuse_context(request.context, leased.info.num_vocab)
-        before = await leased.worker.detokenize(request.context)
+        before = await _earlier(leased, guard, tuple(request.context))
     if any(turn.images for turn in turns) and not request.template:
         turns = without_literal_tags(turns, but_own=bool(model.config.renderer))
-        before = disguised(before)
-    if request.template:
-        # no image tags: Ollama runs such a template on what is there
-        text = await run(partial(_by_request, request.template, turns, think))
-    else:
-        text = await run(partial(_by_model, leased.info, model, turns, think))
-    return before + text
+        before = disguised(before[0]), before[1]
+    # by the request's own there are no image tags: Ollama runs such a template on what is there
+    by = partial(_by_request, request.template) if request.template else None
+    by_turns = partial(by or partial(_by_model, leased.info, model), think)
+    written = await run(partial(Prompt.written, guard, by_turns, turns))
+    return await run(partial(written.behind, *before)) if request.context else written
 
 
-def _by_model(info: Loaded, model: Model, turns: Sequence[Turn], think: Think) -> str:
+async def _earlier(
+    leased: Lease, guard: TextGuard, context: tuple[int, ...]
+) -> tuple[str, tuple[Segment, ...]]:
+    """An earlier conversation as text, and as ids where its text has other special tokens.
+
+    That is so where somebody wrote the text of one: it must not become one now. Everywhere else
+    Ollama's way counts, which is to cut the text into tokens again.
+    """
+    worker = leased.worker
+    text = await worker.detokenize(context)
+    special = {(await worker.tokenize(found))[-1] for found in guard.reserved_in(text)}
+    if not special or _only(special, await worker.tokenize(text)) == _only(special, context):
+        return text, ()
+    return text, (TextSegment(""), TokenSegment(context))  # begins with text: BOS may be put before
+
+
+def _only(wanted: Collection[int], tokens: Sequence[int]) -> list[int]:
+    return [token for token in tokens if token in wanted]
+
+
+def _by_model(info: Loaded, model: Model, think: Think, turns: Sequence[Turn]) -> str:
     return style(model, info).generate(turns, think)
 
 
-def _by_request(template: str, turns: Sequence[Turn], think: Think) -> str:
+def _by_request(template: str, think: Think, turns: Sequence[Turn]) -> str:
     return GoChatTemplate.of(template).render(turns, think=think)
 
 
-def _insertion(info: Loaded, model: Model, request: GenerateRequest, think: Think) -> str:
-    """A prompt whose answer belongs between `prompt` and `suffix`.
+def _insertion(
+    info: Loaded, model: Model, own: str | None, think: Think, prefix: str, suffix: str
+) -> str:
+    """A prompt whose answer belongs between `prefix` and `suffix`; `own` is a request's template.
 
     Raises
     ------
     DoesNotSupport
         If neither a template nor the model's vocabulary has a way to ask for that.
     """
-    prompt, suffix = request.prompt or "", request.suffix or ""
-    template = request.template or model.template
+    template = own or model.template
     if template and "insert" in model.capabilities:
-        return GoChatTemplate.of(template).render_insert(prompt, suffix, think=think)
+        return GoChatTemplate.of(template).render_insert(prefix, suffix, think=think)
     if not info.fim_texts:
         require(model, "insert")
-    return by_tokens(info.fim_texts, prompt, suffix)
+    return by_tokens(info.fim_texts, prefix, suffix)
