@@ -15,7 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ollama_nb_server.answering.constraint import constraint
+from ollama_nb_server.answering.output import Offer, OutputPlan, rendered_id
 from ollama_nb_server.environment import MAX_COUNT, Settings
+from ollama_nb_server.prompts.parsing.generic import generic
+from ollama_nb_server.prompts.parsing.parts import Situation
 from ollama_nb_server.wire import bounds
 from ollama_nb_server.wire.bounds import BOUNDS, MAX_DEPTH, MAX_MESSAGES, MAX_TEXTS, MAX_VALUES
 from ollama_nb_server.wire.chat import ChatRequest
@@ -53,6 +56,9 @@ OTHERS = [
     "[null]", '[""]', '["x", 5]', '{"a": "b"}', "[[[]]]", "[-1]", "[4294967296]", '[{"x": 1e400}]',
     "[" * 150 + "]" * 150, "[" * 260 + "]" * 260, '{"a":' * 5000 + "1" + "}" * 5000,
 ]  # fmt: skip
+PLAIN_OUTPUT = OutputPlan(
+    generic(Situation(), None, None), (), None, None, calls_last=False, new_id=rendered_id
+)
 NASTY = st.sampled_from([*NUMBERS, *OTHERS])
 
 
@@ -68,7 +74,9 @@ def through(kind: type[Any], body: bytes) -> None:
         _ = request.texts
     options = Options.merge({}, getattr(request, "options", None))
     if kind in (GenerateRequest, ChatRequest):
-        constraint(request.format, options)
+        constraint(request.format, options, PLAIN_OUTPUT)
+    if kind is ChatRequest:
+        Offer.of(request.tools, request.tool_choice)
     if keep_alive := getattr(request, "keep_alive", None):
         local(1e9 + keep_alive.seconds)
 
