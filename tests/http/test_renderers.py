@@ -6,6 +6,7 @@ What each renderer writes is tested in tests/prompts/renderers; here: that it is
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,55 @@ def test_a_parser_alone_makes_the_go_template_count(client: httpx.Client, make: 
 
     assert rendered(client, "chat", model=bare, messages=[ASKED]) == "Why?"
     assert rendered(client, "chat", model=templated, messages=[ASKED]) == "Q: Why? A:"
+
+
+HARMONY = (
+    "{{ range .Tools }}{{ .Function.Name }} {{ end }}{{ .ThinkLevel }}"
+    "{{ range .Messages }}<|start|>{{ .Role }}<|message|>{{ .Content }}<|end|>{{ end }}"
+    "<|start|>assistant"
+)
+HARMONY_ANSWER = (
+    "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>commentary"
+    ' to=functions.get_it_2 <|constrain|>json<|message|>{"a": 1}'
+)
+
+
+def named(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+
+
+def test_gpt_oss_is_known_by_its_family_and_its_template(client: httpx.Client, make: Make) -> None:
+    name = make("oss", template=HARMONY, info={"model_family": "gptoss"})
+    tools = [named("get it"), named("get-it")]
+    body: dict[str, Any] = {"model": name, "messages": [ASKED], "think": "max"}
+    options = {"grammar": f"root ::= {json.dumps(HARMONY_ANSWER)}", **GREEDY, "num_predict": 400}
+
+    chat = rendered(client, "chat", tools=tools, **body)
+    generate = rendered(client, "generate", model=name, prompt="Why?", think="max")
+    sent = {**body, "tools": tools, "options": options, "stream": False}
+    said = client.post("/api/chat", json=sent).json()["message"]
+
+    asked = "<|start|>user<|message|>Why?<|end|><|start|>assistant"
+    assert chat == f"get_it get_it_2 high{asked}"
+    assert generate == f"high{asked}"
+    assert said["thinking"].endswith("hm")  # a thought before it is free of the grammar
+    assert [call["function"]["name"] for call in said["tool_calls"]] == ["get-it"]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"parser": "harmony"},
+        {"parser": "passthrough", "info": {"model_family": "gptoss"}},
+        {"parser": "qwen3.5"},
+    ],
+)
+def test_only_what_speaks_harmony_is_given_its_names(
+    client: httpx.Client, make: Make, facts: dict[str, Any]
+) -> None:
+    name = make("no-oss", template=HARMONY, **facts)
+
+    text = rendered(client, "chat", model=name, messages=[ASKED], tools=[named("a-b")], think="max")
+
+    assert text.startswith("a_b max<" if facts.get("parser") == "harmony" else "a-b ")
+    assert ("high<" in text) == ("gptoss" in str(facts))

@@ -51,7 +51,12 @@ def may_shift(model: Model, shift: bool | None) -> bool:
 
 
 def think_of(model: Model, think: Think) -> Think:
-    """A model that can think is asked to, unless the request says otherwise."""
+    """A model that can think is asked to, unless the request says otherwise.
+
+    gpt-oss knows three levels only.
+    """
+    if think == "max" and model.is_harmony:
+        return "high"
     return True if think is None and "thinking" in model.capabilities else think
 
 

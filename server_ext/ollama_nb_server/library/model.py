@@ -44,10 +44,14 @@ class Model:
     licenses: tuple[str, ...] = field(default=(), repr=False)
 
     @property
+    def is_harmony(self) -> bool:
+        """Whether it is gpt-oss, whose format no config need name."""
+        return is_harmony(self.config, self.template)
+
+    @property
     def parser(self) -> str:
         """The name of the built-in parser that reads its answers, if it has one."""
-        harmony = is_harmony(self.config, self.template)
-        return self.config.parser or ("harmony" if harmony else "")
+        return self.config.parser or ("harmony" if self.is_harmony else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Source: reference/ollama-models.md 7.4. Prompts and parsers use the same mapping
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,19 +13,20 @@ from typing import Any
 BUILT_IN = frozenset({"browser.open", "browser.search", "browser.find", "python"})
 
 
-def harmony_names(names: Iterable[str]) -> dict[str, str]:
+def harmony_names(names: Iterable[str]) -> list[str]:
     """What each tool is called in the prompt, in the order of the tools.
 
     Examples
     --------
-    >>> list(harmony_names(["get it", "get-it", "2nd", "python"]).values())
+    >>> harmony_names(["get it", "get-it", "2nd", "python"])
     ['get_it', 'get_it_2', '_2nd', 'python']
     """
-    found: dict[str, str] = {}
+    found: list[str] = []
+    taken: set[str] = set()
     for name in names:
-        taken = set(found.values())
-        wanted = name if name in BUILT_IN else _identifier(name)
-        found[name] = wanted if name in BUILT_IN else _free(wanted, taken)
+        known = name in BUILT_IN or not name
+        found.append(name if known else _free(_identifier(name), taken))
+        taken.add(found[-1])
     return found
 
 
@@ -32,8 +34,8 @@ def with_harmony_names(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
     """Tools, as templates get them, with these names."""
     names = harmony_names(tool["function"]["name"] for tool in tools)
     return [
-        {**tool, "function": {**tool["function"], "name": names[tool["function"]["name"]]}}
-        for tool in tools
+        {**tool, "function": {**tool["function"], "name": name}}
+        for tool, name in zip(tools, names, strict=True)
     ]
 
 
@@ -42,7 +44,7 @@ def _identifier(name: str) -> str:
     kept = "".join(one for one in letters if one.isalpha() or one.isdecimal() or one in "_$")
     if not kept:
         return "unnamed"
-    return f"_{kept}" if kept[0].isdecimal() else kept
+    return f"_{kept}" if kept[0] in string.digits else kept
 
 
 def _free(name: str, taken: set[str]) -> str:

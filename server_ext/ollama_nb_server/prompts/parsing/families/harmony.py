@@ -85,7 +85,7 @@ class HarmonyCall:
         """Any of the tools, by the name that the prompt has for it."""
         names = harmony_names(tool.name for tool in tools)
         head = sequence(" ", Tag(CONSTRAIN), "json", Tag(MESSAGE))
-        calls = (sequence(names[tool.name], head, tool.shape) for tool in tools)
+        calls = (sequence(name, head, tool.shape) for name, tool in zip(names, tools, strict=True))
         return sequence(shapes.Choice(tuple(calls)), Tag(self.closes))
 
 
@@ -101,7 +101,8 @@ def call_of(recipient: str, body: str, tools: Sequence[Tool]) -> Call:
     if not isinstance(found, dict | None):
         raise CallBroken(f"error parsing tool call: raw='{body}', err=arguments are no object")
     written = recipient.removeprefix(NAMESPACE)
-    names = {name: tool for tool, name in harmony_names(tool.name for tool in tools).items()}
+    offered = [tool.name for tool in tools]
+    names = dict(zip(harmony_names(offered), offered, strict=True))
     return Call(names.get(written, written), found or {})
 
 
