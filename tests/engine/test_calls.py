@@ -213,7 +213,7 @@ def test_a_part_comes_as_often_as_it_may(serving, least, most, form):
 def test_what_a_call_leaves_no_choice_of_is_written_at_once(serving):
     told = serving.answer(PROMPT, num_predict=150, grammar=shape(CALL, " robot"))
 
-    assert any(piece.endswith('\n{"name": "') for piece in told.pieces)
+    assert any(piece.endswith(' robot\n{"name": "') for piece in told.pieces)
 
 
 def test_the_budget_cuts_a_call_anywhere(serving):

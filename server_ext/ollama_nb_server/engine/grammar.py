@@ -131,8 +131,16 @@ class Matcher:
         return np.flatnonzero(bits == 0)
 
     def forced(self) -> list[int]:
-        """Tokens that must follow, cut as the model itself would cut their text."""
-        return list(self._matcher.compute_ff_tokens())
+        """Tokens that must follow, cut as the model itself would cut their text.
+
+        Behind a special token SentencePiece puts a blank, or eats some: these are no such tokens.
+        """
+        tokens = list(self._matcher.compute_ff_tokens())
+        if self.fits(tokens):
+            return tokens
+        text = bytes(self._matcher.compute_ff_bytes()).decode("utf-8", "replace")
+        tokens = self._spelled(text)[:-1]  # the last one may go on in what is not certain
+        return tokens if self.fits(tokens) else []
 
     def take(self, token: int) -> None:
         """Go on behind a token."""
