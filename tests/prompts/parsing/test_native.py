@@ -66,6 +66,50 @@ def test_without_tools_a_call_is_text(example: Example) -> None:
     assert all(name in found.content + found.thinking for name, _ in example.calls)
 
 
+HALF = '<tool_call>{"name": "stop", "arguments": {}'
+NO_CALLS = [
+    ("<tool_call>", f'{HALF}, "because": "word"}}</tool_call>'),
+    ("<tool_call>", f'{HALF}, "parameters": {{"zone": "word"}}}}</tool_call>'),
+    ("<tool_call>", f'{HALF}, "name": "get_time"}}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"name": "get_time", "arguments": {"zone": NaN}}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"name": "get_time", "arguments": {"zone": "}}</tool_call>'),
+    ("<tool_call>", "<tool_call></tool_call>"),
+    ("<tool_call>", "<tool_call>[" + "[" * 100_000),
+    ("[TOOL_CALLS]", '[TOOL_CALLS][{"name": "get_time", "arguments": {"zone": "}]'),
+    (
+        "<arg_key>",
+        "<tool_call>get_time<arg_key>zone</arg_key><arg_value>a</arg_value>"
+        "<arg_key>zone</arg_key><arg_value>b</arg_value></tool_call>",
+    ),
+    (
+        "<minimax:tool_call>",
+        f'<minimax:tool_call><invoke name="{"a " * 30_000}{" " * 30_000}</minimax:tool_call>',
+    ),
+    ("[ARGS] [TOOL_CALLS]", f"[TOOL_CALLS]{'a ' * 30_000}[ARGS]{' ' * 30_000}}}"),
+    ("<|tools_prefix|>", '<|tools_prefix|>[{"stop": {}, "get_time": {}}]<|tools_suffix|>'),
+    ("<|python_tag|>", "<|python_tag|>print(1)"),
+    ("<|python_tag|>", "<|python_tag|>get_time.call(zone=open('x'))"),
+]
+
+
+@pytest.mark.parametrize(("template", "text"), NO_CALLS, ids=[text[:60] for _, text in NO_CALLS])
+def test_what_is_not_wholly_a_call_is_text(template: str, text: str) -> None:
+    assert parsed(template, [text]) == Parts(content=text)
+
+
+def test_a_closing_tag_is_waited_for_a_bounded_number_of_times() -> None:
+    text = '<tool_call>{"name": "' + "</tool_call>" * 3000
+
+    assert parsed("<tool_call>", [text]) == Parts(content=text)
+
+
+def test_an_answer_that_had_begun_goes_on_with_words() -> None:
+    form = native_format("<think> </think>", "<|im_start|>assistant\n<think>Once upon")
+    parser = form.parser(Situation(TOOLS, prefill=True))
+
+    assert parser.feed("<think>") + parser.end() == Parts(content="<think>")
+
+
 def test_every_family_has_an_example() -> None:
     shown = {native_family(example.template) for example in EXAMPLES}
 
