@@ -22,7 +22,6 @@ from ollama_nb_server.prompts.parsing.generic import generic
 from ollama_nb_server.prompts.parsing.native import native_format
 from ollama_nb_server.prompts.parsing.notations import JsonCall, Notation
 from ollama_nb_server.prompts.parsing.parts import OutputParser, Parts, Situation, Tool
-from ollama_nb_server.prompts.parsing.schemas import resolved
 from ollama_nb_server.prompts.parsing.tag_calls import TagCall, notation_of_tag
 from ollama_nb_server.prompts.thoughts import Thoughts
 from ollama_nb_server.wire.chat import Tool as OfferedTool
@@ -90,7 +89,6 @@ class Offer:
             If it must be used and is not there.
         """
         offered = tuple(map(_tool, tools or ()))
-        offered = tuple(map(resolved, offered)) if choice else offered  # Ollama follows none
         names = [tool.name for tool in offered]
         if choice and choice.must_call and not offered:
             raise ToolChoiceConflict("tool_choice asks for a call: send the tools to be called")

@@ -22,6 +22,7 @@ TOOLS = (
                 "place": {"$ref": "#/$defs/place"},
                 "note": {"type": ["string", "null"]},
                 "exact": {"type": "boolean"},
+                "code": {"type": "string", "pattern": "^[0-9]{1,3}$"},
             },
             "required": ["city"],
             "$defs": {
@@ -204,6 +205,28 @@ EXAMPLES = (
         "</parameter>\n</invoke>\n</minimax:tool_call>",
         "Hm.\n",
         prompt="]~b]ai\n<think>\n",
+    ),
+    Example(
+        "MiniMax M3",
+        "]<]minimax[>[ <invoke name= <mm:think>",
+        '<mm:think>Hm.</mm:think>Look.]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name="get_weather">]<]minimax[>[<city>'
+        " Oslo </x>]<]minimax[>[</city>]<]minimax[>[<hours>]<]minimax[>[<item>1]<]minimax[>[</item>]<]minimax[>[</hours>"
+        "]<]minimax[>[<place>]<]minimax[>[<x>1.5]<]minimax[>[</x>]<]minimax[>[</place>]<]minimax[>[</invoke>\n"
+        ']<]minimax[>[<invoke name="stop">]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>',
+        "Hm.",
+        "Look.",
+        calls=(
+            ("get_weather", {"city": " Oslo </x>", "hours": [1], "place": {"x": 1.5}}),
+            ("stop", {}),
+        ),
+    ),
+    Example(
+        "MiniMax M3 that thinks nothing",
+        "]<]minimax[>[ <invoke name= <mm:think>",
+        "</mm:think>It is warm.",
+        content="It is warm.",
+        calls=(),
+        ids=(),
     ),
     Example(
         "MiniMax M1",

@@ -14,7 +14,6 @@ from native_examples import EXAMPLES, TOOLS, Example
 from ollama_nb_server.prompts.parsing.native import native_family, native_format
 from ollama_nb_server.prompts.parsing.native_families import ANY_OTHER, FAMILIES, Family
 from ollama_nb_server.prompts.parsing.parts import NOTHING, Parts, Situation, Tool
-from ollama_nb_server.prompts.parsing.schemas import resolved
 from walking import walk
 
 ALL = (*FAMILIES, ANY_OTHER)
@@ -122,11 +121,7 @@ def test_the_docs_list_every_family() -> None:
     assert {family.name for family in FAMILIES if f"| {family.name} |" not in page} == set()
 
 
-# Glimmer's text `null` is read as none at all, as Ollama reads it.
-BOUND = [one for one in ALL if one.name != "Glimmer"]
-
-
-@pytest.mark.parametrize("family", BOUND, ids=[one.name for one in BOUND])
+@BY_FAMILY
 @settings(max_examples=12)
 @given(seed=st.integers(0, 2**32), at=st.integers(0, 400))
 def test_what_a_bound_model_writes_is_read_as_a_valid_call(
@@ -134,10 +129,9 @@ def test_what_a_bound_model_writes_is_read_as_a_valid_call(
 ) -> None:
     form = native_format(template_of(family))
     assert form.calls is not None
-    tools = tuple(map(resolved, TOOLS))
-    written = walk(form.calls.shape(tools).document(), random.Random(seed))
+    written = walk(form.calls.shape(TOOLS).document(), random.Random(seed))
     text = form.calls.opens + written
-    found = parsed(template_of(family), [text[:at], text[at:]], prompt_of(family), tools)
+    found = parsed(template_of(family), [text[:at], text[at:]], prompt_of(family))
 
     assert found.calls
     assert found.content.strip() == ""

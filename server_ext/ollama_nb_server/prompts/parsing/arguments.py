@@ -96,11 +96,12 @@ def read_argument(text: str, key: str, tool: Tool) -> Any:
         return typed(text, schema if isinstance(schema, dict) else {})
     schema = argument_schema(tool, key)
     if RULES & schema.keys() and is_written_as_text(schema):
-        return _unquoted(text)
+        return unquoted(text)
     return value_of(text, types_allowed(schema))
 
 
-def _unquoted(text: str) -> Any:
+def unquoted(text: str) -> Any:
+    """The value that a JSON text is; the text itself if it is none."""
     try:
         return gojson.decode(text)
     except ValueError:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama_nb_server.prompts.parsing.arguments import argument
+from ollama_nb_server.prompts.parsing.arguments import RULES, argument, read_argument, unquoted
 from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern, text_until
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.schemas import (
@@ -14,7 +14,6 @@ from ollama_nb_server.prompts.parsing.schemas import (
     is_written_as_text,
     texts_allowed,
     types_allowed,
-    value_of,
 )
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken
 from ollama_nb_server.prompts.parsing.shapes import Choice, Json, Repeat, Shape, Text
@@ -81,7 +80,7 @@ class MarkedCalls:
             key = found.group("key")
             if key in arguments:
                 raise CallBroken(f"the argument {key} twice, of which one would be lost")
-            arguments[key] = self._value(found.groupdict(), argument_schema(tool, key))
+            arguments[key] = self._value(found.groupdict(), key, tool)
             at = found.end()
         tail = pattern(tail_form).match(body, at)
         if tail is None:  # where a parameter has begun, more may come
@@ -95,11 +94,11 @@ class MarkedCalls:
     def _begun(self, body: str, at: int) -> bool:
         return pattern(self._parameter_head).match(body, at) is not None
 
-    def _value(self, holes: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:
+    def _value(self, holes: Mapping[str, Any], key: str, tool: Tool) -> Any:
         text, kind = holes["value"], holes.get("kind")
         if kind is None:
-            return value_of(text, types_allowed(schema))
-        return text if kind == self.kinds[TEXT] else value_of(text, OF_JSON)
+            return read_argument(text, key, tool)
+        return text if kind == self.kinds[TEXT] else unquoted(text)
 
     # --- what one looks like ----------------------------------------------------------------------
 
@@ -124,18 +123,13 @@ class MarkedCalls:
 
     def _parameter(self, key: str, tool: Tool) -> Shape:
         schema = argument_schema(tool, key)
+        as_text = is_written_as_text(schema) and not RULES & schema.keys()
+        kind = TEXT if as_text else min(types_allowed(schema) - {TEXT}, default=OTHER)
         head, _, tail = self.parameter.partition("{value}")
-        begun = filled(head, {"key": key, "kind": self._kind(types_allowed(schema))}, self.marks)
-        if not is_written_as_text(schema):
+        holes = {"key": key, "kind": self.kinds.get(kind, self.kinds.get(OTHER, ""))}
+        begun = filled(head, holes, self.marks)
+        if not as_text:
             return Row((*begun, argument(key, tool, schema), *letters(tail, self.marks)))
         if allowed := texts_allowed(schema):
             return Row((*begun, Choice(tuple(map(Text, allowed))), *letters(tail, self.marks)))
         return Row((*begun, *text_until(tail, self.marks)))
-
-    def _kind(self, types: set[str]) -> str:
-        """What a parameter's kind is called; a text wherever that is allowed."""
-        found = TEXT if TEXT in types or not types else min(types)
-        return self.kinds.get(found, self.kinds.get(OTHER, ""))
-
-
-OF_JSON = {"null", "boolean", "integer", "number", "array", "object"}

@@ -18,6 +18,7 @@ from ollama_nb_server.prompts.parsing.families.harmony import HARMONY, HarmonyCa
 from ollama_nb_server.prompts.parsing.families.liquid import CallList
 from ollama_nb_server.prompts.parsing.json_calls import JsonCalls
 from ollama_nb_server.prompts.parsing.named_calls import NamedCalls
+from ollama_nb_server.prompts.parsing.nested_calls import NestedCalls
 from ollama_nb_server.prompts.parsing.notations import Notation
 from ollama_nb_server.prompts.parsing.output_format import OutputFormat
 from ollama_nb_server.prompts.parsing.parts import Tool
@@ -158,6 +159,10 @@ FAMILIES: tuple[Family, ...] = (
             "<|message_sep|>\n\nfunction call<|role_sep|>\n", before="", between="", after=""
         ),
         thoughts=None,
+    ),
+    Family(
+        "MiniMax M3", ("]<]minimax[>[", "<invoke name="), NestedCalls(),
+        thoughts=("<mm:think>", "</mm:think>"), headers=("</mm:think>",),
     ),
     Family("DeepSeek V3.2", ("DSML", "function_calls"), written.DSML, calls_end_thoughts=True),
     Family("DeepSeek V4", ("DSML", "tool_calls"), written.DSML_V4, calls_end_thoughts=True),

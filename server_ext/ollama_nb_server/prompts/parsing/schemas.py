@@ -15,22 +15,17 @@ MAX_REFERENCES = 16
 
 def argument_schema(tool: Tool, key: str) -> Mapping[str, Any]:
     """The schema of an argument, references to the tool's own definitions followed."""
-    schema = tool.properties.get(key)
+    return followed(tool.properties.get(key), tool.parameters)
+
+
+def followed(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema, or what it refers to in the document that it is a part of."""
     for _ in range(MAX_REFERENCES):
         reference = schema.get("$ref") if isinstance(schema, dict) else None
         if not isinstance(reference, str):
             break
-        schema = _at(tool.parameters, reference)
+        schema = _at(root, reference)
     return schema if isinstance(schema, dict) else {}
-
-
-def resolved(tool: Tool) -> Tool:
-    """The tool, with what its arguments' references are to in their place."""
-    properties = {
-        key: argument_schema(tool, key) if isinstance(schema, dict) else schema
-        for key, schema in tool.properties.items()
-    }
-    return Tool(tool.name, {**tool.parameters, "properties": properties}) if properties else tool
 
 
 def _at(document: Any, reference: str) -> Any:
