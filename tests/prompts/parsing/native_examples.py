@@ -179,6 +179,13 @@ EXAMPLES = (
         ids=("",),
     ),
     Example(
+        "Qwen3-Coder, two in one tag, and a closing tag in a value",
+        "<tool_call> <function= <parameter=",
+        "<tool_call>\n<function=get_time>\n<parameter=zone>\nUTC\n</parameter>\n</function>\n<function=get_time>\n"
+        "<parameter=zone>\nbehind </tool_call>\n</parameter>\n</function>\n</tool_call>",
+        calls=(UTC, ("get_time", {"zone": "behind </tool_call>"})),
+    ),
+    Example(
         "Qwen3.5, a call in the thought",
         "<tool_call> <function= <parameter= <think>",
         "Hm.\n<tool_call>\n<function=get_weather>\n<parameter=city>\n <b>Oslo</b>\nby sea \n</parameter>\n"
@@ -391,6 +398,14 @@ EXAMPLES = (
         '{"name": "get_time", "arguments": {"zone": "UTC"}, "id": "000000002"}]',
         content="Look.",
         ids=("a1B2c3D4e", "000000002"),
+    ),
+    Example(
+        "Mistral Nemo with brackets in a value",
+        "[TOOL_CALLS]",
+        '[TOOL_CALLS][{"name": "get_time", "arguments": {"zone": "a}}]b\\"}"}, "id": "000000002"}] Done.',
+        content="Done.",
+        calls=(("get_time", {"zone": 'a}}]b"}'}),),
+        ids=("000000002",),
     ),
     Example(
         "Magistral",

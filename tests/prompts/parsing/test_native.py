@@ -72,6 +72,8 @@ NO_CALLS = [
     ("<tool_call>", f'{HALF}, "name": "get_time"}}</tool_call>'),
     ("<tool_call>", '<tool_call>{"name": "get_time", "arguments": {"zone": NaN}}</tool_call>'),
     ("<tool_call>", '<tool_call>{"name": "get_time", "arguments": {"zone": "}}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"name": "stop", "arguments": "{}{}"}</tool_call>'),
+    ("<tool_call>", '<tool_call>{"name": "stop", "arguments": "half"}</tool_call>'),
     ("<tool_call>", "<tool_call></tool_call>"),
     ("<tool_call>", "<tool_call>[" + "[" * 100_000),
     ("[TOOL_CALLS]", '[TOOL_CALLS][{"name": "get_time", "arguments": {"zone": "}]'),

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from ollama_nb_server.prompts.parsing.shapes import Repeat, Shape, Tag, Text, Until
 
+MAX_CALLS = 8  # that a bound model writes between two tags: a small one finds no end otherwise
 HOLE = re.compile(r"\{([a-z]+)\}")
 BLANKS = re.compile(r"(\\s\*)+")
 # No two of these next to each other may take the same blanks: hostile texts would cost minutes.

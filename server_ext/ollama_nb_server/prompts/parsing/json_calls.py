@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ollama_nb_server.prompts.parsing.forms import MAX_CALLS
 from ollama_nb_server.prompts.parsing.json_values import may_end, value_end, values
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.sections import CallBroken
@@ -102,7 +103,7 @@ class JsonCalls:
         closing = (self.after, Tag(self.closes)) if self.closes else (self.after,)
         if not self.between:
             return sequence(first, *closing)
-        return sequence(first, Repeat(more, least=0), *closing)
+        return sequence(first, Repeat(more, least=0, most=MAX_CALLS - 1), *closing)
 
     def _object(self, tool: Tool, before: str, start: int = 0) -> Shape:
         """An object, and what stands before it, from a letter on."""
@@ -135,7 +136,8 @@ def _name(found: Any) -> str:
 
 def _object(found: Any) -> dict[str, Any]:
     if isinstance(found, str):  # JSON within JSON
-        (found,) = values(found) or [{}]
+        inside = values(found) or [{}]
+        found = inside[0] if len(inside) == 1 else inside
     if not isinstance(found, dict | None):
         raise CallBroken("a tool call's arguments are an object")
     return found or {}

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_nb_server.prompts.parsing.arguments import RULES, argument, read_argument, unquoted
-from ollama_nb_server.prompts.parsing.forms import closing, filled, letters, pattern, text_until
+from ollama_nb_server.prompts.parsing.forms import (
+    MAX_CALLS,
+    closing,
+    filled,
+    letters,
+    pattern,
+    text_until,
+)
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.schemas import (
     argument_schema,
@@ -36,7 +43,7 @@ class MarkedCalls:
     parameter
         How an argument is, with the holes `{key}` and `{value}`, and perhaps `{kind}`.
     before, between, after
-        What is written around and between calls; only one between the tags if it is None.
+        What is written around and between calls; only one is written if it is None.
     kinds
         The words of `{kind}` by the value's type, one for all others under "".
     inside
@@ -64,8 +71,8 @@ class MarkedCalls:
         while body[at:].strip(BLANKS):
             call, at = self._call(body, at, tools)
             calls.append(call)
-        if not calls or (self.between is None and len(calls) > 1):
-            raise CallBroken("not one tool call between its tags")
+        if not calls:
+            raise CallBroken("no tool call between its tags")
         return calls
 
     def _call(self, body: str, at: int, tools: Sequence[Tool]) -> tuple[Call, int]:
@@ -105,7 +112,7 @@ class MarkedCalls:
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """Required parameters first, each group in the schema's order."""
         call = Choice(tuple(self._shape(tool) for tool in tools))
-        calls = call if self.between is None else Repeat(call, self.between)
+        calls = call if self.between is None else Repeat(call, self.between, most=MAX_CALLS)
         before, after = letters(self.before, self.marks), letters(self.after, self.marks)
         return Row((*before, calls, *after, *closing(self.closes, self.marks)))
 

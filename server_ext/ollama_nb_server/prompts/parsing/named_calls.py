@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_nb_server.prompts.parsing.forms import closing, filled, pattern
+from ollama_nb_server.prompts.parsing.forms import MAX_CALLS, closing, filled, pattern
 from ollama_nb_server.prompts.parsing.json_values import may_end, value_at, value_end
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.sections import BLANKS, CallBroken
@@ -30,11 +30,11 @@ class NamedCalls:
     Attributes
     ----------
     opens, closes
-        The tags around them; without `closes` a body is one call, and its arguments end it.
+        The tags around them; without `closes` the arguments of one end it.
     form
         How one is written.
     between
-        What stands between two of them.
+        What stands between two of them; only one is written if it is None.
     id
         What of the form is the call's id, as a form.
     inside
@@ -46,7 +46,7 @@ class NamedCalls:
     opens: str
     closes: str
     form: str
-    between: str = ""
+    between: str | None = None
     id: str = "{id}"
     inside: str = ""
     marks: tuple[str, ...] = ()
@@ -74,9 +74,8 @@ class NamedCalls:
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """One call, or any number of them before the closing tag."""
         call = Choice(tuple(self._shape(tool) for tool in tools))
-        if not self.closes:
-            return call
-        return Row((Repeat(call, self.between), *closing(self.closes, self.marks)))
+        calls = call if self.between is None else Repeat(call, self.between, most=MAX_CALLS)
+        return Row((calls, *closing(self.closes, self.marks)))
 
     @property
     def _head(self) -> str:

@@ -67,12 +67,12 @@ KIMI_MARKS = ("<|tool_call_begin|>", "<|tool_call_argument_begin|>", "<|tool_cal
 KIMI = NamedCalls(
     "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>",
     "{}functions.{{name}}:{{number}}{}{{arguments}}{}".format(*KIMI_MARKS),
-    id="functions.{name}:{number}", marks=KIMI_MARKS,
+    between="", id="functions.{name}:{number}", marks=KIMI_MARKS,
 )  # fmt: skip
 DEEPSEEK_MARKS = ("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>")
 DEEPSEEK = NamedCalls(
     "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
-    "{}{{name}}{}{{arguments}}{}".format(*DEEPSEEK_MARKS), marks=DEEPSEEK_MARKS,
+    "{}{{name}}{}{{arguments}}{}".format(*DEEPSEEK_MARKS), between="", marks=DEEPSEEK_MARKS,
 )  # fmt: skip
 DEEPSEEK_R1 = NamedCalls(
     "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
@@ -84,7 +84,7 @@ SOLAR_MARKS = (
 )  # fmt: skip
 SOLAR = NamedCalls(
     "<|tool_calls|>", "<|calls|>",
-    "{}{{id}}{}{{name}}{}{{arguments}}{}".format(*SOLAR_MARKS), marks=SOLAR_MARKS,
+    "{}{{id}}{}{{name}}{}{{arguments}}{}".format(*SOLAR_MARKS), between="", marks=SOLAR_MARKS,
 )  # fmt: skip
 
 

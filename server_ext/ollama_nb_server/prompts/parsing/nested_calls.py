@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ollama_nb_server.prompts.parsing.arguments import RULES, unquoted
+from ollama_nb_server.prompts.parsing.forms import MAX_CALLS
 from ollama_nb_server.prompts.parsing.parts import Call, Tool
 from ollama_nb_server.prompts.parsing.schemas import (
     DEFINITIONS,
@@ -62,7 +63,7 @@ class NestedCalls:
 
     def shape(self, tools: Sequence[Tool]) -> Shape:
         """Any number of calls, their arguments by the tools' schemas."""
-        calls = Repeat(Choice(tuple(self._call(tool) for tool in tools)), "\n")
+        calls = Repeat(Choice(tuple(self._call(tool) for tool in tools)), "\n", most=MAX_CALLS)
         return Row((Text("\n"), calls, Text("\n"), Tag(MARK), Text("</tool_call>")))
 
     def _call(self, tool: Tool) -> Shape:
