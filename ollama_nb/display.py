@@ -127,8 +127,8 @@ class OneCell(Nowhere):
         display_pictures(pictures)
 
     def finish(self, answer: Generation) -> None:
-        """Display the answer; one that asks for calls, when these are done."""
-        if not answer.tool_calls:
+        """Display the answer, if there is any; one that asks for calls, when these are done."""
+        if not answer.tool_calls and (answer.text or answer.thinking):
             self._display(answer, answer.bundle())
 
     def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:

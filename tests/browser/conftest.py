@@ -99,6 +99,21 @@ def of_cells(folder: Path, name: str, *sources: str) -> None:
 BOX = """import ollama_nb
 box = ollama_nb.Chat(model='demo', options={'temperature': 5.0, 'top_k': 0, 'top_p': 1.0})
 box"""
+ASKING = '''%%modelfile asking
+FROM demo
+TEMPLATE """{{ range .Tools }}{{ .Function }}{{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}{{ range .ToolCalls }}<tool_call>
+{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+</tool_call>{{ end }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""'''
+CALL = """from typing import Literal
+import ollama_nb
+def temperature(city: Literal["Rome"]) -> float:
+    "Look up how warm it is."
+    return 26.5
+how = {"temperature": 0, "tool_choice": "required", "options": {"num_predict": 60}}
+ollama_nb.chat("How warm is Rome?", model="asking", tools=[temperature], **how)"""
 LAYERS = """import time
 from ollama_nb.progress import Progress
 from ollama_nb.transfers import following
@@ -117,6 +132,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     without_outputs("01-quickstart.ipynb", folder)
     without_outputs("02-models.ipynb", folder)
     without_outputs("03-structured.ipynb", folder)
+    without_outputs("04-tools.ipynb", folder)
+    of_cells(folder, "asking.ipynb", "%load_ext ollama_nb", ASKING, CALL)
     of_cells(folder, "chat.ipynb", BOX, "box.transcript")
     of_cells(folder, "progress.ipynb", LAYERS)
     return folder

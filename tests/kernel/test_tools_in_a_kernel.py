@@ -12,6 +12,12 @@ THINKER = (
     "{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}"
     "<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n<think>"
 )
+CALLER = (
+    "{{ range .Tools }}{{ .Function }}{{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}\n"
+    "{{ .Content }}{{ range .ToolCalls }}<tool_call>\n"
+    '{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}\n'
+    "</tool_call>{{ end }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
+)
 SETUP = """
 import asyncio, time, ollama_nb
 from ollama_nb import chat, generate
@@ -43,10 +49,11 @@ def prepared(cells):
 
 @pytest.fixture(scope="module")
 def real(ollama_server, tmp_path_factory):
-    """A kernel whose server is ours, with a model that thinks."""
+    """A kernel whose server is ours, with a model that thinks and one that may call tools."""
     kernel = Cells(kernel_environ(ollama_server.url, tmp_path_factory.mktemp("home")))
-    made = kernel.run(f'%%modelfile thinker\nFROM demo\nTEMPLATE """{THINKER}"""')
-    assert made.status == "ok", made.messages
+    for name, template in (("thinker", THINKER), ("caller", CALLER)):
+        made = kernel.run(f'%%modelfile {name}\nFROM demo\nTEMPLATE """{template}"""')
+        assert made.status == "ok", made.messages
     assert kernel.run(SETUP).status == "ok"
     yield kernel
     kernel.close()
@@ -144,6 +151,18 @@ def test_a_budget_at_another_server_is_a_warning_below_the_cell(prepared):
 
     (said,) = [one["text"] for one in run.contents("stream") if one["name"] == "stderr"]
     assert "think_budget=20 had no effect" in said
+
+
+def test_our_own_server_keeps_to_a_budget(real):
+    line = "%generate -m thinker -t 0 -o num_predict=120 {} -> a"
+    story = "Please write me a story about a tiny robot who plants a sunflower in the garden."
+
+    real.run(f"%{line.format('--think')}\n{story}")
+    assert real.run("str(a)").result == "''"  # it thinks to its end
+    run = real.run(f"%{line.format('--think=30')}\n{story}")
+
+    assert run.contents("stream") == []
+    assert real.run("(0 < len(a.thinking.split()) <= 30, len(a) > 0)").result == "(True, True)"
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -310,3 +329,61 @@ def test_ctrl_c_in_a_later_round_keeps_the_conversation(prepared, other_for_cell
     assert_whole(kept)
     assert kept[-1]["content"].startswith("w0 w1 ")
     assert prepared.run("a.tool_calls[0].result").result == "6"
+
+
+# --- calls of a real model, which our server's grammar binds -----------------------------------------
+
+BOUND = """
+from typing import Literal
+ran = []
+def temperature(city: Literal["Rome"], days: Literal[3]) -> dict:
+    "Look up how warm it is."
+    ran.append((city, days))
+    return {"celsius": 26.5}
+def other(n: int) -> int:
+    "Do something else."
+how = dict(model="caller", temperature=0, options={"num_predict": 60}, confirm=False)
+"""
+
+
+def test_a_real_model_calls_what_it_must_and_then_answers(real):
+    assert real.run(BOUND).status == "ok"
+
+    run = real.run(
+        "a = chat('How warm is it?', tools=[other, temperature], tool_choice=temperature, **how)",
+        watched=True,
+    )
+
+    assert run.status == "ok", run.messages
+    call = """call temperature(city='Rome', days=3) -> {"celsius":26.5}"""
+    assert run.saved[0]["text/plain"].endswith(call)
+    assert real.run("(ran, len(a.tool_calls[0].id) > 0, len(a) > 0)").result == (
+        "([('Rome', 3)], True, True)"
+    )
+    roles = "[message['role'] for message in a.messages]"
+    assert real.run(roles).result == "['user', 'assistant', 'tool', 'assistant']"
+    assert real.run("chat([*a.messages, 'And now?'], **how).messages[-1]['role']").result == (
+        "'assistant'"
+    )
+
+
+def test_a_real_model_s_call_of_a_definition_is_returned(real):
+    assert real.run(BOUND).status == "ok"
+    definition = (
+        "{'type': 'function', 'function': {'name': 'pick', 'parameters': {'type': 'object', "
+        "'properties': {'one': {'type': 'string', 'enum': ['it']}}, 'required': ['one']}}}"
+    )
+
+    run = real.run(f"a = chat('Pick.', tools=[{definition}], tool_choice='required', **how)")
+
+    assert run.status == "ok", run.messages
+    assert run.text.endswith("call pick(one='it')")
+    assert real.run("[(c.name, c.arguments, c.done) for c in a.tool_calls]").result == (
+        "[('pick', {'one': 'it'}, False)]"
+    )
+
+
+def test_a_model_without_tools_says_so(real):
+    run = real.run("chat('Hi', model='demo', tools=[double], confirm=False)")
+
+    assert "does not support tools" in run.error["evalue"]
