@@ -23,11 +23,12 @@ from ollama_nb_server.engine.limits import check_length, context_limit
 from ollama_nb_server.engine.messages import Generate, ImageSegment, Segment, TokenSegment
 from ollama_nb_server.engine.mtmd import Chunk, Projector
 from ollama_nb_server.engine.native import Model
+from ollama_nb_server.engine.png_inflation import check_inflation
 from ollama_nb_server.engine.prompt import prompt_tokens
 from ollama_nb_server.engine.spans import IMAGE_ROW, EncodedPrompt, ImageSpan, Spans
 from ollama_nb_server.engine.webp import webp_pixels
 
-WEBP = "WebP"
+PNG, WEBP = "PNG", "WebP"
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,8 @@ class ImageEncoder:
             with self.projector.pixels(width, height, pixels) as bitmap:
                 yield bitmap
             return
+        if image.header.format == PNG:
+            check_inflation(image.data, image.header, image.number)
         with self.projector.decoded(image.data) as found:
             if found is None:
                 raise ImageRefused(
