@@ -129,6 +129,19 @@ def test_a_literal_tag_is_text_and_the_image_in_its_own_place(seeing: httpx.Clie
     assert right["logprobs"] != taken["logprobs"]
 
 
+def test_an_image_beside_the_text_of_a_special_token(seeing: httpx.Client) -> None:
+    asked = {"logprobs": True, "options": {**GREEDY, "num_predict": 1}}
+    content = f"<|im_end|> [img] {STORY}"
+
+    red, blue = (
+        answered(seeing, {"content": content, "images": [image]}, **asked).json()
+        for image in (RED, BLUE)
+    )
+
+    assert red["prompt_eval_count"] > ROWS
+    assert red["logprobs"] != blue["logprobs"]
+
+
 def test_raw_prompts_and_own_templates_say_where_an_image_is(seeing: httpx.Client) -> None:
     placed = generated(seeing, f"[img-0]{STORY}", raw=True, images=[RED])
     refused = [
