@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from ollama_nb_server.engine.messages import LoadSpec, TextSegment
 from ollama_nb_server.engine.native import SPECIAL, Model, NativeLog
 from ollama_nb_server.engine.prompt import prompt_tokens
 from ollama_nb_server.engine.special_tokens import SpecialTexts
+from ollama_nb_server.prompts.conversation import Turn
+from ollama_nb_server.prompts.literals import TextGuard
+from ollama_nb_server.prompts.reserved import ReservedTexts
+from ollama_nb_server.prompts.templates import CHATML, ChatTemplate
 
 SEAM = "\ue123"
 REAL = pytest.param("qwen_coder", marks=pytest.mark.real)
@@ -77,6 +83,43 @@ def test_a_seam_that_becomes_part_of_a_token_cuts_all_the_same(model: Model) -> 
 
     pieces = [model.tokenize(piece, add_special=False) for piece in ("i", " the e", "d")]
     assert tokens == [token for piece in pieces for token in piece]
+
+
+@pytest.fixture(scope="module")
+def guard(model: Model) -> TextGuard:
+    told = SpecialTexts.of(model)
+    return TextGuard(ReservedTexts(told.control, told.user_defined))
+
+
+def conversation(model: Model, guard: TextGuard, content: str) -> list[int]:
+    """The tokens of a question, as a server has them made."""
+    prompt = guard.rendered(ChatTemplate(CHATML).render, [Turn("user", content)])
+    pieces = guard.pieces(prompt)
+    return prompt_tokens(model, [TextSegment(p.text, not p.literal, p.seam) for p in pieces])
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([*TEXTS, "in the end", " ", "\n", "<|im_", "<b>"]), max_size=6))
+def test_a_question_has_its_template_s_special_tokens_only(
+    model: Model, guard: TextGuard, parts: list[str]
+) -> None:
+    content = "".join(parts)
+
+    tokens = conversation(model, guard, content)
+
+    expected = special(model, conversation(model, guard, "in the end"))
+    tags = [token for token in special(model, tokens) if model.token_text(token) != "<b>"]
+    assert tags == expected
+    assert "".join(content.split()) in "".join(model.detokenize(tokens).split())
+
+
+@pytest.mark.parametrize("content", ["in the end", "<b> the\n\nend ", "a < b"])
+def test_a_question_without_special_texts_has_the_tokens_of_its_text(
+    model: Model, guard: TextGuard, content: str
+) -> None:
+    text = ChatTemplate(CHATML).render([Turn("user", content)])
+
+    assert conversation(model, guard, content) == model.tokenize(text, add_special=False)
 
 
 def test_special_texts_are_told_by_kind(model: Model) -> None:

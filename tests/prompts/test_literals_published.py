@@ -1,7 +1,7 @@
 """Whatever people write, the special tokens of a prompt are those of the same harmless conversation.
 
-Tried on the Go templates of families and on published Jinja templates, or on our own where the
-engine's sources are not at hand.
+Tried on the built-in renderers, on the Go templates of families, and on published Jinja templates,
+or on our own where the engine's sources are not at hand.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from ollama_nb_server.prompts.conversation import Turn
 from ollama_nb_server.prompts.errors import PromptError
 from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.literals import RenderedPrompt, TextGuard
+from ollama_nb_server.prompts.renderers.families import FAMILIES
+from ollama_nb_server.prompts.renderers.renderer import Renderer
 from ollama_nb_server.prompts.reserved import ReservedTexts
 from ollama_nb_server.prompts.templates import ChatTemplate
 
@@ -33,9 +35,17 @@ GO = sorted((Path(families.__file__).parent / "templates").glob("*.gotmpl"))
 TAGS = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 USUAL = ["<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]", "<end_of_turn>"]
 WRITTEN = re.compile(
-    r"<\|[^|<>\s]{1,40}\|>|<\uff5c[^<>\uff5c\s]{1,40}\uff5c>|\[/?[A-Z_]{2,}\]|<(?:start|end)_of_turn>"
+    r"<\|[^|<>\s]{1,40}\|?>|<[^|<>\s]{1,40}\|>|\u3008\|[A-Z]+\|\u3009|\[gMASK\]|<sop>"
+    r"|<\uff5c[^<>\uff5c\s]{1,40}\uff5c>|\[/?[A-Z_]{2,}\]|<(?:start|end)_of_turn>"
 )
 WORDS = ["a", "the end", " blank ", "<", "<|im_", "</"]
+
+USUAL_TURNS = [
+    Turn("system", "Be brief."),
+    Turn("user", "Hi."),
+    Turn("assistant", "Hello.", thinking="Hm."),
+    Turn("user", "Well?"),
+]
 
 Conversation = list[tuple[str, list[str]]]
 
@@ -43,7 +53,7 @@ Conversation = list[tuple[str, list[str]]]
 class Family:
     """A template, and a vocabulary that has its tags for special tokens."""
 
-    def __init__(self, source: str, template: GoChatTemplate | ChatTemplate) -> None:
+    def __init__(self, source: str, template: GoChatTemplate | ChatTemplate | Renderer) -> None:
         self.template = template
         self.control = sorted({*WRITTEN.findall(source), *USUAL} - {*TAGS})
         self.special = re.compile("|".join(map(re.escape, [*self.control, *TAGS])))
@@ -67,7 +77,9 @@ def collection(request: pytest.FixtureRequest) -> list[Family]:
     clock = {"clock": lambda: NOON}
     jinja = [Family(text, ChatTemplate(text, "<s>", "</s>", **clock)) for text in sources.values()]
     texts = [path.read_text("utf-8") for path in GO]
-    return jinja + [Family(text, GoChatTemplate.of(text, **clock)) for text in texts]
+    go = [Family(text, GoChatTemplate.of(text, **clock)) for text in texts]
+    built_in = [Renderer.of(name, **clock) for name in FAMILIES]
+    return [*jinja, *go, *(Family(one.render(USUAL_TURNS), one) for one in built_in)]
 
 
 def said(conversation: Conversation, family: Family, *, harmless: bool) -> list[Turn]:
@@ -89,7 +101,7 @@ CONVERSATIONS = st.tuples(PARTS, PARTS, PARTS, PARTS).map(
 )
 
 
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 1000), conversation=CONVERSATIONS)
 def test_nobody_writes_special_tokens(
     collection: list[Family], which: int, conversation: Conversation
