@@ -228,3 +228,25 @@ def test_only_what_speaks_harmony_is_given_its_names(
 
     assert text.startswith("a_b max<" if facts.get("parser") == "harmony" else "a-b ")
     assert ("high<" in text) == ("gptoss" in str(facts))
+
+
+@pytest.mark.parametrize("family", ["qwen3-coder", "glm-4.7", "gemma4"])
+def test_a_family_s_prompt_its_bound_call_and_its_result_go_round(
+    client: httpx.Client, make: Make, family: str
+) -> None:
+    name = make("rounds", renderer=family, parser=family)
+    days = {"type": "integer", "minimum": 1, "maximum": 9}
+    schema = {"type": "object", "properties": {"days": days}, "required": ["days"]}
+    tools = [{"type": "function", "function": {"name": "forecast", "parameters": schema}}]
+    body = {"model": name, "tools": tools, "think": False, "stream": False}
+    options = {"temperature": 0, "num_predict": 100}
+
+    asked = {"messages": [ASKED], "tool_choice": "required", "options": options}
+    said = client.post("/api/chat", json=body | asked).raise_for_status().json()["message"]
+    result = {"role": "tool", "content": "sunny", "tool_call_id": said["tool_calls"][0]["id"]}
+    text = rendered(client, "chat", **body, messages=[ASKED, said, result])
+
+    (call,) = [call["function"] for call in said["tool_calls"]]
+    assert call["name"] == "forecast"
+    assert call["arguments"]["days"] in range(1, 10)
+    assert text.index("Why?") < text.rindex("forecast") < text.index("sunny")

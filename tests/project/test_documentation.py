@@ -73,6 +73,8 @@ def test_a_wheel_holds_both_houses_and_switches_the_extension_on(tmp_path: Path)
         "ollama_nb_server/data/demo.gguf",
     ):
         assert name in names
+    templates = (ROOT / "server_ext").rglob("*.jinja")
+    assert {path.relative_to(ROOT / "server_ext").as_posix() for path in templates} <= set(names)
     assert any(n.endswith("jupyter_server_config.d/ollama_nb_server.json") for n in names)
     assert not any(n.startswith(("tests", "demo_model", "benchmarks")) for n in names)
 

@@ -22,6 +22,8 @@ GO_SPACES = (
 )
 REPLACEMENT = "\ufffd"
 CHANNEL = re.compile(r"<\|channel>.*?(?:<channel\|>|\Z)", re.DOTALL)
+CLOSING = re.compile("<([\ue000-\uf8ff]?)/think>")
+HIDDEN = re.compile("<([\ue000-\uf8ff]?)_end_think>")
 INDENT = 4
 
 
@@ -101,6 +103,15 @@ def without_channels(text: str) -> str:
     return trim_space(CHANNEL.sub("", text))
 
 
+def without_switches(text: str) -> str:
+    """A text without Nemotron's `/think` and `/no_think`; a closing tag is no switch.
+
+    Marks that tell a user's tag from a template's leave it a tag.
+    """
+    kept = CLOSING.sub(r"<\1_end_think>", text)
+    return HIDDEN.sub(r"<\1/think>", kept.replace("/think", "").replace("/no_think", ""))
+
+
 def namespaces(tools: Iterable[Mapping[str, Any]]) -> list[str]:
     """What stands before the first dot in the tools' names, each once."""
     return list(dict.fromkeys(tool["function"]["name"].partition(".")[0] for tool in tools))
@@ -118,6 +129,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "trim_space_right": trim_space_right,
     "with_images": with_images,
     "without_channels": without_channels,
+    "without_switches": without_switches,
     "namespaces": namespaces,
     "braced": braced,
     "gemma_properties": declared_properties,
