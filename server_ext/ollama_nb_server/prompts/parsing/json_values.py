@@ -8,8 +8,8 @@ from typing import Any
 
 from ollama_nb_server.prompts.parsing.sections import CallBroken
 
-# A whole string, or a letter that counts. A quote alone is one whose string is not closed yet.
-COUNTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["{}\[\]]', re.DOTALL)
+# A string, closed or not yet, or a bracket. It never fails behind a quote: that would cost time.
+COUNTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<closed>")?|[{}\[\]]', re.DOTALL)
 BETWEEN = re.compile(r"[\s,;]*")
 
 
@@ -24,11 +24,12 @@ def value_end(text: str, at: int = 0) -> int:
     depth = 0
     for found in COUNTED.finditer(text, at):
         letter = found.group()
-        if letter == '"':
-            return 0
-        if letter in "{[":
+        if letter[0] == '"':
+            if not found["closed"]:
+                return 0
+        elif letter in "{[":
             depth += 1
-        elif letter in "}]":
+        else:
             depth -= 1
             if depth <= 0:
                 return found.end()

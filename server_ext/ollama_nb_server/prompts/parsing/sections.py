@@ -7,9 +7,11 @@ The machine knows nothing of any family. It holds back what may still become a t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from ollama_nb_server.prompts.parsing.parts import (
     NOTHING,
@@ -206,7 +208,7 @@ class SectionParser:
     def _begin(self, section: Section, tag: str) -> None:
         self._section, self._tag = section, tag
         self._fresh, self._searched, self._opens = True, 0, section.opens
-        self._waits = 0
+        self._exits, self._waits = _tags(tuple(section.exits)), 0
 
     def _at_beginning(self) -> bool:
         """Get past what a section may begin with; False where that is not decided yet."""
@@ -260,18 +262,11 @@ class SectionParser:
         return parts
 
     def _first_exit(self) -> tuple[int, str] | None:
-        found = [
-            (at, -len(tag), tag)
-            for tag in self._section.exits
-            if tag and (at := self._held.find(tag, self._searched)) >= 0
-        ]
+        found = self._exits.first(self._held, self._searched)
         ends = self._section.ends
         if ends is not None and (end := ends(self._held, self._searched)):
-            found.append((end, 0, ""))
-        if not found:
-            return None
-        at, _, tag = min(found)
-        return at, tag
+            found = (end, "") if found is None or end < found[0] else found
+        return found
 
     def _certain(self) -> Parts:
         """The text that cannot become part of a tag any more."""
@@ -279,10 +274,9 @@ class SectionParser:
         if self._fresh or not held:
             return NOTHING
         if section.kind is Kind.CALLS:
-            longest = max(1, *map(len, section.exits))
-            self._searched = max(self._searched, len(held) - longest + 1)
+            self._searched = max(self._searched, len(held) - self._exits.longest + 1)
             return NOTHING
-        end = len(held) - max((overlap(held, tag) for tag in section.exits), default=0)
+        end = len(held) - self._exits.begun(held)
         if section.holds_blanks:
             end = len(held[:end].rstrip(BLANKS))
         self._held = held[end:]
@@ -367,6 +361,32 @@ class SectionParser:
         if section.broken is Broken.TOLD:
             return Parts(content=text.rstrip(BLANKS))
         return Parts(lost=text)
+
+
+class Tags:
+    """Tags that are looked for at once: the first one counts, of two at one place the longer."""
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        self._tags = sorted(filter(None, tags), key=len, reverse=True)
+        self.longest = max([1, *map(len, tags)])
+        self._whole = re.compile("|".join(map(re.escape, self._tags)))
+        self._letters = frozenset(tag[0] for tag in self._tags)
+
+    def first(self, text: str, start: int) -> tuple[int, str] | None:
+        """The place of the first one from `start` on, and which it is."""
+        found = self._whole.search(text, start) if self._tags else None
+        return (found.start(), found.group()) if found else None
+
+    def begun(self, text: str) -> int:
+        """Length of the longest end of a text that one of them begins with."""
+        if self._letters.isdisjoint(text[-self.longest :]):
+            return 0
+        return max(overlap(text, tag) for tag in self._tags)
+
+
+@lru_cache(maxsize=1024)
+def _tags(tags: tuple[str, ...]) -> Tags:
+    return Tags(tags)
 
 
 def overlap(text: str, tag: str) -> int:
