@@ -89,6 +89,37 @@ def test_the_modelfile_that_show_prints_makes_it_again(seeing: httpx.Client) -> 
     seeing.request("DELETE", "/api/delete", json={"model": "eye-again"})
 
 
+def test_a_projector_is_given_to_a_model_that_is_there(seeing: httpx.Client, eye: bytes) -> None:
+    file = uploaded(seeing, eye)
+    bodies = (
+        {"from": "demo", "files": {"eye.gguf": file}},
+        {"modelfile": f"FROM demo\nFROM @{file}\n"},
+        {"from": "eye", "files": {"eye.gguf": file}},  # in place of the one that it has
+    )
+
+    for body in bodies:
+        made = seeing.post("/api/create", json={"model": "eyed", "stream": False, **body})
+        told = seeing.post("/api/show", json={"model": "eyed"}).json()
+        assert made.is_success
+        assert told["modelfile"].count("\nFROM ") == 2
+        assert generated(seeing, model="eyed", images=[RED]).is_success
+    seeing.request("DELETE", "/api/delete", json={"model": "eyed"})
+
+
+def test_a_projector_of_an_older_ollama_is_translated(
+    seeing: httpx.Client, models_dir: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.gguf"
+    vision_models.write_demo_eye(path, kind="")
+    body = {"from": "demo", "files": {"eye.gguf": uploaded(seeing, path.read_bytes())}}
+    assert seeing.post("/api/create", json={"model": "old", "stream": False, **body}).is_success
+
+    old, new = (generated(seeing, model=model, images=[RED]) for model in ("old", "eye"))
+
+    assert old.json()["response"] == new.json()["response"]
+    seeing.request("DELETE", "/api/delete", json={"model": "old"})
+
+
 def test_an_image_is_seen_and_counted(seeing: httpx.Client) -> None:
     red, again, blue, none = (
         generated(seeing, images=images).json() for images in ([RED], [RED], [BLUE], [])

@@ -91,11 +91,14 @@ def write_gemma3_eye(path: Path) -> None:
     end(writer)
 
 
-def write_demo_eye(path: Path) -> None:
-    """Write a projector for the bundled model: 64 rows, whatever the image's size."""
+def write_demo_eye(path: Path, kind: str = "mlp") -> None:
+    """Write a projector for the bundled model: 64 rows, whatever the image's size.
+
+    Without a `kind`, in the dialect of the first projectors, which did not say theirs.
+    """
     size = 8 * PATCH
     width = int(GGUFReader(DEMO).fields["llama.embedding_length"].contents())
-    writer = _eye(path, "mlp", image_size=size, width=width)
+    writer = _eye(path, kind, image_size=size, width=width)
     add = RandomWeights(writer, np.float32)
     _patches(add, "v.patch_embd.weight")
     _places(add, (size // PATCH) ** 2 + 1)
@@ -120,7 +123,8 @@ def _eye(path: Path, kind: str, *, image_size: int, width: int) -> GGUFWriter:
     writer.add_type("mmproj")
     writer.add_name(f"random {kind}")
     writer.add_bool("clip.has_vision_encoder", True)
-    writer.add_string("clip.projector_type", kind)
+    if kind:
+        writer.add_string("clip.projector_type", kind)
     writer.add_bool("clip.use_gelu", True)
     sizes = {
         "image_size": image_size,

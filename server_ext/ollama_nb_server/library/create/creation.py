@@ -33,6 +33,8 @@ from ollama_nb_server.library.jobs import Cancellation
 from ollama_nb_server.library.manifest import CONFIG_TYPE, LAYER_TYPE, Config, Layer, Manifest
 from ollama_nb_server.library.store import Store
 
+PROJECTOR = "projector"
+
 
 class Creation:
     """The steps; `run` takes them in order."""
@@ -54,6 +56,7 @@ class Creation:
         """
         if self._recipe.source is not None:
             yield from self._take_over(self._recipe.source.display)
+            yield from self._add_projectors(self._recipe.files or {})
         else:
             yield from self._add_files(self._recipe.files or {})
         yield from self._add_adapters(self._recipe.adapters or {})
@@ -81,6 +84,15 @@ class Creation:
             else:
                 self._layers.keep(replace(layer, source=display))
                 self._weights.append(metadata)
+
+    def _add_projectors(self, files: Mapping[str, str]) -> Iterator[Progress]:
+        """Projectors beside the model that is taken over, in place of its own."""
+        for names in groups({n: d for n, d in files.items() if n.endswith(".gguf")}):
+            source = source_of(self._store.blobs, files, names)
+            if layer_kind(source.metadata) == PROJECTOR:
+                yield Progress("parsing GGUF")
+                self._layers.drop(PROJECTOR)
+                self._keep(source, PROJECTOR)
 
     def _source_manifest(self) -> Manifest:
         """What the model is made from; the bundled one is installed for it."""

@@ -42,9 +42,13 @@ class Layers:
         digest, new = self._blobs.add(data)
         self._add(Layer(f"{LAYER_TYPE}{kind}", digest, len(data)), new=new, status=status)
 
-    def replace(self, kind: str, data: bytes) -> None:
-        """The same, in place of all layers of that kind."""
+    def drop(self, kind: str) -> None:
+        """Forget all layers of a kind."""
         self._told = [(layer, told) for layer, told in self._told if layer.kind != kind]
+
+    def replace(self, kind: str, data: bytes) -> None:
+        """Add a layer with these bytes in place of all layers of that kind."""
+        self.drop(kind)
         self.append(kind, data)
 
     def set_parameters(self, parameters: dict[str, Any]) -> None:
