@@ -131,7 +131,7 @@ def _row(result: dict[str, Any]) -> dict[str, Any]:
     if result["error"]:
         return {"error": result["error"]}
     calls = [
-        [call["function"]["name"], call["function"]["arguments"] or {}, call.get("id", "")]
+        [call["function"]["name"], call["function"]["arguments"] or {}]
         for call in result["calls"] or []
     ]
     return {"content": result["content"], "thinking": result["thinking"], "calls": calls}

@@ -54,7 +54,7 @@ def test_answers_come_apart_as_ollama_takes_them_apart(name: str) -> None:
         for chunks in ([row["text"]], cut(row["text"], 3)):
             try:
                 found = parsed(name, chunks, row["think"])
-                calls = [[call.name, call.arguments, call.id] for call in found.calls]
+                calls = [[call.name, call.arguments] for call in found.calls]
                 read = {"content": found.content, "thinking": found.thinking, "calls": calls}
             except OutputBroken as error:
                 read = {"error": str(error)}

@@ -66,13 +66,13 @@ DIGITS = shapes.Repeat(shapes.Choice(tuple(shapes.Text(str(n)) for n in range(10
 
 
 def _call(found: object) -> Call:
+    """The call of an object; its id counts from 0 in every answer, so that it gets another one."""
     known = folded(found) if isinstance(found, dict) else {}
     name, arguments = known.get("tool_name") or "", known.get("parameters")
-    id_ = known.get("tool_call_id") or ""
-    texts = isinstance(name, str) and isinstance(id_, str)
+    texts = isinstance(name, str) and isinstance(known.get("tool_call_id"), str | None)
     if not texts or not isinstance(found, dict | None) or not isinstance(arguments, dict | None):
         raise CallBroken("no action")
-    return Call(name, arguments or {}, id_)
+    return Call(name, arguments or {})
 
 
 def _whole_ones(text: str) -> list[Call]:

@@ -20,12 +20,14 @@ def sectioned(
     *,
     thinks: Callable[[Situation], bool] | None = None,
     reopens: bool = True,
+    trims: bool = True,
     tags: tuple[str, ...] = (THINK, THOUGHT),
 ) -> OutputFormat:
     """An answer with calls in it, behind a thought that has begun before its first word.
 
     `thinks` decides whether there is one; a call ends it too. `reopens`: a model may write the tag
-    before its thought once more. Half a tag at the end of an answer is lost, as Ollama loses it.
+    before its thought once more; blanks behind that are dropped if `trims`. Half a tag at the end
+    of an answer is lost, as Ollama loses it.
     """
     ends = {THOUGHT: "after", calls.opens: "calls"}
     sections = {
@@ -33,7 +35,7 @@ def sectioned(
             Kind.THINKING, ends, skips_blanks=False, rest=Rest.LOST,
             leads={THINK: "thinking"} if reopens else {},
         ),
-        "thinking": Section(Kind.THINKING, ends, rest=Rest.LOST),
+        "thinking": Section(Kind.THINKING, ends, rest=Rest.LOST, skips_blanks=trims),
         "answer": Section(
             Kind.CONTENT, {calls.opens: "calls"}, skips_blanks=False, rest=Rest.LOST
         ),
@@ -59,7 +61,7 @@ def unless_off_or_begun(situation: Situation) -> bool:
 
 
 QWEN3 = sectioned(JSON_CALL)
-QWEN3_THINKING = sectioned(JSON_CALL, thinks=unless_off)
+QWEN3_THINKING = sectioned(JSON_CALL, thinks=unless_off, trims=False)  # as recorded
 QWEN3_CODER = sectioned(TAGGED_CALL, tags=())
 QWEN35 = sectioned(TAGGED_CALL, thinks=unless_off_or_begun)
 QWEN3_VL = sectioned(UNCHECKED_CALL, reopens=False, tags=(THOUGHT,))
