@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ollama_nb_server.library.capabilities import of_parser
 from ollama_nb_server.prompts.parsing.formats import FORMATS
-from ollama_nb_server.prompts.parsing.parts import NOTHING, OutputBroken, Parts, Situation
+from ollama_nb_server.prompts.parsing.parts import NOTHING, OutputBroken, Parts, Situation, Tool
 from walking import walk
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text("utf-8"))
@@ -194,6 +194,78 @@ def test_a_closing_tag_may_stand_in_a_value(name: str) -> None:
         assert call.arguments["zone"].startswith("a <")
         assert call.arguments["zone"].endswith("> b")
         assert found.content == ""
+
+
+SECTION, CALL = "<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>get_time<｜tool▁sep｜>"
+OUTPUT, OUTPUT_END = "<｜tool▁output▁begin｜>", "<｜tool▁output▁end｜>"
+LFM_BAD = "<|tool_call_start|>oops<|tool_call_end|>"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "content", "lost"),
+    [
+        ("deepseek3", f"a \n{OUTPUT} 3 {OUTPUT_END} b", "a \n 3  b", ""),
+        ("deepseek3", f'a{SECTION}{CALL}{{"zone": "UTC"}}<｜tool▁calls▁end｜> b', "ab", '{"zone": "UTC"}'),
+        ("lfm2", f"a {LFM_BAD} b <|tool_call_start|>[stop()]<|tool_call_end|>", "a", "b <|tool_call_start|>[stop()]"),
+        ("laguna", "a <think>b</think> c", "a c", ""),
+        ("laguna", "a <user>nobody</user> b", "a <user>nobody</user> b", ""),
+        ("laguna", 'a {"b": 1} c', 'a {"b": 1} c', ""),
+        ("qwen3", "a <tool", "a", "<tool"),
+    ],
+)  # fmt: skip
+def test_what_is_no_call_is_told_or_lost_as_by_ollama(
+    name: str, text: str, content: str, lost: str
+) -> None:
+    for chunks in ([text], list(text)):
+        found = parsed(name, chunks, False)
+
+        assert found.content == content
+        assert not found.calls
+        assert lost in found.lost
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("qwen3-coder", "<tool_call><function=get_time></function>word</tool_call>"),
+        ("qwen3-vl-instruct", '<tool_call>{"arguments": {"zone": "word"}}</tool_call>'),
+        ("qwen3", '<tool_call>{"name": "get_time", "zone": "word"}</tool_call>'),
+        ("glm-ocr", "<tool_call>get_time<arg_key>zone</arg_key><arg_value>a</arg_value>word</tool_call>"),
+        ("functiongemma", "<start_function_call>word call:get_time{}<end_function_call>"),
+        ("cogito", f"{SECTION}{CALL}word"),
+        ("gemma4", "<|tool_call>word{}<tool_call|>"),
+        ("cohere", '<|START_ACTION|>[{"tool_name": "get_time"}, word]<|END_ACTION|>'),
+        ("laguna", "<tool_call>get_time<arg_key>a</arg_key>word"),
+        ("harmony", "<|channel|>commentary to=functions.get_time<|message|>{word"),
+        ("glimmer", " to=get_time<|message|>word<|eot|>"),
+        ("lfm2", "<|tool_call_start|>word<|tool_call_end|>"),
+        ("olmo3", "<function_calls>get_time()\nword</function_calls>"),
+        ("ministral", "[TOOL_CALLS]word[ARGS]{}"),
+    ],
+)  # fmt: skip
+def test_what_is_not_only_a_call_is_no_call_where_nothing_may_be_lost(name: str, text: str) -> None:
+    for chunks in ([f"a {text}"], list(f"a {text}")):
+        found = parsed(name, chunks, False, lossless=True)
+
+        assert not found.calls
+        assert "word" in found.content
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen3-coder", "glm-ocr", "gemma4", "functiongemma", "olmo3", "glimmer"]
+)
+def test_texts_that_a_schema_has_more_to_say_of_are_bound_too(name: str) -> None:
+    schema = {"type": "string", "maxLength": 4}
+    tool = Tool("look", {"properties": {"at": schema}, "required": ["at"]})
+    calls = FORMATS[name].calls
+    assert calls is not None
+    written = walk(calls.shape((tool,)).document(), random.Random(1))
+    parser = FORMATS[name].parser(Situation((tool,), False, lossless=True))
+    (call,) = (parser.feed(calls.opens + written) + parser.end()).calls
+    value = call.arguments["at"]
+
+    assert '"maxLength": 4' in json.dumps(calls.shape((tool,)).document())
+    assert json.dumps(value) in written or json.dumps(value, ensure_ascii=False) in written
 
 
 def test_names_that_harmony_cannot_write_come_back() -> None:

@@ -98,6 +98,12 @@ def test_broken_texts_come_out_the_same_however_they_are_cut(
     assert kept.count("word") >= text.count("word")
 
 
+def test_a_name_may_come_in_pieces_behind_its_object() -> None:
+    found = parsed("<tool_call>", ['<tool_call>{"x": 1} get', "_weather"])
+
+    assert [call.name for call in found.calls] == ["get_weather"]
+
+
 def test_thoughts_are_told_apart_before_calls() -> None:
     text = f"<think>A {CALL} <tool_call></think>\n\nLook <tool_call>{CALL}</tool_call>"
     found = parsed("<tool_call>", list(text), thoughts=THOUGHTS)

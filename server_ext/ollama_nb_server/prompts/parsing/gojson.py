@@ -31,7 +31,7 @@ def decode(text: str) -> Any:
     {'a': 1, 'b': 1000, 'c': 0.5}
     """
     try:
-        return DECODER.decode(text.strip(BLANKS))
+        return _cleaned(DECODER.decode(text.strip(BLANKS)))
     except json.JSONDecodeError:
         raise ValueError(complaint(text)) from None
     except RecursionError:

@@ -293,7 +293,7 @@ class SectionParser:
                 return Parts(content=text)
             case Kind.UNWANTED:
                 return Parts(thinking=text) if self._lossless else NOTHING
-        return Parts(content=text) if self._lossless else Parts(lost=text.strip(BLANKS))
+        return Parts(content=text) if self._lossless else Parts(lost=text)
 
     def _called(self, body: str, tag: str) -> Parts:
         """The calls of a body, or what becomes of one that cannot be read."""
