@@ -8,6 +8,7 @@ import orjson
 
 from ollama_nb_server.answering.output import BoundCalls, OutputPlan
 from ollama_nb_server.engine.messages import Grammar
+from ollama_nb_server.prompts.parsing.loose_calls import loose_shape, loose_triggers
 from ollama_nb_server.wire.errors import GrammarConflict, InvalidFormat, ToolChoiceConflict
 from ollama_nb_server.wire.options import Options
 
@@ -54,4 +55,7 @@ def _calls(bound: BoundCalls, marks: dict[str, str]) -> Grammar:
     shape = orjson.dumps(notation.shape(bound.tools).document()).decode()
     behind = {} if bound.end_thoughts and not bound.must_call else marks
     triggers = (notation.opens,)
+    if bound.loose:
+        loose = orjson.dumps(loose_shape(bound.tools).document()).decode()
+        behind |= {"loose": loose, "loose_triggers": loose_triggers(bound.tools)}
     return Grammar("shape", shape, triggers=triggers, required=bound.must_call, **behind)

@@ -19,6 +19,7 @@ from ollama_nb_server.gotemplate.analysis import read
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.parsing.formats import FORMATS, OutputFormat
 from ollama_nb_server.prompts.parsing.generic import generic
+from ollama_nb_server.prompts.parsing.loose_calls import LooseParser
 from ollama_nb_server.prompts.parsing.native import native_format
 from ollama_nb_server.prompts.parsing.notations import JsonCall, Notation
 from ollama_nb_server.prompts.parsing.parts import OutputParser, Parts, Situation, Tool
@@ -63,13 +64,15 @@ class OutputPlan:
 class BoundCalls:
     """Calls of these tools in this notation; an answer has one at least if it `must_call`.
 
-    `end_thoughts`: a call may begin inside a thought, which is over then.
+    `end_thoughts`: a call may begin inside a thought, which is over then. `loose`: a call that
+    begins the answer counts in JSON alone too.
     """
 
     notation: Notation
     tools: tuple[Tool, ...]
     must_call: bool
     end_thoughts: bool
+    loose: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +145,14 @@ def output_plan(
     native = chat and _is_native(model)
     if not offer.callable and (native or offer.choice):
         parser = _WithoutCalls(parser)
+    bound = _bound(form, model, offer, situation)
+    if bound and bound.loose:
+        parser = LooseParser(parser, bound.tools)
     return OutputPlan(
         parser,
         form.tags,
         _thoughts(form, situation),
-        _bound(form, model, offer, situation),
+        bound,
         calls_last=native,
         new_id=native_id if native else rendered_id,
     )
@@ -247,8 +253,9 @@ def _bound(
             f"tool_choice: how {model.name.display} writes tool calls is not known; leave "
             "tool_choice out"
         )
-    ends = _calls_end_thoughts(form, situation)
-    return BoundCalls(form.calls, offer.callable, offer.choice.must_call, ends)
+    ends, must = _calls_end_thoughts(form, situation), offer.choice.must_call
+    loose = not must and not form.calls.opens.startswith(("{", "["))
+    return BoundCalls(form.calls, offer.callable, must, ends, loose)
 
 
 def _calls_end_thoughts(form: OutputFormat, situation: Situation) -> bool:

@@ -37,8 +37,8 @@ TOO_SLOW = f"the schemas up to here take more than {MAX_SHAPE_S} s to compile"
 class Bases:
     """Matchers at the beginning, to be copied: of the answer, and of a thought or the answer.
 
-    `call` is of what stands behind a trigger. `numerals` bounds the digits of numbers, where JSON
-    is written; `spelled` cuts a text into tokens.
+    `call` is of what stands behind a trigger, `loose` of a loose call. `numerals` bounds the digits
+    of numbers, where JSON is written; `spelled` cuts a text into tokens.
     """
 
     answer: LLMatcher
@@ -48,6 +48,7 @@ class Bases:
     spelled: Callable[[str], list[int]]
     numerals: Numerals | None = None
     call: LLMatcher | None = None
+    loose: LLMatcher | None = None
 
 
 class Compiler:
@@ -137,10 +138,11 @@ class Compiler:
 
     def _of_shape(self, grammar: Grammar) -> Bases:
         """A call, and what the answer begins with if one is required: its trigger before it."""
-        shape = shape_grammar(grammar.text, self._model.special)
+        shape = shape_grammar(grammar.text, self._model.special, grammar.loose)
         parts, rules = self._parts(shape), shape.lark
         call = self._base(grammar, [start_of("call", rules), *parts])
-        made = partial(self._made, numerals=self._numerals, call=call)
+        loose = self._base(grammar, [start_of("loose", rules), *parts]) if grammar.loose else None
+        made = partial(self._made, numerals=self._numerals, call=call, loose=loose)
         if not grammar.required:
             return made(call, None)
         first = " ".join(self._mark(trigger) for trigger in grammar.triggers[:1]) + " call"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from ollama_nb_server.engine.grammar import Compiled, Matcher
+from ollama_nb_server.engine.loose import MORE, LooseScanner
 from ollama_nb_server.engine.marks import MarkScanner
 from ollama_nb_server.engine.messages import Grammar, Thinking
 from ollama_nb_server.engine.native import NO_TOKEN, Context, Model
@@ -54,6 +55,8 @@ class Constraint:
         self._opens, self._closes, *triggers = [mark.encode() for mark in marks]
         self._tags = {**tag_tokens(model, marks), **(tags or {})}
         self._triggers = triggers
+        self._loose_triggers = [mark.encode() for mark in grammar.loose_triggers]
+        self._loose = LooseScanner(self._loose_triggers)
         self._owed: deque[int] = deque()  # tokens that are still to be written
         self._rules: Matcher | None = None
         self._scanner = MarkScanner(())
@@ -152,6 +155,10 @@ class Constraint:
         while rest and self._rules is None and (found := self._scanner.feed(rest)):
             mark, rest = found
             self._reached(mark)
+        free = self._phase is Phase.ANSWER and self._rules is None
+        if free and (found := self._loose.feed(rest)):
+            mark, rest = found
+            self._call_loosely(mark)
         if self._phase is Phase.THOUGHT:
             self._num_thought += was is Phase.THOUGHT
             self._limit()
@@ -206,6 +213,12 @@ class Constraint:
     def _call(self) -> None:
         assert self._compiled is not None
         self._phase, self._rules = Phase.ANSWER, self._compiled.call()
+
+    def _call_loosely(self, trigger: bytes) -> None:
+        assert self._compiled is not None
+        self._rules = self._compiled.loose()
+        self._rules.spell(trigger)
+        self._loose = LooseScanner(self._loose_triggers, MORE)  # for the next one
 
     def _go_free(self) -> None:
         self._rules, self._scanner = None, MarkScanner(self._triggers)

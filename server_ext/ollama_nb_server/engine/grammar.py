@@ -164,6 +164,10 @@ class Compiled:
         """For a call, behind what opens it."""
         return Matcher(self.bases.call or self.bases.answer, self.bases)
 
+    def loose(self) -> Matcher:
+        """For a loose call, from its trigger on."""
+        return Matcher(self.bases.loose or self.bases.answer, self.bases)
+
     def head(self) -> Matcher | None:
         """For what may be a thought or the answer, where that is open."""
         return Matcher(self.bases.head, self.bases) if self.bases.head else None
@@ -254,4 +258,4 @@ class Grammars:
 
     @property
     def _kept_bytes(self) -> int:
-        return sum(len(grammar.text) + 4096 for grammar in self._kept)
+        return sum(len(grammar.text) + len(grammar.loose) + 4096 for grammar in self._kept)

@@ -81,6 +81,10 @@ class Grammar:
     until one of the `triggers` has been written, whether as a special token or by its letters;
     behind that stands a whole call, then it is free again. If one is `required`, the answer begins
     with the first trigger. Without `after`, a call ends a thought.
+
+    Small models write calls in forms that are not their family's. `loose` is the document of such a
+    call, which begins with one of the `loose_triggers`; it counts at the beginning of an answer,
+    behind blanks, a fence and brackets (`loose.LEAD`), and behind another call of this kind.
     """
 
     kind: str
@@ -89,6 +93,8 @@ class Grammar:
     opens: str = ""
     triggers: tuple[str, ...] = ()
     required: bool = False
+    loose: str = ""
+    loose_triggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

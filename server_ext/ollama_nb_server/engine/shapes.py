@@ -31,7 +31,7 @@ class JsonPart:
 
 @dataclass(slots=True)
 class ShapeGrammar:
-    """A rule for `call`, those it needs, and the schemas that it knows as @json0, @json1, ..."""
+    """Rules for `call` and `loose`, those they need, and the schemas: @json0, @json1, ..."""
 
     rules: list[str] = field(default_factory=list)
     parts: list[JsonPart] = field(default_factory=list)
@@ -42,8 +42,8 @@ class ShapeGrammar:
         return "\n".join([*self.rules, ""])
 
 
-def shape_grammar(text: str, special: Callable[[str], int]) -> ShapeGrammar:
-    """The grammar of a document; `special` tells tokens of tags.
+def shape_grammar(text: str, special: Callable[[str], int], loose: str = "") -> ShapeGrammar:
+    """The grammar of a document, and of a second one; `special` tells tokens of tags.
 
     Raises
     ------
@@ -52,10 +52,11 @@ def shape_grammar(text: str, special: Callable[[str], int]) -> ShapeGrammar:
     """
     writer = _Writer(special)
     try:
-        call = writer.written(orjson.loads(text))
+        named = {"call": text, "loose": loose} if loose else {"call": text}
+        starts = [f"{name}: {writer.written(orjson.loads(one))}" for name, one in named.items()]
     except orjson.JSONDecodeError as error:
         raise GrammarRefused(f"the shape of calls is not JSON: {error}", "", ABOUT) from error
-    return ShapeGrammar([f"call: {call}", *writer.rules], writer.parts)
+    return ShapeGrammar([*starts, *writer.rules], writer.parts)
 
 
 class _Writer:
@@ -64,6 +65,7 @@ class _Writer:
     def __init__(self, special: Callable[[str], int]) -> None:
         self._special = special
         self._untils: dict[str, str] = {}
+        self._numbers: dict[bytes, int] = {}  # of schemas that have been written
         self.rules: list[str] = []
         self.parts: list[JsonPart] = []
 
@@ -75,8 +77,7 @@ class _Writer:
             case {"tag": str(text)}:
                 return mark(text, self._special)
             case {"json": schema, **more}:
-                self.parts.append(JsonPart(schema, str(more.get("label") or "tool call")))
-                return f"@json{len(self.parts) - 1}"
+                return self._json(JsonPart(schema, str(more.get("label") or "tool call")))
             case {"until": str(text)} if text:
                 return self._until(text)
             case {"sequence": list(parts)}:
@@ -91,6 +92,13 @@ class _Writer:
             }:
                 return self._repeated(self.written(part), quoted(between), least, most)
         raise GrammarRefused(f"no shape is written {str(shape)[:100]!r}", "", ABOUT)
+
+    def _json(self, part: JsonPart) -> str:
+        """A schema, compiled once however often it occurs."""
+        number = self._numbers.setdefault(orjson.dumps([part.schema, part.label]), len(self.parts))
+        if number == len(self.parts):
+            self.parts.append(part)
+        return f"@json{number}"
 
     @staticmethod
     def _repeated(part: str, between: str, least: int, most: int) -> str:

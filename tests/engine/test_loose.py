@@ -1,0 +1,38 @@
+"""Where an answer begins with a loose call: the same for the engine as for the parser."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ollama_nb_server.engine import loose
+from ollama_nb_server.engine.loose import LooseScanner
+from ollama_nb_server.prompts.parsing import loose_calls
+
+TRIGGER = b'"name": "look"'
+PIECES = ["```", "json", "js", "\n", " ", "{", "[", "`", "word", '"', "x:"]
+
+
+def found(pieces: list[str], trigger: bytes = TRIGGER) -> bytes | None:
+    scanner = LooseScanner([trigger])
+    for piece in pieces:
+        if (hit := scanner.feed(piece.encode())) is not None:
+            return hit[1]
+    return None
+
+
+@pytest.mark.parametrize("before", ["", "{", "[{ ", "```json\n{\n  ", "\n\n```\n{", "```JSON {"])
+def test_a_trigger_counts_behind_markup(before: str) -> None:
+    assert found([*before, *'"name": "loo', 'k", ']) == b", "
+
+
+@pytest.mark.parametrize("before", ["Look: {", "x", "``` a {", '{"a": 1, ', " " * 200])
+def test_it_does_not_behind_words(before: str) -> None:
+    assert found([before, TRIGGER.decode()]) is None
+
+
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=8))
+def test_parser_and_engine_agree_on_what_is_before_it(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    for ours, theirs in ((loose.LEAD, loose_calls.LEAD), (loose.MORE, loose_calls.MORE)):
+        assert bool(ours.fullmatch(text.encode())) == bool(theirs.fullmatch(text))
