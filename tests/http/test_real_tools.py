@@ -17,6 +17,21 @@ TOOLS = TABLE["tools"]
 SCHEMAS = {tool["function"]["name"]: tool["function"]["parameters"] for tool in TOOLS}
 OPTIONS = {"temperature": 0, "num_predict": 120, "num_ctx": 2048, "num_thread": 1}
 
+MEASURED = {
+    "type": "function",
+    "function": {
+        "name": "measure",
+        "description": "Measure the length of a thing, in centimetres",
+        "parameters": {
+            "type": "object",
+            "properties": {"thing": {"enum": ["table", "door", "lamp"]}},
+            "required": ["thing"],
+            "additionalProperties": False,
+        },
+    },
+}
+LENGTHS = {"table": 121, "door": 203, "lamp": 47}
+
 
 @pytest.fixture(scope="module")
 def model(ollama_server: Any, qwen_coder: Path) -> Iterator[str]:
@@ -45,3 +60,18 @@ def test_every_call_is_whole_and_valid(client: httpx.Client, model: str, questio
     for call in (call["function"] for call in answer["message"]["tool_calls"]):
         jsonschema.validate(call["arguments"], SCHEMAS[call["name"]])
     assert answer["done_reason"] == "stop"
+
+
+def test_three_rounds_of_a_tool_loop(client: httpx.Client, model: str) -> None:
+    messages: list[Any] = []
+    for thing, length in LENGTHS.items():
+        messages.append({"role": "user", "content": f"How long is the {thing}? Measure it."})
+        called = chat(client, model, messages, tools=[MEASURED], tool_choice="auto")["message"]
+        (call,) = called["tool_calls"]
+        assert call["function"]["arguments"] == {"thing": thing}
+        result = {"role": "tool", "tool_name": "measure", "tool_call_id": call["id"]}
+        messages += [called, {**result, "content": f"{length} cm"}]
+        messages.append({"role": "user", "content": "Tell me the length in a sentence."})
+        told = chat(client, model, messages, tools=[MEASURED], tool_choice="none")["message"]
+        assert str(length) in told["content"]
+        messages.append(told)

@@ -53,7 +53,8 @@ def _calls(bound: BoundCalls, marks: dict[str, str]) -> Grammar:
     """A free answer whose calls, from their opening tag on, are calls of the tools."""
     notation = bound.notation
     shape = orjson.dumps(notation.shape(bound.tools).document()).decode()
-    behind = {} if bound.end_thoughts and not bound.must_call else marks
+    inside = bound.end_thoughts and not bound.must_call  # of a thought
+    behind: dict[str, Any] = {} if inside else {**marks}
     triggers = (notation.opens,)
     if bound.loose:
         loose = orjson.dumps(loose_shape(bound.tools).document()).decode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -72,7 +73,7 @@ async def chat_prompt(
     )
     if model.config.model_family == FORGETFUL or model.name.model == FORGETFUL_NAME:
         turns = without_old_thoughts(turns)
-    tools = None if request.tools is None else [tool.for_template() for tool in request.tools]
+    tools = _shown_tools(request)
     if tools and model.parser == "harmony":
         tools = with_harmony_names(tools)
     run, think = partial(app.templates.run, template_of(model)), think_of(model, request.think)
@@ -103,6 +104,13 @@ def _without_bos(prompt: tuple[Segment, ...], model: Model, info: Loaded) -> tup
     if isinstance(first, TextSegment) and first.parse_special:
         first = replace(first, text=without_bos(first.text, model, info))
     return (first, *rest)
+
+
+def _shown_tools(request: ChatRequest) -> list[dict[str, Any]] | None:
+    """The tools that the model is shown: none where it is not to call any."""
+    if request.tools is None or (request.tool_choice and request.tool_choice.kind == "none"):
+        return None
+    return [tool.for_template() for tool in request.tools]
 
 
 async def _fitting(
