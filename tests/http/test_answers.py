@@ -76,6 +76,16 @@ def test_chat_answers_in_the_assistants_words(client) -> None:
     assert "".join(chunk["message"]["content"] for chunk in chunks)
 
 
+def test_the_least_context_is_for_vectors_as_asked_and_for_answers_what_they_need(client) -> None:
+    options = {"num_ctx": 1, "num_predict": 1}
+    texts = {"model": "demo", "input": "a cat sat on a mat", "options": options}
+    question = {"model": "demo", "prompt": "a cat", "raw": True, "stream": False}
+
+    assert client.post("/api/embed", json=texts).json()["prompt_eval_count"] == 1
+    answer = client.post("/api/generate", json=question | {"options": options, "truncate": False})
+    assert answer.status_code == 200
+
+
 def test_a_chat_model_embeds_by_its_mean_hidden_state(client) -> None:
     body = {"model": "demo", "input": ["a cat", "a dog", "a cat"]}
     answer = client.post("/api/embed", json=body).json()

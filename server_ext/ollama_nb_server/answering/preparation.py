@@ -88,8 +88,9 @@ def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | N
     """Built-in defaults, the model's parameters and the request's options, the latter winning."""
     default = app.settings.context_length or 4096
     options = Options.merge(model.parameters, request, default_num_ctx=default)
-    least = MIN_CTX_VISION if "vision" in model.capabilities else MIN_CTX
-    return replace(options, num_ctx=max(options.num_ctx, least))
+    if "vision" not in model.capabilities:
+        return options
+    return replace(options, num_ctx=max(options.num_ctx, MIN_CTX_VISION))
 
 
 def lease(
@@ -105,7 +106,7 @@ def lease(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
         projector=str(model.projectors[0]) if model.projectors else "",
-        num_ctx=options.num_ctx,
+        num_ctx=max(options.num_ctx, MIN_CTX),
         num_parallel=app.settings.num_parallel,
         num_batch=options.num_batch,
         num_gpu=options.num_gpu,
@@ -129,7 +130,7 @@ def lease(
 
 def context_limit(options: Options, info: Loaded) -> int:
     """Tokens this request may use: its own `num_ctx`, at most what a slot has."""
-    return min(options.num_ctx, info.num_ctx)
+    return min(max(options.num_ctx, MIN_CTX), info.num_ctx)
 
 
 def reproducible(app: AppContext, options: Options) -> bool:

@@ -17,7 +17,7 @@ from ollama_nb_server.prompts.reserved import TextFinder
 
 PRIVATE = range(0xE000, 0xF900)  # letters without a meaning
 SPOKEN = ("content", "thinking")  # of a turn
-WRITTEN = ("role", "tool_calls", "tool_name", "tool_call_id")
+WRITTEN = ("tool_calls", "tool_name", "tool_call_id")
 
 
 def unused_letter(texts: Iterable[str]) -> str:
@@ -39,6 +39,8 @@ def forms(letter: str) -> tuple[str, ...]:
 
 def starts(text: str, finder: TextFinder) -> list[int]:
     """Where reserved texts begin in a text, or might with what will follow it."""
+    if not finder.may_find(text):
+        return []
     return sorted({at for at, _ in finder.starts(text)} | set(finder.begun_at_end(text)))
 
 
@@ -57,8 +59,10 @@ def texts_in(value: Any) -> Iterator[tuple[str, bool]]:
         yield value, False
     elif isinstance(value, Turn):
         own = value.role == "assistant"
-        yield from ((getattr(value, name), own) for name in SPOKEN)
-        yield from texts_in([getattr(value, name) for name in WRITTEN])
+        yield from ((text, own) for text in (value.content, value.thinking) if text)
+        yield value.role, False
+        if others := [getattr(value, name) for name in WRITTEN if getattr(value, name)]:
+            yield from texts_in(others)
     elif isinstance(value, dict):
         yield from texts_in([*value.keys(), *value.values()])
     elif isinstance(value, list | tuple):
@@ -82,6 +86,6 @@ def replaced(value: Any, change: Callable[[str, bool], str]) -> Any:
 def _turn(turn: Turn, change: Callable[[str, bool], str]) -> Turn:
     own = turn.role == "assistant"
     spoken = {name: change(getattr(turn, name), own) for name in SPOKEN}
-    others = {name: replaced(getattr(turn, name), change) for name in WRITTEN}
+    others = {name: replaced(getattr(turn, name), change) for name in ("role", *WRITTEN)}
     changed: dict[str, Any] = spoken | others
     return replace(turn, **changed)

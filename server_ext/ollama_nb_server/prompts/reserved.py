@@ -52,6 +52,10 @@ class TextFinder:
         found = self._pattern.match(text, at)
         return _length(found) if found else 0
 
+    def may_find(self, text: str) -> bool:
+        """Whether a text has the first letter of any: few texts do, and this is soon told."""
+        return self._firsts.search(text) is not None
+
     def begun_at_end(self, text: str) -> list[int]:
         """Where the end of a text is the beginning of one, which what follows might complete."""
         least = max(len(text) - self._longest + 1, 0)
