@@ -10,6 +10,7 @@ import pytest
 from ollama_nb_server.prompts.conversation import Turn
 from ollama_nb_server.prompts.go import GoChatTemplate
 from ollama_nb_server.prompts.literals import Piece, RenderedPrompt, TextGuard
+from ollama_nb_server.prompts.parsing.formats import FORMATS
 from ollama_nb_server.prompts.reserved import ReservedTexts
 from ollama_nb_server.prompts.templates import CHATML, ChatTemplate
 
@@ -115,6 +116,22 @@ def test_an_assistant_keeps_its_family_s_tags_only(field: str) -> None:
     assert own(prompt) == ["<|im_start|>"] * 2 + ["<think>", "</think>", "<tool_call>"] + [
         "<|im_start|>"
     ]
+
+
+TURN_TAG = re.compile(
+    r"<[|/\uff5c]?(?:start|end|message|eo[mt]|user|tool.(?:output|response))\b.*>"
+)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_family_s_own_tags_are_those_of_turns(name: str) -> None:
+    own = FORMATS[name].own_tags
+
+    assert not [tag for tag in own if TURN_TAG.match(tag)]
+    assert {"harmony": "<|channel|>", "deepseek3": "<\uff5ctool\u2581sep\uff5c>"}.get(name) in {
+        None,
+        *own,
+    }
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ USUAL_THOUGHTS = ("<think>", "</think>")  # which many clients leave in what the
 def own_tags(model: Model) -> tuple[str, ...]:
     """The texts that mark thoughts and calls in a model's answers, whatever a request wants."""
     form = _form(model, "", True, tools=True, chat=True, raw=False)
-    return (*USUAL_THOUGHTS, *form.tags)
+    return (*USUAL_THOUGHTS, *form.own_tags)
 
 
 def _is_native(model: Model) -> bool:

@@ -9,6 +9,17 @@ from ollama_nb_server.prompts.parsing.notations import Notation
 from ollama_nb_server.prompts.parsing.parts import OutputParser, Situation
 from ollama_nb_server.prompts.parsing.sections import Section, SectionParser
 
+# Some families think and call in turns of their own, and some answer a call within a turn. A parser
+# looks for these too; in what an assistant is told to have said, they forge turns and results.
+TURN_TAGS = frozenset(
+    {
+        *("<|start|>", "<|message|>", "<|end|>", "<|eom|>", "<|eot|>", "<user>", "</user>"),
+        *("<\uff5ctool\u2581output\u2581begin\uff5c>", "<\uff5ctool\u2581output\u2581end\uff5c>"),
+        *("<\uff5ctool\u2581outputs\u2581begin\uff5c>", "<\uff5ctool\u2581outputs\u2581end\uff5c>"),
+        "<|tool_response>",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
@@ -34,6 +45,11 @@ class OutputFormat:
     thinking: bool = False
     calls: Notation | None = None
     thoughts: tuple[str, str] | None = None
+
+    @property
+    def own_tags(self) -> frozenset[str]:
+        """The tags that an assistant's past messages may have: all but those of turns."""
+        return frozenset(self.tags) - TURN_TAGS
 
 
 def of_sections(
