@@ -120,6 +120,24 @@ def test_a_projector_of_an_older_ollama_is_translated(
     seeing.request("DELETE", "/api/delete", json={"model": "old"})
 
 
+@pytest.mark.parametrize(("kind", "most"), [("deepseek4v", 0), ("hunyuanvl", 1)])
+def test_projectors_whose_rows_depend_on_their_place_are_refused(
+    seeing: httpx.Client, tmp_path: Path, kind: str, most: int
+) -> None:
+    path = tmp_path / "placed.gguf"
+    vision_models.write_demo_eye(path, also=kind)
+    body = {"from": "demo", "files": {"eye.gguf": uploaded(seeing, path.read_bytes())}}
+    assert seeing.post("/api/create", json={"model": "placed", "stream": False, **body}).is_success
+
+    few = generated(seeing, model="placed", images=[RED] * most)
+    many = generated(seeing, model="placed", images=[RED] * (most + 1))
+
+    assert few.is_success
+    assert many.status_code == 400
+    assert many.json()["error"].startswith(f"a projector of the kind {kind} can be shown ")
+    seeing.request("DELETE", "/api/delete", json={"model": "placed"})
+
+
 def test_an_image_is_seen_and_counted(seeing: httpx.Client) -> None:
     red, again, blue, none = (
         generated(seeing, images=images).json() for images in ([RED], [RED], [BLUE], [])

@@ -91,14 +91,17 @@ def write_gemma3_eye(path: Path) -> None:
     end(writer)
 
 
-def write_demo_eye(path: Path, kind: str = "mlp") -> None:
+def write_demo_eye(path: Path, kind: str = "mlp", also: str = "") -> None:
     """Write a projector for the bundled model: 64 rows, whatever the image's size.
 
-    Without a `kind`, in the dialect of the first projectors, which did not say theirs.
+    Without a `kind`, in the dialect of the first projectors, which did not say theirs. `also` is one
+    that llama.cpp does not look at beside it.
     """
     size = 8 * PATCH
     width = int(GGUFReader(DEMO).fields["llama.embedding_length"].contents())
     writer = _eye(path, kind, image_size=size, width=width)
+    if also:
+        writer.add_string("clip.vision.projector_type", also)
     add = RandomWeights(writer, np.float32)
     _patches(add, "v.patch_embd.weight")
     _places(add, (size // PATCH) ** 2 + 1)

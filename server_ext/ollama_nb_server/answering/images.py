@@ -16,11 +16,16 @@ from ollama_nb_server.wire.errors import (
     ImagesUnsupported,
     ImageWithoutPlace,
     OneImageOnly,
+    ProjectorUnsupported,
     VisionTowerInside,
 )
 
 TOKENS_PER_IMAGE = 768  # as Ollama counts them where it drops old messages (reference 6.3)
 SINGLE = "mllama"  # a family whose models take one image a message
+# Kinds of projectors whose rows depend on what stands before the image, and from how many images
+# on: on its place in blocks of four tokens, on its number. That is not computed here.
+BY_PLACE = {"deepseek4v": 1, "hunyuanvl": 2}
+KIND_KEYS = ("clip.projector_type", "clip.vision.projector_type")
 
 
 def refuse_images(model: Model, messages: Sequence[Sequence[bytes]]) -> None:
@@ -28,7 +33,7 @@ def refuse_images(model: Model, messages: Sequence[Sequence[bytes]]) -> None:
 
     Raises
     ------
-    ImagesUnsupported, VisionTowerInside, OneImageOnly, ImageRefused
+    ImagesUnsupported, VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageRefused
     """
     images = [image for message in messages for image in message]
     if not images:
@@ -39,6 +44,10 @@ def refuse_images(model: Model, messages: Sequence[Sequence[bytes]]) -> None:
         raise OneImageOnly
     if not model.projectors:
         raise VisionTowerInside(model.name.display)
+    values = model.projector.values if model.projector else {}
+    for kind in (values[key] for key in KIND_KEYS if key in values):
+        if len(images) >= BY_PLACE.get(str(kind), len(images) + 1):
+            raise ProjectorUnsupported(str(kind), BY_PLACE[str(kind)] - 1)
     for number, image in enumerate(images, 1):
         checked_header(image, number)
 

@@ -5,7 +5,7 @@ RequestError
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── BadToolChoice, ToolChoiceConflict, BadThinkBudget, ThinkBudgetConflict
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
-├── VisionTowerInside, OneImageOnly, ImageWithoutPlace
+├── VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageWithoutPlace
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
@@ -172,6 +172,18 @@ class OneImageOnly(RequestError):
 
     def __str__(self) -> str:
         return "this model only supports one image while more than one image requested"
+
+
+class ProjectorUnsupported(RequestError):
+    """A model's projector is of a kind that is not served, or not for so many images."""
+
+    def __init__(self, kind: str, most: int) -> None:
+        many = "no image" if most == 0 else f"{most} image in a conversation"
+        super().__init__(
+            f"a projector of the kind {kind} can be shown {many} by this server; choose another "
+            "model with the capability `vision`, or show fewer"
+        )
+        self.kind, self.most = kind, most
 
 
 class ImageWithoutPlace(RequestError):
