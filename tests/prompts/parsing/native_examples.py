@@ -87,6 +87,15 @@ EXAMPLES = (
         prompt="<|turn>model\n",
     ),
     Example(
+        "Gemma 4 that thinks again",
+        "<|tool_call>call: <|channel>thought\n",
+        "<|channel>thought\nHm.<channel|>Look.<|channel>thought\n Oh.<channel|>Done.",
+        "Hm.Oh.",
+        "Look.Done.",
+        calls=(),
+        ids=(),
+    ),
+    Example(
         "Gemma 4 told not to think",
         "<|tool_call>call: <|channel>thought\n",
         "Look.",

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from native_examples import EXAMPLES, TOOLS, Example
+from ollama_nb_server.prompts.parsing.forms import text_until
 from ollama_nb_server.prompts.parsing.native import native_family, native_format
 from ollama_nb_server.prompts.parsing.native_families import ANY_OTHER, FAMILIES, Family
 from ollama_nb_server.prompts.parsing.parts import NOTHING, Parts, Situation, Tool
+from ollama_nb_server.prompts.parsing.shapes import Repeat, Until
 from walking import walk
 
 ALL = (*FAMILIES, ANY_OTHER)
@@ -66,6 +68,8 @@ def test_without_tools_a_call_is_text(example: Example) -> None:
 
 
 HALF = '<tool_call>{"name": "stop", "arguments": {}'
+NS = "]<]minimax[>["
+M3 = f"{NS} <invoke name="
 NO_CALLS = [
     ("<tool_call>", f'{HALF}, "because": "word"}}</tool_call>'),
     ("<tool_call>", f'{HALF}, "parameters": {{"zone": "word"}}}}</tool_call>'),
@@ -89,6 +93,13 @@ NO_CALLS = [
     ("[ARGS] [TOOL_CALLS]", f"[TOOL_CALLS]{'a ' * 30_000}[ARGS]{' ' * 30_000}}}"),
     ("<|tools_prefix|>", '<|tools_prefix|>[{"stop": {}, "get_time": {}}]<|tools_suffix|>'),
     ("<|python_tag|>", "<|python_tag|>print(1)"),
+    ("<|python_tag|>", "<|python_tag|>get_time.call('UTC')"),
+    (M3, f'{NS}<tool_call>{NS}<invoke name="stop">{NS}</tool_call>'),
+    (
+        M3,
+        f'{NS}<tool_call>{NS}<invoke name="get_time">{NS}<zone>a{NS}</zone>{NS}<zone>b{NS}</zone>'
+        f"{NS}</invoke>{NS}</tool_call>",
+    ),
     ("<|python_tag|>", "<|python_tag|>get_time.call(zone=open('x'))"),
 ]
 
@@ -96,6 +107,17 @@ NO_CALLS = [
 @pytest.mark.parametrize(("template", "text"), NO_CALLS, ids=[text[:60] for _, text in NO_CALLS])
 def test_what_is_not_wholly_a_call_is_text(template: str, text: str) -> None:
     assert parsed(template, [text]) == Parts(content=text)
+
+
+def test_a_text_may_have_what_a_tag_of_several_tokens_begins_with() -> None:
+    shapes = text_until("</｜DSML｜parameter>\n", ("｜DSML｜",))
+
+    assert [shape.document() for shape in shapes] == [
+        Repeat(Until("</")).document(),
+        {"tag": "｜DSML｜"},
+        {"text": "parameter>"},
+        {"text": "\n"},
+    ]
 
 
 def test_a_closing_tag_is_waited_for_a_bounded_number_of_times() -> None:

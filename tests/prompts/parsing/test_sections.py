@@ -18,6 +18,7 @@ from ollama_nb_server.prompts.parsing.parts import (
     Tool,
 )
 from ollama_nb_server.prompts.parsing.sections import Kind, Section, SectionParser
+from ollama_nb_server.prompts.parsing.tags import Tags
 
 TOOLS = (Tool("look", {"properties": {"at": {"type": "string"}, "n": {"type": "integer"}}}),)
 CALL = (
@@ -120,3 +121,12 @@ def test_what_was_said_before_a_broken_call_is_not_lost() -> None:
         parsed("qwen3", ["Trying <tool_call>nonsense</tool_call>"], lossless=False)
 
     assert broken.value.before == Parts(content="Trying")
+
+
+def test_of_two_tags_at_one_place_the_longer_counts() -> None:
+    tags = Tags(("<a", "<ab", "b"))
+
+    assert tags.first("x<abc", 0) == (1, "<ab")
+    assert tags.first("x<abc", 2) == (3, "b")
+    assert tags.begun("x<") == 1
+    assert Tags(()).first("x", 0) is None

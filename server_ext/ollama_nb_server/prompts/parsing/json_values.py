@@ -9,7 +9,7 @@ from typing import Any
 from ollama_nb_server.prompts.parsing.sections import CallBroken
 
 # A string, closed or not yet, or a bracket. It never fails behind a quote: that would cost time.
-COUNTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?P<closed>")?|[{}\[\]]', re.DOTALL)
+COUNTED = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 BETWEEN = re.compile(r"[\s,;]*")
 
 
@@ -24,10 +24,9 @@ def value_end(text: str, at: int = 0) -> int:
     depth = 0
     for found in COUNTED.finditer(text, at):
         letter = found.group()
-        if letter[0] == '"':
-            if not found["closed"]:
-                return 0
-        elif letter in "{[":
+        if letter[0] == '"':  # one that is not closed goes on to the end
+            continue
+        if letter in "{[":
             depth += 1
         else:
             depth -= 1
