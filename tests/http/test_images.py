@@ -138,6 +138,21 @@ def test_projectors_whose_rows_depend_on_their_place_are_refused(
     seeing.request("DELETE", "/api/delete", json={"model": "placed"})
 
 
+def test_a_model_of_the_family_mllama_sees_one_image_a_message(seeing: httpx.Client) -> None:
+    body = {"model": "single", "from": "eye", "info": {"model_family": "mllama"}, "stream": False}
+    assert seeing.post("/api/create", json=body).is_success
+
+    answers = [
+        generated(seeing, model="single", images=[RED]),
+        generated(seeing, model="single", images=[RED, BLUE]),
+        answered(seeing, {"content": "Hi", "images": [RED, BLUE]}, model="single"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 400, 500]
+    assert all("only supports one image" in answer.json()["error"] for answer in answers[1:])
+    seeing.request("DELETE", "/api/delete", json={"model": "single"})
+
+
 def test_an_image_is_seen_and_counted(seeing: httpx.Client) -> None:
     red, again, blue, none = (
         generated(seeing, images=images).json() for images in ([RED], [RED], [BLUE], [])

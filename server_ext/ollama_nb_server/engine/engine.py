@@ -111,7 +111,7 @@ class Engine:
         slot_bytes = self.num_ctx * self.model.kv_bytes_per_token
         fitting = slots_that_fit(slot_bytes, psutil.virtual_memory().available)
         self.num_parallel = min(spec.num_parallel or fitting, max_sequences())
-        projector = self._projector(spec.projector, threads) if spec.projector else None
+        projector = self._projector(spec, threads) if spec.projector else None
         at_once = projector.max_rows if projector else 0
         self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel, at_once)
         if projector:
@@ -136,8 +136,9 @@ class Engine:
         alike = rows_alike(self.context, batch, self.num_parallel)
         self.planner = BatchPlanner(self.num_batch, tile, alike)
 
-    def _projector(self, path: str, threads: int) -> Projector:
-        projector = Projector(path, self.model, self._log, threads)
+    def _projector(self, spec: LoadSpec, threads: int) -> Projector:
+        path, num_gpu = spec.projector, spec.num_gpu
+        projector = Projector(path, self.model, self._log, threads, num_gpu=num_gpu)
         self._owned.callback(projector.close)
         self._projector_bytes = projector.size_bytes
         return projector

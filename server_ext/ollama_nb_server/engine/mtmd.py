@@ -53,10 +53,12 @@ class Projector:
         With libmtmd's own reason.
     """
 
-    def __init__(self, path: str, model: Model, log: NativeLog, threads: int) -> None:
+    def __init__(
+        self, path: str, model: Model, log: NativeLog, threads: int, *, num_gpu: int = -1
+    ) -> None:
         mt.mtmd_helper_log_set(log.callback, ctypes.c_void_p(0))
         params = mt.mtmd_context_params_default()
-        params.use_gpu = offloads()
+        params.use_gpu = offloads() and num_gpu != 0
         params.print_timings = False
         params.n_threads = threads
         params.image_min_tokens = MIN_TOKENS.get(model.meta("general.architecture") or "", -1)
