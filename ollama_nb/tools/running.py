@@ -29,12 +29,13 @@ def _awaited(awaitable: Awaitable[Any]) -> Any:
     thread = threading.Thread(target=context.run, args=(outcome.run,), name="ollama_nb-tool")
     try:
         thread.start()
-        thread.join()
+        outcome.wait()  # not `join`, which, once interrupted, takes the thread for a stopped one
     except KeyboardInterrupt:
         outcome.cancel()
-        if thread.is_alive():
-            thread.join()
+        if thread.ident is not None:  # it has begun
+            outcome.wait()
         raise
+    thread.join()
     return outcome.value()
 
 
@@ -42,7 +43,7 @@ class _Outcome:
     """What came of an awaitable that another thread awaits."""
 
     def __init__(self, awaitable: Awaitable[Any]) -> None:
-        self._awaitable = awaitable
+        self._ended = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Future[Any] = asyncio.ensure_future(_await(awaitable), loop=self._loop)
 
@@ -51,6 +52,10 @@ class _Outcome:
             self._loop.run_until_complete(asyncio.wait([self._task]))
         finally:
             self._loop.close()
+            self._ended.set()
+
+    def wait(self) -> None:
+        self._ended.wait()
 
     def cancel(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: it has just ended

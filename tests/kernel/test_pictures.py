@@ -9,6 +9,7 @@ import json
 import pickle
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ def file_of(kind: str, size: tuple[int, int] = (6, 4), mode: str = "RGB") -> byt
 
 
 PNG = file_of("PNG")
+PYPLOT = types.ModuleType("pyplot")
+PYPLOT.savefig = lambda file, **_: file.write(PNG)  # of a figure that may be gone
 BASE64 = base64.b64encode(PNG).decode()
 
 
@@ -139,7 +142,7 @@ def test_rows_and_columns_are_not_swapped():
     [
         (3, "it is int, which is no picture"),
         (None, "it is NoneType"),
-        (sys, "it is the module sys"),
+        (PYPLOT, "it is the module pyplot"),
         (Shown(), "it is Shown"),
         (b"", "it is empty"),
         (b"hello", "it begins with b'hello'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+import vision_models
 from cells import Cells, eventually, kernel_environ
 from test_rounds import DOUBLE_3, SAYS_6, assert_whole, calls
 
@@ -25,7 +26,7 @@ import numpy as np
 from matplotlib.figure import Figure
 fig = Figure(figsize=(8, 4))
 fig.add_subplot().plot([1, 3, 2])
-number = 3
+number, ended = 3, []
 def double(n: int) -> int:
     print("doubling", n)
     return 2 * n
@@ -34,7 +35,10 @@ def slow() -> None:
     time.sleep(60)
 async def forever() -> None:
     print("begun", flush=True)
-    await asyncio.sleep(60)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        ended.append("forever")
 async def later(n: int) -> int:
     await asyncio.sleep(0)
     return 2 * n
@@ -198,6 +202,24 @@ def test_a_model_that_cannot_see_says_so(real):
     assert real.run("%generate -m demo -o num_predict=3 Hello").status == "ok"
 
 
+def test_a_model_that_sees_reads_the_picture(real, models_dir):
+    model, projector = vision_models.written(models_dir, vision_models.FAMILIES[0])
+    made = real.run(f"%%modelfile eye\nFROM {model}\nFROM {projector}\nPARAMETER num_predict 4")
+    assert made.status == "ok", made.messages
+
+    real.run("%generate -m eye -t 0 What is it? -> blind")
+    seen = real.run("%generate -m eye -t 0 --image fig What is it? -> seeing", watched=True)
+    array = real.run("%chat -m eye -t 0 --image np.zeros What is it?")
+
+    assert real.run("'vision' in ollama_nb.show('eye').capabilities").result == "True"
+    assert seen.status == "ok", seen.messages
+    assert "image/png" in seen.saved[0]
+    more = "seeing.stats.prompt_tokens - blind.stats.prompt_tokens > 10"
+    assert real.run(more).result == "True"
+    assert array.error["ename"] == "NotAPicture"
+    assert real.run("str(chat('What?', model='eye', images=[np.zeros((40, 60))]))").status == "ok"
+
+
 @pytest.mark.parametrize(
     ("typed", "proposed"),
     [
@@ -306,6 +328,7 @@ def test_ctrl_c_stops_a_tool_and_keeps_the_conversation(prepared, other_for_cell
     assert_whole(kept)
     assert "the user stopped this call" in kept[-1]["content"]
     assert prepared.run("[call.result for call in a.tool_calls]").result == "[6, None]"
+    assert ("forever" in prepared.run("ended").result) is (tool == "forever")
 
 
 def test_ctrl_c_in_a_later_round_keeps_the_conversation(prepared, other_for_cells):
