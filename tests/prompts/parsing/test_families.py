@@ -268,6 +268,12 @@ def test_texts_that_a_schema_has_more_to_say_of_are_bound_too(name: str) -> None
     assert json.dumps(value) in written or json.dumps(value, ensure_ascii=False) in written
 
 
+def test_null_among_blanks_is_no_list() -> None:
+    text = "<tool_call>get_weather<arg_key>hours</arg_key><arg_value> null</arg_value></tool_call>"
+
+    assert parsed("glm-ocr", [text]).calls[0].arguments == {"hours": None}
+
+
 def test_names_that_harmony_cannot_write_come_back() -> None:
     tools = tuple(type(TOOLS[0])(name) for name in ("get.time", "get-time", "2nd"))
     parser = FORMATS["harmony"].parser(Situation(tools))

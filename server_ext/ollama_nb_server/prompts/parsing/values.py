@@ -74,7 +74,7 @@ def _json(kind: type) -> Callable[[str], Any]:
             value = gojson.decode(text)
         except ValueError:
             return MISSING
-        return value if isinstance(value, kind) else MISSING
+        return value if isinstance(value, kind | None) else MISSING  # Go leaves null as it is
 
     return read
 
