@@ -32,6 +32,7 @@ OF_NUMBERS = b"0123456789.eE+-"
         (b"true", Part.OUTSIDE, 0),
         (b"[null, 3", Part.WHOLE, 1),
         (b"9" * 1000, Part.WHOLE, 17),
+        (b'a text of 6 " in a tag\n12', Part.WHOLE, 2),
     ],
     ids=str,
 )
@@ -72,6 +73,15 @@ def test_tokens_that_run_on_are_taken_out_of_a_mask():
     numerals.narrow(NumeralState(Part.WHOLE, 15), mask)
 
     assert mask.tolist() == [0b11101]
+
+
+def test_a_text_that_is_no_json_may_have_as_many_digits_as_it_likes():
+    tokens = [b"1", b"z", b'"']
+    everything = np.array([0b111], np.int32)
+
+    Numerals(tokens, 1).narrow(NumeralState(Part.WHOLE, 16), everything)
+
+    assert everything.tolist() == [0b111]
 
 
 def test_a_mask_is_never_left_without_a_token():
