@@ -12,13 +12,13 @@ import llama_cpp as ll
 import llama_cpp.mtmd_cpp as mt
 import numpy as np
 import pytest
-from ollama_nb_server.engine import image_encoding
+from ollama_nb_server.engine import image_encoding, png_inflation
 from ollama_nb_server.engine.image_cache import ImageCache
 from ollama_nb_server.engine.messages import Failed, ImageSegment, TextSegment
 from ollama_nb_server.engine.mtmd import Projector
 from ollama_nb_server.engine.native import AbortSwitch, generation_context
 from serving import Serving
-from vision_models import noise
+from vision_models import noise, png_bomb
 
 NUM_CTX = 4096
 ROWS = {"qwen2vl": 1024, "gemma3": 16, "demo": 64}
@@ -350,3 +350,13 @@ def test_broken_images_are_refused_and_others_served(serving, kind, cut):
     assert ends[2] == "Finished"
     assert all(a.end.error == "ImageRefused" for a in answers if isinstance(a.end, Failed))
     assert "Failed" in ends
+
+
+@ONE_FAMILY
+def test_a_png_that_becomes_more_than_its_pixels_is_not_decoded(serving, monkeypatch):
+    monkeypatch.setattr(png_inflation, "HARMLESS_BYTES", 0)
+
+    (answer,) = told(serving, (ImageSegment(png_bomb(2 << 20)), ASKED))
+
+    assert answer.end.error == "ImageRefused"
+    assert "more than its pixels" in answer.end.args[1]

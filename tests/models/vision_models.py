@@ -9,6 +9,8 @@ row before it: each image has an answer of its own.
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +196,16 @@ def noise(seed: int, width: int = 32, height: int = 32, kind: str = "PNG", **mor
     file = io.BytesIO()
     image.save(file, kind, **more)
     return file.getvalue()
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_bomb(num_bytes: int, width: int = 8, height: int = 8) -> bytes:
+    """A PNG that says it is small, and whose data become so many bytes."""
+    stream = zlib.compressobj(9)
+    packed = b"".join(stream.compress(bytes(1 << 20)) for _ in range(num_bytes >> 20))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", packed + stream.flush()), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*each) for each in chunks)
