@@ -360,3 +360,18 @@ def test_a_png_that_becomes_more_than_its_pixels_is_not_decoded(serving, monkeyp
 
     assert answer.end.error == "ImageRefused"
     assert "more than its pixels" in answer.end.args[1]
+
+
+@ONE_FAMILY
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [("mtmd_tokenize", "ImageRefused"), ("mtmd_encode_chunk", "DecodeFailed")],
+)
+def test_a_native_fault_is_its_own_request_s(serving, monkeypatch, function, error):
+    image = ImageSegment(noise(41))
+    with monkeypatch.context() as patch:
+        patch.setattr(mt, function, lambda *_: 1)
+        (answer,) = told(serving, (image, ASKED))
+
+    assert answer.end.error == error
+    assert told(serving, (image, ASKED), num_predict=1)[0].end.eval_count == 1

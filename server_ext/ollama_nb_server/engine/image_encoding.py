@@ -29,6 +29,7 @@ from ollama_nb_server.engine.spans import IMAGE_ROW, EncodedPrompt, ImageSpan, S
 from ollama_nb_server.engine.webp import webp_pixels
 
 PNG, WEBP = "PNG", "WebP"
+TAKES_APART = "mtmd_tokenize"  # what fails where an image is of a size that a model cannot take
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ class ImageEncoder:
             with self.projector.chunks(bitmap) as chunks:
                 yield chunks
         except DecodeFailed as error:
+            if error.function != TAKES_APART:
+                raise
             reason = f"this model cannot take {image.header.width} x {image.header.height} pixels"
             raise ImageRefused(image.number, reason) from error
 
@@ -194,7 +197,7 @@ class ImageEncoder:
         """A part of an image at its place; one that is not as it was measured is a fault."""
         part = rows[place.part]
         if len(part) != place.positions.shape[1]:
-            raise DecodeFailed("mtmd_tokenize", len(part))
+            raise DecodeFailed("mtmd_encode_chunk", len(part))
         at_once = not self.projector.is_causal
         return ImageSpan(place.begin, part, place.positions, place.num_positions, at_once)
 
