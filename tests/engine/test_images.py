@@ -364,11 +364,11 @@ def test_a_png_that_becomes_more_than_its_pixels_is_not_decoded(serving, monkeyp
 
 @ONE_FAMILY
 @pytest.mark.parametrize(
-    ("function", "error"),
-    [("mtmd_tokenize", "ImageRefused"), ("mtmd_encode_chunk", "DecodeFailed")],
+    ("seed", "function", "error"),  # an image each: one that is kept would not be encoded
+    [(41, "mtmd_tokenize", "ImageRefused"), (42, "mtmd_encode_chunk", "DecodeFailed")],
 )
-def test_a_native_fault_is_its_own_request_s(serving, monkeypatch, function, error):
-    image = ImageSegment(noise(41))
+def test_a_native_fault_is_its_own_request_s(serving, monkeypatch, seed, function, error):
+    image = ImageSegment(noise(seed))
     with monkeypatch.context() as patch:
         patch.setattr(mt, function, lambda *_: 1)
         (answer,) = told(serving, (image, ASKED))
