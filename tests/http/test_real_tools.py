@@ -65,13 +65,13 @@ def test_every_call_is_whole_and_valid(client: httpx.Client, model: str, questio
 def test_three_rounds_of_a_tool_loop(client: httpx.Client, model: str) -> None:
     messages: list[Any] = []
     for thing, length in LENGTHS.items():
-        messages.append({"role": "user", "content": f"How long is the {thing}? Measure it."})
+        messages.append({"role": "user", "content": f"Measure the {thing} with the tool measure."})
         called = chat(client, model, messages, tools=[MEASURED], tool_choice="auto")["message"]
         (call,) = called["tool_calls"]
         assert call["function"]["arguments"] == {"thing": thing}
         result = {"role": "tool", "tool_name": "measure", "tool_call_id": call["id"]}
         messages += [called, {**result, "content": f"{length} cm"}]
-        messages.append({"role": "user", "content": "Tell me the length in a sentence."})
+        messages.append({"role": "user", "content": "How long is it?"})
         told = chat(client, model, messages, tools=[MEASURED], tool_choice="none")["message"]
         assert str(length) in told["content"]
         messages.append(told)

@@ -199,6 +199,10 @@ REFUSED = {
     "format too": ({"tool_choice": "auto", "format": "json"}, "give one of them"),
     "grammar too": ({"tool_choice": "required", "options": forced("x")}, "give one of them"),
     "a broken schema": ({"tool_choice": "auto", "tools": [*TOOLS, BROKEN]}, "'odd'"),
+    "a nameless tool": (
+        {"tool_choice": "auto", "tools": [{"type": "function", "function": {}}]},
+        "a name",
+    ),
     "a budget of words": ({"think": True, "think_budget": "much"}, "think_budget must be"),
     "a budget below 0": ({"think": True, "think_budget": -1}, "think_budget must be"),
     "a budget for nothing": ({"think": False, "think_budget": 5}, "think_budget"),

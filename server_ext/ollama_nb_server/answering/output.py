@@ -89,12 +89,14 @@ class Offer:
         Raises
         ------
         ToolChoiceConflict
-            If it must be used and is not there.
+            If it must be used and is not there; if calls are to be bound to one without a name.
         """
         offered = tuple(map(_tool, tools or ()))
         names = [tool.name for tool in offered]
         if choice and choice.must_call and not offered:
             raise ToolChoiceConflict("tool_choice asks for a call: send the tools to be called")
+        if choice and "" in names:
+            raise ToolChoiceConflict("tool_choice binds calls by name: give every tool a name")
         if choice and choice.name and choice.name not in names:
             raise ToolChoiceConflict(
                 f"tool_choice names the function {choice.name!r}, which is not among the tools "
