@@ -36,6 +36,12 @@ def test_it_does_not_behind_words(before: str) -> None:
     assert found([before, TRIGGER.decode()]) is None
 
 
+def test_it_does_not_far_behind_blanks_in_whatever_pieces() -> None:
+    assert found([" " * 90 + TRIGGER.decode()]) is None
+    assert found([*(" " * 90), TRIGGER.decode()]) is None
+    assert found([*(" " * 80), TRIGGER.decode() + "x"]) == b"x"
+
+
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=8))
 def test_parser_and_engine_agree_on_what_is_before_it(pieces: list[str]) -> None:
     text = "".join(pieces)

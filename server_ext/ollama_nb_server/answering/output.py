@@ -147,13 +147,14 @@ def output_plan(
     native = chat and _is_native(model)
     if not offer.callable and (native or offer.choice):
         parser = _WithoutCalls(parser)
-    bound = _bound(form, model, offer, situation)
+    thoughts = _thoughts(form, situation)
+    bound = _bound(form, model, offer, situation, thoughts)
     if bound and bound.loose:
         parser = LooseParser(parser, bound.tools)
     return OutputPlan(
         parser,
         form.tags,
-        _thoughts(form, situation),
+        thoughts,
         bound,
         calls_last=native,
         new_id=native_id if native else rendered_id,
@@ -239,7 +240,11 @@ def _thoughts(form: OutputFormat, situation: Situation) -> Thoughts | None:
 
 
 def _bound(
-    form: OutputFormat, model: Model, offer: Offer, situation: Situation
+    form: OutputFormat,
+    model: Model,
+    offer: Offer,
+    situation: Situation,
+    thoughts: Thoughts | None,
 ) -> BoundCalls | None:
     """How calls are bound to their tools, if the request wants that.
 
@@ -255,18 +260,16 @@ def _bound(
             f"tool_choice: how {model.name.display} writes tool calls is not known; leave "
             "tool_choice out"
         )
-    ends, must = _calls_end_thoughts(form, situation), offer.choice.must_call
-    loose = not must and not form.calls.opens.startswith(("{", "["))
+    must, opens = offer.choice.must_call, form.calls.opens
+    ends = thoughts is None or _calls_end(thoughts, opens, form.parser(situation))
+    loose = not must and not opens.startswith(("{", "["))
     return BoundCalls(form.calls, offer.callable, must, ends, loose)
 
 
-def _calls_end_thoughts(form: OutputFormat, situation: Situation) -> bool:
+def _calls_end(thoughts: Thoughts, opens: str, probe: OutputParser) -> bool:
     """Whether the opening of a call is seen inside a thought; tried out, as above."""
-    if form.thoughts is None or form.calls is None:
-        return True
-    probe, begins = form.parser(situation), form.parser(situation).feed("x").thinking
-    text = f"{'' if begins else form.thoughts[0]}x{form.calls.opens}y"
-    return form.calls.opens not in (probe.feed(text) + probe.end()).thinking
+    text = f"{'' if thoughts.begun else thoughts.opens}x{opens}y"
+    return opens not in (probe.feed(text) + probe.end()).thinking
 
 
 class _WithoutCalls:

@@ -41,6 +41,6 @@ class LooseScanner:
             return None
         at, trigger = min(found)
         text, self._triggers = self._text, ()
-        if not self._lead.fullmatch(text[:at]):
+        if at > MAX_LEAD or not self._lead.fullmatch(text[:at]):
             return None
         return trigger, text[at + len(trigger) :]

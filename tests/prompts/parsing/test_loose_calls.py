@@ -19,6 +19,7 @@ CALLS = {
     "in a fence": (FENCED, "", 1),
     "in a fence without a language": (FENCED.replace("json", ""), "", 1),
     "behind blanks": (f"\n\n{LOOK}\n", "", 1),
+    "far behind blanks": (" " * 90 + LOOK, " " * 90 + LOOK, 0),
     "in a list": (f"[{LOOK}, {LOOK}]", "", 2),
     "one behind the other": (f"{LOOK}\n{LOOK}", "", 2),
     "in fences": (f"{FENCED}\n{FENCED}", "", 2),

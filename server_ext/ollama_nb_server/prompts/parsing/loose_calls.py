@@ -93,11 +93,13 @@ class LooseParser:
             return self._text()
         lead = LEAD if self._place is _Place.HEAD else MORE
         at = _end(lead, self._held)
+        if at > MAX_LEAD:
+            return self._text()
         rest = self._held[at:]
         if rest.startswith(self._triggers):
             return self._call(at)
         undecided = not rest or any(trigger.startswith(rest) for trigger in self._triggers)
-        return None if undecided and at <= MAX_LEAD else self._text()
+        return None if undecided else self._text()
 
     def _text(self) -> str:
         text, self._held = self._held, ""
