@@ -4,6 +4,8 @@
 
 An answer of 2,000 tokens comes token by token: thoughts where the family has them, words and calls,
 one of them with a text of 600 tokens among its arguments. Appending the pieces is the baseline.
+`native` are formats that are told from a model's Jinja template; with `brackets`, each token of the
+long text is one: calls that end with their own JSON look for its end there.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import re
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ollama_nb_server.prompts.parsing.formats import FORMATS
 from ollama_nb_server.prompts.parsing.generic import generic
+from ollama_nb_server.prompts.parsing.native import native_format
 from ollama_nb_server.prompts.parsing.parts import OutputParser, Situation, Tool
 from ollama_nb_server.prompts.thoughts import Thoughts
 
@@ -53,6 +57,16 @@ WRITTEN = {
     "ministral", "olmo3": "olmo", "poolside-v1": "keyed", "qwen3": "json", "qwen3-thinking": "json",
     "qwen3-coder": "tagged", "qwen3-vl-thinking": "json", "qwen3.5": "tagged",
 }  # fmt: skip
+NATIVE = {  # by the signs of a template
+    "Hermes": ("<think> <tool_call>", CALLS["json"]),
+    "Llama 3": ("<|python_tag|>", '{{"name": "write", "parameters": {{"text": "{0}", "n": 3}}}}'),
+    "Mistral": ("[TOOL_CALLS] [ARGS]", CALLS["ministral"]),
+    "Mistral Nemo": (
+        "[TOOL_CALLS]",
+        '[TOOL_CALLS][{{"name": "write", "arguments": {{"text": "{0}", "n": 3}}}}]',
+    ),
+}
+BRACKETS = "}]" * 600
 FIRST = {
     "harmony": "<|channel|>final<|message|>",
     "glimmer": "<|message|>",
@@ -110,6 +124,11 @@ def main() -> None:
     lossless = Situation((TOOL,), True, lossless=True)
     made["generic, nothing lost"] = lambda: generic(lossless, None, "<tool_call>")
     took = {name: microseconds(make, answer(name)) for name, make in made.items()}
+    for name, (signs, call) in NATIVE.items():
+        make = partial(native_format(signs).parser, SITUATION)
+        for kind, text in {"": WORDS * 40, ", brackets": BRACKETS}.items():
+            written = call.format(text) + WORDS * 60
+            took[f"native {name}{kind}"] = microseconds(make, TOKEN.findall(written)[:TOKENS])
     print(
         json.dumps(
             {
