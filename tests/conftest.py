@@ -162,9 +162,12 @@ def store_dir(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start stand-alone servers: `start_server(OLLAMA_...="...")`; all are stopped at the end."""
+    """Start stand-alone servers: `start_server(OLLAMA_...="...")`; they end with the file.
+
+    So no file meets the models that another one has left loaded, whichever ran before it.
+    """
     started: list[Server] = []
 
     def start(*arguments: str, **environ: str) -> Server:
@@ -190,7 +193,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ollama_server(start_server: Callable[..., Server]) -> Server:
     """A stand-alone server with an empty store (which brings the demo model)."""
     return start_server()
@@ -202,7 +205,7 @@ def client(ollama_server: Server) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start Jupyter servers with the extension; `url` is the API's, `token` Jupyter's."""
     started: list[Server] = []
@@ -241,7 +244,7 @@ def _answers(server: Server) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def jupyter_server(start_jupyter: Callable[..., Server]) -> Server:
     """A Jupyter server with the extension, below the prefix /base."""
     return start_jupyter()

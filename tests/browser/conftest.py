@@ -139,7 +139,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab_server(
     start_jupyter: Callable[..., Any], folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:

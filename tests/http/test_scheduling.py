@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from types import SimpleNamespace
 
 import httpx
-import psutil
+import numpy as np
 import pytest
 from ollama_nb_server.app import OllamaNb
 from ollama_nb_server.engine.messages import Priority
@@ -86,35 +86,28 @@ def test_embeddings_tell_options_without_effect_too(client, path: str) -> None:
 
 
 def test_an_interactive_request_runs_before_a_batch_that_came_first(
-    start_server: Callable[..., object], eventually: Callable[..., object]
+    start_server: Callable[..., object],
 ) -> None:
-    server = start_server(OLLAMA_NUM_PARALLEL="1")
-    finished: list[str] = []
-
-    def wait_for(priority: str) -> None:
-        with server.client() as own:
-            body = {"model": "demo", "prompt": PROMPT, "stream": False, "options": GREEDY}
-            headers = {"X-Ollama-Nb-Priority": priority}
-            own.post("/api/generate", json=body, headers=headers).raise_for_status()
-            finished.append(priority)
-
-    with server.client() as client, ThreadPoolExecutor(2) as pool:
+    server = start_server(OLLAMA_NUM_PARALLEL="1", OLLAMA_NB_HEARTBEAT="5ms")
+    body = {"model": "demo", "prompt": PROMPT, "options": GREEDY}
+    with server.client() as client, ExitStack() as waiting:
+        told = {}
         with streaming(client):
-            for number, priority in enumerate(["batch", "interactive"], 1):
-                pool.submit(wait_for, priority)
-                eventually(
-                    lambda number=number: num_connections(server) == 1 + number, "its arrival"
-                )
-        eventually(lambda: len(finished) == 2, "both answers")
+            for priority in ("batch", "interactive"):
+                headers = {"X-Ollama-Nb-Priority": priority, "X-Ollama-Nb-Extras": "1"}
+                asked = client.stream("POST", "/api/generate", json=body, headers=headers)
+                told[priority] = map(json.loads, waiting.enter_context(asked).iter_lines())
+                wait_until_in_place(1, told[priority])
+            wait_until_in_place(2, told["batch"])
+        last = list(told["interactive"])[-1]
+        first = next(chunk for chunk in told["batch"] if chunk["response"])
 
-    assert finished == ["interactive", "batch"]
+    assert last["done"]
+    assert np.datetime64(last["created_at"][:-1]) < np.datetime64(first["created_at"][:-1])
 
 
-def num_connections(server: object) -> int:
-    """Clients that are connected to the server."""
-    port = httpx.URL(server.url).port
-    connections = psutil.Process(server.process.pid).net_connections("tcp")
-    return sum(c.laddr.port == port and c.status == "ESTABLISHED" for c in connections)
+def wait_until_in_place(place: int, told: Iterator[dict]) -> None:
+    assert any(chunk["nb"].get("place") == place for chunk in islice(told, 5000)), place
 
 
 @pytest.mark.parametrize("path", ["generate", "chat", "embed", "embeddings"])

@@ -66,10 +66,12 @@ def real(ollama_server, tmp_path_factory):
 # --- thoughts -------------------------------------------------------------------------------------
 
 THINK = "%%generate -m thinker -t 0 -o num_predict=40 {} -> a\nTell me a story about a fox."
+# Long enough for several updates, of which there are at most 15 a second; any token is as likely.
+LONG_THOUGHT = "%%generate -m thinker --think -t 5 -o top_k=0 -o num_predict=1500 -> a\nA fox."
 
 
 def test_a_thought_streams_and_is_folded_in_the_end(real):
-    run = real.run(THINK.format("--think"), watched=True)
+    run = real.run(LONG_THOUGHT, watched=True)
 
     passing = [data["text/plain"] for data in [*run.first_displays, *run.updates]]
     assert any("thinking, " in text and "```" in text for text in passing)

@@ -229,7 +229,9 @@ async def run(
         thinking=params.thinking,
     )
     parser = params.output.parser
-    async with lease.generating() as ended, aclosing(worker.generate(request, ended)) as events:
+    progress.waits_in(lease.place)
+    turn = lease.generating(progress.ticket)
+    async with turn as ended, aclosing(worker.generate(request, ended)) as events:
         async for event in events:
             if isinstance(event, Progress):
                 progress.prompt_computed(event.num_computed, event.num_prompt)

@@ -18,9 +18,14 @@ class RequestProgress:
     def __init__(self, scheduler: Scheduler, clock: Callable[[], float] = time.monotonic) -> None:
         self.ticket = scheduler.ticket()
         self._scheduler, self._clock = scheduler, clock
+        self._place_for_slot: Callable[[int], int | None] = lambda _: None
         self._answering = False
         self._first: tuple[float, int] | None = None  # seconds and tokens of the first report
         self._done = self._total = 0
+
+    def waits_in(self, place: Callable[[int], int | None]) -> None:
+        """Note who knows where the ticket stands among those who wait for a slot."""
+        self._place_for_slot = place
 
     def prompt_computed(self, done: int, total: int) -> None:
         """Note how many of the prompt's tokens the model has read."""
@@ -39,7 +44,7 @@ class RequestProgress:
             return Extras("prefill", eta_s=self._eta_s(), done=self._done, total=self._total)
         position = self._scheduler.position(self.ticket)
         if position is None:  # it has a worker, and waits there for a slot
-            return Extras("queued")
+            return Extras("queued", place=self._place_for_slot(self.ticket))
         return Extras("loading" if position.loading else "queued", place=position.place)
 
     def _eta_s(self) -> float | None:

@@ -56,10 +56,15 @@ class Lease:
         return (*self.info.warnings, *(f"option '{name}': {in_use}" for name in self.unlike))
 
     @asynccontextmanager
-    async def generating(self) -> AsyncIterator[Ended]:
+    async def generating(self, ticket: int = 0) -> AsyncIterator[Ended]:
         """Wait for one of the worker's slots; what the block yields takes the request's ending."""
-        async with self._recorded() as ended, self._held.generating.turn(self.context.priority):
+        turn = self._held.generating.turn(self.context.priority, ticket)
+        async with self._recorded() as ended, turn:
             yield ended
+
+    def place(self, ticket: int) -> int | None:
+        """Where the request of this ticket waits for a slot, 1 is next; None if it does not."""
+        return self._held.generating.place(ticket)
 
     @asynccontextmanager
     async def embedding(self) -> AsyncIterator[Ended]:

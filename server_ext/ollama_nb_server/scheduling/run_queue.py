@@ -19,24 +19,29 @@ class RunQueue:
 
     def __init__(self, capacity: int) -> None:
         self._num_free = capacity
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Priority, int, int, asyncio.Future[None]]] = []
         self._arrivals = itertools.count()
 
     @asynccontextmanager
-    async def turn(self, priority: Priority) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it until the block is left."""
-        await self._come(priority)
+    async def turn(self, priority: Priority, ticket: int = 0) -> AsyncIterator[None]:
+        """Wait for a turn, and keep it until the block is left. `place` knows the ticket."""
+        await self._come(priority, ticket)
         try:
             yield
         finally:
             self._go()
 
-    async def _come(self, priority: Priority) -> None:
+    def place(self, ticket: int) -> int | None:
+        """The place of one that waits for its turn, 1 is next; None if it does not."""
+        waiting = [ticket for _, _, ticket, future in sorted(self._waiting) if not future.done()]
+        return waiting.index(ticket) + 1 if ticket in waiting else None
+
+    async def _come(self, priority: Priority, ticket: int) -> None:
         if self._num_free:  # then nobody waits
             self._num_free -= 1
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._arrivals), future))
+        heapq.heappush(self._waiting, (priority, next(self._arrivals), ticket, future))
         try:
             await future
         except asyncio.CancelledError:
