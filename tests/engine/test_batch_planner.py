@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 from ollama_nb_server.engine.batch_planner import (
     OTHERS_SHARE,
     PIECE,
-    PREFILL_BESIDE_DECODE,
     BatchPlanner,
     Item,
+    counts_of,
     note_turns,
 )
+from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.engine.prefill_budget import LEAST
 from ollama_nb_server.engine.sequence import Sequence
 
 
@@ -25,17 +27,9 @@ def sequence(slot: int, num_tokens: int, computed: int) -> Sequence:
 
 
 def planned(sequences: list[Sequence], num_batch: int = 512) -> list[tuple[int, int, bool]]:
-    return [
-        (i.sequence.slot, i.count, i.last)
-        for b in BatchPlanner(num_batch).plan(sequences)
-        for i in b
-    ]
-
-
-def tiled(sequences: list[Sequence], num_batch: int = 512) -> list[list[tuple[int, int]]]:
-    return [
-        [(i.sequence.slot, i.count) for i in b] for b in BatchPlanner(num_batch, 64).plan(sequences)
-    ]
+    """Slot, tokens and whether a token is drawn, of every piece, by slot."""
+    batches = BatchPlanner(num_batch).plan(sequences)
+    return sorted((i.sequence.slot, i.count, i.last) for b in batches for i in b)
 
 
 def test_a_short_prompt_is_computed_whole_and_draws_a_token():
@@ -52,7 +46,7 @@ def test_every_decoding_sequence_gets_its_token_beside_a_long_prompt():
 
     items = planned([*decoding, sequence(2, 1000, 0)])
 
-    assert items == [(0, 1, True), (1, 1, True), (2, PREFILL_BESIDE_DECODE, False), (3, 1, True)]
+    assert items == [(0, 1, True), (1, 1, True), (2, LEAST, False), (3, 1, True)]
 
 
 def test_the_shortest_prompt_goes_first_and_equal_ones_as_they_came():
@@ -83,33 +77,36 @@ def test_only_prompt_tokens_of_others_count_as_passed_over():
 class Served:
     """A planner's steps over slots of prompts, without a model; every budget is in tokens."""
 
-    def __init__(self, tile: int, num_batch: int) -> None:
-        self.planner, self.live, self.spent, self.arrived = BatchPlanner(num_batch, tile), [], 0, 0
+    def __init__(self, num_batch: int, reproducible: bool) -> None:
+        self.planner, self.live, self.spent, self.arrived = BatchPlanner(num_batch), [], 0, 0
+        self.reproducible = reproducible
 
     def admit(self, num_tokens: int) -> Sequence:
         made = sequence(self.arrived, num_tokens, 0)
+        made.reproducible = self.reproducible
         self.arrived += 1
         self.live.append(made)
         return made
 
     def step(self) -> list[Item]:
         """Compute a step; a prompt that is done leaves."""
-        items = [item for batch in self.planner.plan(self.live) for item in batch]
-        note_turns(items, self.live)
-        for item in items:
-            self.spent += item.count if item.sequence.prefilling else 0
-            item.sequence.computed += item.count
+        batches = self.planner.plan(self.live)
+        for items in batches:
+            note_turns(items, self.live)
+            for item in items:
+                self.spent += item.count if item.sequence.prefilling else 0
+                item.sequence.computed += item.count
         self.live = [s for s in self.live if s.waiting]
-        return items
+        return [item for batch in batches for item in batch]
 
 
 SHORT = st.integers(2, 40)
 LONG = st.integers(300, 2000)
-PLANNERS = st.sampled_from([(0, 512), (0, 64), (64, 512), (64, 64)])  # tile, num_batch
+KINDS = st.tuples(st.sampled_from([512, 64]), st.booleans())  # num_batch, reproducible
 
 
 @settings(max_examples=40)
-@given(PLANNERS, st.lists(LONG, min_size=1, max_size=6), SHORT, st.integers(0, 40))
+@given(KINDS, st.lists(LONG, min_size=1, max_size=6), SHORT, st.integers(0, 40))
 def test_a_short_prompts_wait_does_not_depend_on_how_long_the_others_are(kind, longs, short, steps):
     served = Served(*kind)
     for length in longs:
@@ -121,11 +118,11 @@ def test_a_short_prompts_wait_does_not_depend_on_how_long_the_others_are(kind, l
     while newcomer.waiting:
         served.step()
 
-    assert served.spent - before <= kind[1] + PIECE + short
+    assert served.spent - before <= kind[0] + PIECE + short
 
 
 @settings(max_examples=40)
-@given(PLANNERS, st.lists(SHORT, min_size=5, max_size=5), LONG, st.integers(1, 14))
+@given(KINDS, st.lists(SHORT, min_size=5, max_size=5), LONG, st.integers(1, 14))
 def test_a_long_prompt_gets_its_share_of_an_endless_stream_of_short_ones(kind, cycle, long, beside):
     served, lengths = Served(*kind), itertools.cycle(cycle)
     first = served.admit(long)
@@ -135,11 +132,11 @@ def test_a_long_prompt_gets_its_share_of_an_endless_stream_of_short_ones(kind, c
             served.admit(next(lengths))
         served.step()
         others = served.spent - first.computed
-        assert others <= OTHERS_SHARE * (first.computed + PIECE) + kind[1]
+        assert others <= OTHERS_SHARE * (first.computed + PIECE) + kind[0]
 
 
 @settings(max_examples=40)
-@given(PLANNERS, st.lists(st.integers(2, 500), min_size=1, max_size=8), st.integers(1, 8))
+@given(KINDS, st.lists(st.integers(2, 500), min_size=1, max_size=8), st.integers(1, 8))
 def test_decoding_sequences_get_their_token_in_every_step(kind, prompts, number):
     served = Served(*kind)
     for length in prompts:
@@ -150,7 +147,7 @@ def test_decoding_sequences_get_their_token_in_every_step(kind, prompts, number)
         served.live += decoding
         items = served.step()
         assert {item.sequence for item in items} >= set(decoding)
-        assert sum(i.count for i in items if i.count > 1) <= PREFILL_BESIDE_DECODE
+        assert sum(i.count for i in items if i.count > 1) <= LEAST
         for each in decoding:
             each.computed = 49
         served.live = [s for s in served.live if s not in decoding]
@@ -160,7 +157,7 @@ def test_no_batch_is_larger_than_the_context_allows():
     sequences = [sequence(slot, 300, 0) for slot in range(8)]
     sequences += [sequence(8 + slot, 9, 8) for slot in range(8)]
 
-    assert sum(count for _, count, _ in planned(sequences, 32)) <= 32
+    assert {sum(count for _, count in batch) for batch in batches(sequences, 32)} == {8, 32}
 
 
 def test_what_a_grammar_forced_is_decoded_with_everybodys_tokens():
@@ -169,7 +166,7 @@ def test_what_a_grammar_forced_is_decoded_with_everybodys_tokens():
 
     items = planned([sequence(0, 50, 49), forced, sequence(2, 1000, 0)])
 
-    assert items == [(0, 1, True), (1, 13, True), (2, PREFILL_BESIDE_DECODE, False)]
+    assert items == [(0, 1, True), (1, 13, True), (2, LEAST, False)]
 
 
 def test_forced_tokens_wait_where_a_batch_has_no_room_for_them():
@@ -187,7 +184,7 @@ def test_very_much_that_was_forced_is_computed_like_a_prompt():
     forced.num_prompt = 40
 
     assert planned([forced, sequence(1, 50, 49)]) == [
-        (0, PREFILL_BESIDE_DECODE, False),
+        (0, LEAST, False),
         (1, 1, True),
     ]
 
@@ -203,25 +200,59 @@ def test_a_sequence_whose_memory_was_lost_is_computed_again_as_a_prompt():
     assert planned([lost]) == [(0, 60, True)]
 
 
-def test_whole_tiles_are_batches_of_their_own():
-    assert tiled([sequence(0, 150, 0)]) == [[(0, 64)]]
-    assert tiled([sequence(0, 150, 64), sequence(1, 70, 0)]) == [[(1, 64)], [(0, 64)]]
+def test_prompts_are_a_batch_of_their_own():
+    live = [sequence(0, 50, 49), sequence(1, 50, 49), sequence(2, 20, 0), sequence(3, 30, 0)]
+
+    assert batches(live) == [[(0, 1), (1, 1)], [(2, 20), (3, 30)]]
 
 
-def test_what_is_less_than_a_tile_is_computed_with_the_others():
-    decoding, prompt = sequence(0, 50, 49), sequence(1, 150, 128)
+def test_prompts_join_decoding_slots_that_do_not_follow_one_another():
+    live = [sequence(0, 50, 49), sequence(1, 90, 0), sequence(2, 50, 49)]
 
-    assert tiled([decoding, prompt, sequence(2, 9, 0)]) == [[(0, 1), (1, 22), (2, 9)]]
+    assert batches(live) == [[(0, 1), (1, LEAST), (2, 1)]]
+    assert batches(live, num_batch=64) == [[(0, 1), (2, 1)], [(1, LEAST)]]
 
 
-def test_a_tile_is_never_cut_for_want_of_room():
-    decoding = [sequence(slot, 50, 49) for slot in range(16)]
+def test_persons_prompts_come_before_programs():
+    program, person = sequence(0, 200, 0), sequence(1, 300, 0)
+    program.priority = Priority.BATCH
 
-    assert tiled([*decoding, sequence(16, 200, 0)], 64)[1:] == [[(16, 64)]]
-    assert tiled([*decoding, sequence(16, 20, 0), sequence(17, 200, 0)], 64) == [
-        [*((slot, 1) for slot in range(16)), (16, 20)]
-    ]
-    assert tiled([*decoding, sequence(16, 60, 0)], 64)[1:] == [[(16, 60)]]
+    assert planned([program, person]) == [(1, 256, False)]
+
+
+def test_a_programs_prompt_has_its_turns_among_persons():
+    program, person = sequence(0, 200, 0), sequence(1, 300, 0)
+    program.priority, program.passed_over = Priority.BATCH, OTHERS_SHARE * PIECE
+
+    assert planned([program, person]) == [(0, PIECE, False), (1, OTHERS_SHARE * PIECE, False)]
+
+
+def test_beside_programs_tokens_alone_a_prompt_takes_a_whole_batch():
+    decoding, prompt = sequence(0, 50, 49), sequence(1, 900, 0)
+
+    decoding.priority = Priority.BATCH
+    assert planned([decoding, prompt]) == [(0, 1, True), (1, 512, False)]
+    decoding.priority = Priority.INTERACTIVE
+    assert planned([decoding, prompt]) == [(0, 1, True), (1, LEAST, False)]
+
+
+def test_what_steps_have_taken_decides_how_much_prompt_the_next_one_takes():
+    planner = BatchPlanner(512)
+    live = [sequence(0, 50, 49), sequence(1, 900, 0), promised(2, 900, 0)]
+    for planned_so_far in (LEAST, 192):
+        items = [i for batch in planner.plan(live[:2]) for i in batch]
+        assert [i.count for i in items] == [1, planned_so_far]
+        for _ in range(8):
+            planner.budget.note(1, 0, 0.25)
+            planner.budget.note(1, 100, 0.25 + 0.5)
+
+    assert batches(live[::2], planner=planner) == [[(0, 1)], [(2, 64)], [(2, 64)], [(2, 64)]]
+
+
+def test_a_step_is_counted_by_decoding_sequences_and_tokens_of_prompts():
+    live = [sequence(0, 50, 49), promised(1, 50, 49), sequence(2, 20, 0), promised(3, 30, 0)]
+
+    assert counts_of(BatchPlanner(512).plan(live)) == (2, 50)
 
 
 def promised(slot: int, num_tokens: int, computed: int, num_prompt: int = 0) -> Sequence:
@@ -230,8 +261,8 @@ def promised(slot: int, num_tokens: int, computed: int, num_prompt: int = 0) -> 
     return made
 
 
-def batches(sequences: list[Sequence], num_batch: int = 512, tile: int = 0, alike: int = 3):
-    planner = BatchPlanner(num_batch, tile, alike)
+def batches(sequences: list[Sequence], num_batch: int = 512, alike: int = 3, planner=None):
+    planner = planner or BatchPlanner(num_batch, alike)
     return [[(i.sequence.slot, i.count) for i in b] for b in planner.plan(sequences)]
 
 
@@ -241,24 +272,27 @@ def test_a_reproducible_prompt_is_computed_in_batches_of_its_own():
     assert batches(live) == [[(1, 30), (3, 50)], [(0, 20)], [(2, 40)]]
 
 
-@pytest.mark.parametrize("tile", [0, 64])
-def test_a_reproducible_prompt_is_cut_at_the_same_places_whoever_else_is_there(tile):
+@pytest.mark.parametrize("decode_s", [0.0, 0.25])
+def test_a_reproducible_prompt_is_cut_at_the_same_places_whoever_else_is_there(decode_s):
     for others in ([], [sequence(1, 50, 49)], [sequence(1, 900, 0), promised(2, 300, 0)]):
-        prompt, pieces = promised(0, 150, 0), []
+        planner, prompt, pieces = BatchPlanner(512, 3), promised(0, 150, 0), []
+        planner.budget.note(1, 0, decode_s)
+        planner.budget.note(0, 100, 0.5)
         live = [prompt, *others]
         while prompt.waiting:
-            found = [b for b in BatchPlanner(512, tile, 3).plan(live) for i in b if b[0] == i]
-            for (item,) in (b for b in found if b[0].sequence is prompt):
-                pieces.append(item.count)
-            note_turns([i for b in found for i in b], live)
-            for item in (i for b in found for i in b):
-                item.sequence.computed += item.count if item.sequence.prefilling else 0
+            for batch in planner.plan(live):
+                pieces += [item.count for item in batch if item.sequence is prompt]
+                assert prompt not in [item.sequence for item in batch] or len(batch) == 1
+                note_turns(batch, live)
+                for item in batch:
+                    item.sequence.computed += item.count if item.sequence.prefilling else 0
 
         assert pieces == [64, 64, 22]
 
 
 def test_what_begins_between_two_places_is_cut_at_the_next_one():
-    assert batches([promised(0, 300, 100, num_prompt=90)]) == [[(0, 28)]]
+    assert batches([promised(0, 300, 100, num_prompt=90)])[:2] == [[(0, 28)], [(0, 64)]]
+    assert batches([sequence(1, 50, 49), promised(0, 300, 100)]) == [[(1, 1)], [(0, 28)]]
 
 
 def test_a_small_batch_is_the_distance_of_the_places():

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.errors import DecodeFailed
 from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.messages import (
     Cancel,
@@ -191,3 +192,35 @@ def test_the_largest_number_of_threads_counts(core, engine, monkeypatch):
 
     assert max(used) == 2
     assert used[-1] == 1
+
+
+def test_the_times_of_steps_are_taken_in_with_what_they_computed(core, engine, monkeypatch):
+    noted: list[tuple[int, int, float]] = []
+    monkeypatch.setattr(engine.planner.budget, "note", lambda *step: noted.append(step))
+
+    core.inbox.put(generate(1, LONG, num_predict=3, stop=("\0",)))
+    (finished,) = (m for m in core.until_ended(1) if is_last(m))
+
+    assert sum(num_prompt for _, num_prompt, _ in noted) == finished.prompt_count
+    assert [step[:2] for step in noted[-2:]] == [(1, 0), (1, 0)]
+    assert all(seconds > 0 for _, _, seconds in noted)
+
+
+def test_nothing_is_computed_behind_a_piece_that_could_not_be(core, engine, monkeypatch):
+    decode, calls = engine.context.decode, []
+
+    def failing(batch: Any) -> bool:
+        calls.append(batch.struct.n_tokens)
+        if len(calls) == 2:
+            raise DecodeFailed("llama_decode", -3)
+        return decode(batch)
+
+    monkeypatch.setattr(engine.planner, "num_batch", 256)  # several pieces of 64 in a step
+    monkeypatch.setattr(engine.context, "decode", failing)
+    core.inbox.put(generate(1, LONG, reproducible=True))
+    failed = core.until_ended(1)[-1]
+
+    assert calls == [64, 64]
+    assert (failed.error, failed.prompt_count) == ("DecodeFailed", 64)
+    core.inbox.put(generate(2))
+    assert isinstance(core.until_ended(2)[-1], Finished)

@@ -16,7 +16,7 @@ def engine(request):
 
 
 @pytest.mark.parametrize("engine", ["q4_k_gguf", *PUBLISHED], indirect=True)
-def test_these_get_all_threads_and_neither_flash_attention_nor_tiles(engine):
+def test_these_get_all_threads(engine):
     assert engine.model.num_params > TINY_PARAMS
     assert engine.context.can_shift
 

@@ -1,4 +1,4 @@
-"""Workers with models of every kind: several threads or one, with and without tiles, recurrent.
+"""Workers with models of every kind: several threads or one, recurrent.
 
 Greedy answers are compared only where the same things were computed together.
 """

@@ -1,7 +1,7 @@
 """Models of random weights that take the engine's ways for real ones; written once a checkout.
 
 `q4_k`: a Qwen2 of 55 million weights in Q4_K_M with heads of 64, so that it gets several threads, no
-flash attention and no tile, as published models do (the bundled one gets the opposite of all three).
+flash attention, as published models do (the bundled one gets the opposite of both).
 `mamba`: a tiny model whose memory is a recurrent state: it can neither be cut nor shifted.
 Both write nonsense with the bundled model's vocabulary, and never end by themselves: greedy answers
 depend on every token before, and are as long as a test wants them.

@@ -1,12 +1,17 @@
-"""What the next step computes. A function of lengths and counts: no native calls, no clock.
+"""What the next step computes. A function of lengths, counts and times: no native calls, no clock.
 
-Decoding sequences always get their token, and what a grammar forced behind it if it fits. Prompts
-share what is left: the shortest first, but a quarter goes to the one that came first, so that
-neither a short one waits for a long one nor a long one for ever. Beside others' tokens a step takes
-only a chunk of prompt, so that nobody waits long for a token.
+Decoding sequences always get their token, and what a grammar forced behind it if it fits. Beside
+their tokens a step takes only so much of prompts that nobody waits long for a token
+(`prefill_budget`); beside programs' tokens alone, as much as there is room for. Persons' prompts
+come before programs', then the shortest first, but a quarter goes to the one that came first, so
+that neither a short one waits for a long one nor a long one for ever.
 
-Rows of an image are a batch of their own: llama.cpp takes either tokens or embeddings. Those that
-see each other come at once, whatever the step has room for.
+Prompts are a batch of their own: llama.cpp cuts a batch where its sequences have other numbers of
+tokens, and what it cuts off a prompt's piece leaves rows over that kernels compute singly. Only
+where decoding slots do not follow one another do prompts join them: a token of theirs closes the
+gap, which would be a cut as well. Rows of an image are a batch of their own too, since llama.cpp
+takes either tokens or embeddings. Those that see each other come at once, whatever the step has
+room for.
 
 What a reproducible sequence is computed with depends on itself alone: its prompt is cut at fixed
 places into batches of its own, and it decodes beside so few others that rows are computed singly.
@@ -16,10 +21,12 @@ from __future__ import annotations
 
 from collections import abc
 from dataclasses import dataclass
+from itertools import pairwise
 
+from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.engine.prefill_budget import LEAST, PrefillBudget
 from ollama_nb_server.engine.sequence import Sequence
 
-PREFILL_BESIDE_DECODE = 64  # tokens of prompt in a step that also serves decoding sequences
 CUT = 64  # a reproducible prompt is cut at multiples of it
 PIECE = 64  # tokens that the first-come prompt gets when it is its turn
 OTHERS_SHARE = 3  # tokens of prompt that others may get for each of the first-come one's
@@ -41,34 +48,39 @@ class Item:
 class BatchPlanner:
     """Chooses the pieces of every step and their batches, each of at most `num_batch` tokens.
 
-    With a `tile`, a prompt is cut at its multiples and a whole tile is a batch of its own: flash
-    attention computes so many rows at once otherwise than fewer, and what a sequence's logits are
-    must not depend on who else is being served. Of reproducible sequences at most `alike` decode
-    together (0: any number, with all others).
+    `least` is the smallest part of a step that prompts get. Of reproducible sequences at most
+    `alike` decode together (0: any number, with all others).
     """
 
-    def __init__(self, num_batch: int, tile: int = 0, alike: int = 0) -> None:
-        self.num_batch, self.tile, self.alike = num_batch, tile, alike
+    def __init__(self, num_batch: int, alike: int = 0, least: int = LEAST) -> None:
+        self.num_batch, self.alike = num_batch, alike
+        self.budget = PrefillBudget(num_batch, least)
 
     def plan(self, sequences: abc.Sequence[Sequence]) -> list[list[Item]]:
-        """The batches of the next step, the items of each ordered by slot."""
+        """The batches of the next step, the items of each ordered by slot.
+
+        A sequence may have several: the later ones continue what the earlier ones have computed.
+        """
         decoding = [s for s in sequences if not s.prefilling]
-        prompts = [s for s in sequences if s.prefilling]
-        room = PREFILL_BESIDE_DECODE if decoding else self.num_batch
-        if len(prompts) > 1:
-            room = min(room, (1 + OTHERS_SHARE) * PIECE)
+        pieces = self._pieces([s for s in sequences if s.prefilling], self._room(sequences))
         apart = [s for s in decoding if self._decodes_apart(s)]
         together = _tails([s for s in decoding if s not in apart], self.num_batch)
-        batches = self._alike(apart)
-        if not self.tile:
-            room = min(room, self.num_batch - sum(item.count for item in together))
-        for item in self._pieces(prompts, room):
-            if self._fits(item, together):
-                together.append(item)
-            else:
-                batches.append([item])
-        together.sort(key=lambda item: item.sequence.slot)
-        return [batch for batch in (together, *batches) if batch]
+        shared = [item for item in pieces if not _is_alone(item)]
+        if _have_gaps(together) and _count((*together, *shared)) <= self.num_batch:
+            together, shared = together + shared, []
+        alone = [[part] for item in pieces if _is_alone(item) for part in self._cut(item)]
+        batches = (_by_slot(together), _by_slot(shared), *self._alike(apart), *alone)
+        return [batch for batch in batches if batch]
+
+    def _room(self, sequences: abc.Sequence[Sequence]) -> int:
+        """Tokens of prompt that the step may take in all."""
+        decoding = [s for s in sequences if not s.prefilling]
+        room = self.num_batch
+        if any(s.priority is Priority.INTERACTIVE for s in decoding):
+            room = self.budget.room(len(decoding))
+        if len(sequences) - len(decoding) > 1:
+            room = min(room, (1 + OTHERS_SHARE) * PIECE)
+        return room
 
     def _decodes_apart(self, sequence: Sequence) -> bool:
         return sequence.reproducible and (self.alike > 0 or sequence.waiting > 1)
@@ -81,39 +93,54 @@ class BatchPlanner:
         batches = [single[at : at + size] for at in range(0, len(single), size)]
         return batches + [[Item(s, min(s.waiting, self.num_batch))] for s in forced]
 
-    def _fits(self, item: Item, together: list[Item]) -> bool:
-        """Whether a prompt's piece may be computed with what others have in this step."""
-        if item.sequence.spans.at(item.sequence.computed):
-            return False
-        count = sum(other.count for other in together) + item.count
-        return not (item.sequence.reproducible or item.count == self.tile or count > self.num_batch)
-
     def _pieces(self, prompts: abc.Sequence[Sequence], room: int) -> list[Item]:
-        """The prompts' pieces, in the order of their turns; of each one piece at most."""
+        """The prompts' pieces, in the order of their turns; of each one at most."""
         first = min(prompts, key=_arrival, default=None)
         shares: dict[Sequence, int] = {}
         if first is not None and first.passed_over >= OTHERS_SHARE * PIECE:
             shares[first] = self._piece(first, min(PIECE, room))
             room -= shares[first]
-        for sequence in sorted(prompts, key=lambda s: (s.waiting, _arrival(s))):
+        for sequence in sorted(prompts, key=_turn):
             held = shares.get(sequence, 0)
             shares[sequence] = self._piece(sequence, held + room)
             room -= shares[sequence] - held
         return [Item(sequence, count) for sequence, count in shares.items() if count]
 
     def _piece(self, sequence: Sequence, room: int) -> int:
-        """How much of a prompt fits; neither a tile nor a reproducible piece is ever cut."""
+        """How much of a prompt fits; a reproducible one ends at a place where it is cut."""
         if room <= 0:
             return 0
         image = sequence.spans.at(sequence.computed)
         if image is not None and image.at_once:
             return len(image.rows)
-        most = self.tile or room
-        if sequence.reproducible:
-            cut = min(CUT, self.num_batch)
-            most = cut - sequence.computed % cut
-        count = min(sequence.num_alike, most)
-        return count if count <= room else 0
+        count = min(sequence.num_alike, room)
+        if sequence.reproducible and count < sequence.num_alike:
+            count -= (sequence.computed + count) % self._distance
+        return max(count, 0)
+
+    @property
+    def _distance(self) -> int:
+        return min(CUT, self.num_batch)
+
+    def _cut(self, item: Item) -> list[Item]:
+        """A reproducible prompt's piece, cut at fixed places; another one as it is."""
+        begin, end = item.sequence.computed, item.sequence.computed + item.count
+        image = item.sequence.spans.at(begin)
+        if not item.sequence.reproducible or (image is not None and image.at_once):
+            return [item]
+        cuts = range(begin - begin % self._distance + self._distance, end, self._distance)
+        places = [begin, *cuts, end]
+        return [Item(item.sequence, b - a) for a, b in pairwise(places)]
+
+
+def counts_of(batches: abc.Iterable[abc.Iterable[Item]]) -> tuple[int, int]:
+    """How many decoding sequences a step serves, and how many tokens of prompts.
+
+    Ask before the step is computed: a prompt that is done decodes.
+    """
+    items = [item for batch in batches for item in batch]
+    prompts = [item for item in items if item.sequence.prefilling]
+    return len(items) - len(prompts), _count(prompts)
 
 
 def note_turns(items: abc.Iterable[Item], sequences: abc.Iterable[Sequence]) -> None:
@@ -132,6 +159,30 @@ def note_turns(items: abc.Iterable[Item], sequences: abc.Iterable[Sequence]) -> 
 
 def _arrival(sequence: Sequence) -> int:
     return sequence.began_ns
+
+
+def _turn(sequence: Sequence) -> tuple[int, int, int]:
+    return sequence.priority, sequence.waiting, sequence.began_ns
+
+
+def _is_alone(item: Item) -> bool:
+    """Whether a prompt's piece may not be computed with others'."""
+    sequence = item.sequence
+    return sequence.reproducible or sequence.spans.at(sequence.computed) is not None
+
+
+def _count(items: abc.Iterable[Item]) -> int:
+    return sum(item.count for item in items)
+
+
+def _by_slot(items: abc.Iterable[Item]) -> list[Item]:
+    return sorted(items, key=lambda item: item.sequence.slot)
+
+
+def _have_gaps(items: abc.Sequence[Item]) -> bool:
+    """Whether the slots do not follow one another."""
+    slots = [item.sequence.slot for item in items]
+    return bool(slots) and max(slots) - min(slots) >= len(slots)
 
 
 def _tails(decoding: abc.Sequence[Sequence], num_batch: int) -> list[Item]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ollama_nb_server.engine.admission import new_sequence
 from ollama_nb_server.engine.background import LONG, BackgroundJob, BackgroundThread, JobDone
-from ollama_nb_server.engine.batch_planner import Item
+from ollama_nb_server.engine.batch_planner import Item, counts_of
 from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.embedding import Job
 from ollama_nb_server.engine.engine import Engine
@@ -252,7 +252,10 @@ class EngineCore:
         by_id = {item.sequence.id: item.sequence for items in batches for item in items}
         self._engine.use_threads(self._engine.threads_of(by_id.values()))
         self._active.serve(frozenset(by_id))
-        events = self._computed(batches)
+        counts, began = counts_of(batches), time.perf_counter()
+        events, whole = self._computed(batches)
+        if whole:
+            self._engine.planner.budget.note(*counts, time.perf_counter() - began)
         self._active.ids = frozenset()
         for event in events:
             if isinstance(event, Finished | Failed):
@@ -260,22 +263,26 @@ class EngineCore:
         if events:
             self._send(*events)
 
-    def _computed(self, batches: list[list[Item]]) -> list[Event]:
-        """What came of the batches of a step, as far as no cancellation stopped it.
+    def _computed(self, batches: list[list[Item]]) -> tuple[list[Event], bool]:
+        """What came of the batches of a step, and whether all were computed.
 
         A message from before `serve` may be one that found nothing to stop: it is read first. A
         later one waits for the step to end, or nothing but the first batch might ever be computed.
         """
         events: list[Event] = []
+        failed: set[int] = set()
         if not self._inbox.empty():
-            return events
+            return events, False
         for items in batches:
+            if items[0].sequence.id in failed:  # a piece behind one that could not be computed
+                continue
             told = self._engine.runner.run(items)
             self._kv_cache.settle(computed=told is not None)
             if told is None:  # aborted
-                break
+                return events, False
             events += told
-        return events
+            failed |= {event.id for event in told if isinstance(event, Failed)}
+        return events, not failed
 
     def _embed(self) -> None:
         """One piece of one request's vectors: the requests take turns, others' tokens between."""

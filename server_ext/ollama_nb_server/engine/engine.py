@@ -21,7 +21,6 @@ from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.engine.model_runner import ModelRunner
 from ollama_nb_server.engine.mtmd import Projector
 from ollama_nb_server.engine.native import (
-    FLASH_TILE,
     AbortSwitch,
     Batch,
     Context,
@@ -31,6 +30,7 @@ from ollama_nb_server.engine.native import (
     max_sequences,
     offloads,
 )
+from ollama_nb_server.engine.prefill_budget import LEAST, LEAST_GPU
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.special_tokens import SpecialTexts
 
@@ -117,7 +117,6 @@ class Engine:
         if projector:
             cache = ImageCache()
             self.images = ImageEncoder(projector, self.model, self.num_ctx, self.num_batch, cache)
-        tile = FLASH_TILE if self.flash and self.num_batch >= FLASH_TILE else 0
         self.context = generation_context(
             self.model,
             num_ctx=self.num_ctx,
@@ -134,7 +133,8 @@ class Engine:
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
         alike = rows_alike(self.context, batch, self.num_parallel)
-        self.planner = BatchPlanner(self.num_batch, tile, alike)
+        least = LEAST_GPU if offloads() and spec.num_gpu else LEAST
+        self.planner = BatchPlanner(self.num_batch, alike, least)
 
     def _projector(self, spec: LoadSpec, threads: int) -> Projector:
         path, num_gpu = spec.projector, spec.num_gpu
