@@ -68,8 +68,9 @@ class Matcher:
     def draw(self, sampler: SamplerChain, context: Context, output: int) -> int:
         """Draw a token that may follow; chain and grammar know of it afterwards.
 
-        Few tokens are an array of their own for the chain. Where almost all may follow, the others'
-        logits are put out for the time of the draw: to find these few costs less than to copy all.
+        Few tokens are an array of their own for the chain. Where almost all may follow, the
+        likeliest of them are looked for; if these do not say all, the others' logits are put out
+        for the time of the draw.
 
         Raises
         ------
@@ -90,7 +91,10 @@ class Matcher:
         So an answer that would have fitted anyhow stays as it is, in the model's own tokens. Only
         beginnings come here: further on, what is forced has been written before the next draw.
         """
-        own = sampler.pick(context.logits(output), np.arange(self._num_vocab, dtype=np.int32))
+        logits = context.logits(output)
+        own = sampler.likely(logits)
+        if own is None:
+            own = sampler.pick(logits, np.arange(self._num_vocab, dtype=np.int32))
         token = own if self.fits([own]) else forced
         sampler.accept([token])
         return token
@@ -100,6 +104,10 @@ class Matcher:
         words = np.flatnonzero(self._mask)
         if len(words) <= FEW_WORDS:
             return sampler.choose(context.logits(output), self._tokens(words))
+        token = sampler.likely(context.logits(output), self._mask)
+        if token is not None:
+            sampler.accept([token])
+            return token
         with context.without(self._forbidden(), output):
             return sampler.sample(context, output)
 
