@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
+from prometheus_client import REGISTRY
 from traitlets import Bool, Float, Unicode
 
 from ollama_nb_server import require_engine
@@ -111,6 +113,7 @@ class OllamaNb(ExtensionApp):
         """Tell the kernels where we are; what a Hub or a user has set stays."""
         if self.application is None:
             return
+        REGISTRY.register(self.application.metrics.registry)  # what Jupyter's /metrics shows
         await self.application.check_store()
         if os.environ.get("OLLAMA_HOST") or os.environ.get("JUPYTER_OLLAMA_URL"):
             return
@@ -119,5 +122,8 @@ class OllamaNb(ExtensionApp):
 
     async def stop_extension(self) -> None:
         """Stop every worker."""
-        if self.application is not None:
-            await self.application.close()
+        if self.application is None:
+            return
+        with suppress(KeyError):  # it was stopped before it had started
+            REGISTRY.unregister(self.application.metrics.registry)
+        await self.application.close()

@@ -21,8 +21,10 @@ from ollama_nb_server.library import dialects
 from ollama_nb_server.library.errors import LibraryError
 from ollama_nb_server.library.permissions import obstacle
 from ollama_nb_server.library.store import Store
+from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
+from ollama_nb_server.scheduling.usage import Record, to_log
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.metrics = Metrics()
         self._context: AppContext | None = None
         self._executors = Executors()
         self._tidying: asyncio.Task[None] | None = None
@@ -59,7 +62,9 @@ class Application:
                 settings,
                 TemplateExecutor(),
                 self._executors,
+                self.metrics,
             )
+            self.metrics.watch(self._context.scheduler.activity)
             self._tidying = asyncio.create_task(self._tidy(store))
         return self._context
 
@@ -93,7 +98,12 @@ class Application:
             default_keep_alive=settings.keep_alive_s,
             reload_on_request=settings.reload_on_request,
             start_worker=start,
+            account=self._account,
         )
+
+    def _account(self, record: Record) -> None:
+        to_log(record)
+        self.metrics.record(record)
 
     def _transfers(self, store: Store) -> Transfers:
         machine = GO_NAMES.get(platform.machine(), platform.machine())

@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import ProcessCollector
 from tornado import httpserver, netutil, web
 
 from ollama_nb_server.application import Application
@@ -85,6 +86,7 @@ class Standalone:
     def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
         self.settings, self.options = settings, options
         self.application = Application(settings)
+        ProcessCollector(registry=self.application.metrics.registry)
         self._last_request = time.monotonic()
         self._running: set[web.RequestHandler] = set()
         self._stop = asyncio.Event()

@@ -24,7 +24,7 @@ from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.scheduling.scheduler import Scheduler
-from ollama_nb_server.scheduling.usage import Usage
+from ollama_nb_server.scheduling.usage import Record, Usage
 
 ENDLESS = SamplingParams(seed=1, temperature=5.0, top_k=0, top_p=1.0)
 
@@ -36,7 +36,11 @@ def records() -> list[Usage]:
 
 @pytest.fixture
 async def lease(records: list[Usage], demo_gguf: Path) -> AsyncIterator[Lease]:
-    scheduler = Scheduler(account=records.append)
+    def account(record: Record) -> None:
+        if isinstance(record, Usage):
+            records.append(record)
+
+    scheduler = Scheduler(account=account)
     spec = LoadSpec(str(demo_gguf), num_ctx=256, num_parallel=1)
     async with scheduler.lease(spec, label="demo", context=RequestContext("ada")) as lease:
         yield lease

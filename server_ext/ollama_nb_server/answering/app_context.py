@@ -8,6 +8,7 @@ from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
+from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
 
@@ -22,3 +23,4 @@ class AppContext:
     settings: Settings
     templates: TemplateExecutor
     executors: Executors
+    metrics: Metrics

@@ -15,6 +15,7 @@ from ollama_nb_server.engine.messages import (
     Delta,
     Embed,
     Embedded,
+    EngineStats,
     Finished,
     Generate,
     Loaded,
@@ -31,18 +32,23 @@ class End(Enum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     DIED = "worker died"
+    REFUSED = "refused"  # it never got as far as a worker
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a request ended, and what had been computed for it, in tokens.
 
-    Of a worker that died nobody can tell that: what it had said of the answer is counted.
+    Of a worker that died nobody can tell that: what it had said of the answer is counted. The
+    first text came at `first_text_ns` (`time.perf_counter_ns`), 0: none came. Of the prompt's
+    tokens `cached_count` had been computed for an earlier request.
     """
 
     how: End
     prompt_count: int = 0
     eval_count: int = 0
+    cached_count: int = 0
+    first_text_ns: int = 0
 
 
 Ended = Callable[[Ending], None]
@@ -61,9 +67,13 @@ def segments_of(prompt: Segments) -> tuple[Segment, ...]:
 
 
 class EngineClient(Protocol):
-    """One loaded model. `alive` ends when it can compute no more."""
+    """One loaded model. `alive` ends when it can compute no more.
+
+    `stats` are the latest that it has told.
+    """
 
     info: Loaded
+    stats: EngineStats
 
     @property
     def alive(self) -> bool:

@@ -29,6 +29,7 @@ from ollama_nb_server.engine.messages import (
     Cancelled,
     Detokenize,
     Embed,
+    EngineStats,
     Failed,
     Finished,
     Generate,
@@ -44,6 +45,7 @@ from ollama_nb_server.engine.native import AbortSwitch, Model
 from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens, whole_prompt_tokens
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import EncodedPrompt
+from ollama_nb_server.engine.statistics import Statistics, untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,11 @@ class EngineCore:
         inbox: queue.SimpleQueue[Any],
         active: ActiveRequests,
         send: Callable[..., None],
+        tell: Callable[[EngineStats], None] = untold,
     ) -> None:
         self._engine, self._inbox, self._active, self._send = engine, inbox, active, send
         self._kv_cache = engine.kv_cache
+        self._statistics = Statistics(engine.kv_cache, tell)
         self._waiting: deque[Sequence] = deque()
         self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob, Thinking | None]] = {}
         self._embeds: deque[Job] = deque()
@@ -110,6 +114,7 @@ class EngineCore:
     def _take_in(self) -> None:
         """Handle all messages that are there; wait for one if there is nothing to do."""
         if self._idle:
+            self._statistics.tell()
             self._handle(self._inbox.get())
         while not self._inbox.empty():
             self._handle(self._inbox.get())
@@ -254,14 +259,16 @@ class EngineCore:
         self._active.serve(frozenset(by_id))
         counts, began = counts_of(batches), time.perf_counter()
         events, whole = self._computed(batches)
+        took_s = time.perf_counter() - began
         if whole:
-            self._engine.planner.budget.note(*counts, time.perf_counter() - began)
+            self._engine.planner.budget.note(*counts, took_s)
         self._active.ids = frozenset()
         for event in events:
             if isinstance(event, Finished | Failed):
                 self._end(by_id[event.id])
         if events:
             self._send(*events)
+        self._statistics.count_step(took_s)
 
     def _computed(self, batches: list[list[Item]]) -> tuple[list[Event], bool]:
         """What came of the batches of a step, and whether all were computed.

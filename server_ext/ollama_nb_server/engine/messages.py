@@ -259,6 +259,25 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What a worker has done since its start, and what its slots hold; of no request.
+
+    `steps` counts the steps of generation by their time: those up to each of `STEP_BOUNDS_S`, and
+    the longer ones. Idle slots hold no sequence, but what was computed of an earlier one.
+    """
+
+    steps: tuple[int, ...] = ()
+    steps_s: float = 0.0  # of all steps together
+    num_slots: int = 0
+    num_live: int = 0
+    num_idle: int = 0
+    num_kv_tokens: int = 0  # in live slots
+
+
+STEP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Logprob:
     """A piece of text and the natural logarithm of its probability, before any sampling.
 

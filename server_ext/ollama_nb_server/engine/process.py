@@ -36,6 +36,7 @@ from ollama_nb_server.engine.messages import (
     Detokenize,
     Embed,
     Embedded,
+    EngineStats,
     Failed,
     Finished,
     Generate,
@@ -63,6 +64,7 @@ class Worker:
     def __init__(self, spec: LoadSpec) -> None:
         self.spec = spec
         self.info: Loaded
+        self.stats = EngineStats()
         self._ids = itertools.count(1)
         self._streams: dict[int, ResponseStream] = {}
         self._loop = asyncio.get_running_loop()
@@ -311,6 +313,8 @@ class Worker:
     def _sort(self, message: Any) -> None:
         if isinstance(message, Loaded):
             self._ready.set_result(message)
+        elif isinstance(message, EngineStats):
+            self.stats = message
         elif isinstance(message, Failed) and message.id == LOADING:
             self._ready.set_exception(revived(message.error, message.args))
         elif (stream := self._streams.get(message.id)) is None:

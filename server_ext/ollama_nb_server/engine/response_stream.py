@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 
 from ollama_nb_server.engine.client import End, Ending
@@ -19,6 +21,7 @@ class ResponseStream:
         self._error: Exception | None = None
         self._waiting: asyncio.Future[None] | None = None
         self._num_deltas = 0
+        self._first_text_ns = 0
         self._failed: Ending | None = None
         self.ended = False
 
@@ -29,6 +32,7 @@ class ResponseStream:
         elif isinstance(message, Delta):
             self._texts.append(message)
             self._num_deltas += 1
+            self._first_text_ns = self._first_text_ns or time.perf_counter_ns()
         else:
             self._last, self.ended = message, True
         self._notify()
@@ -64,11 +68,12 @@ class ResponseStream:
 
     def ending(self) -> Ending:
         """How the request ended; one that nobody waits for any more counts as cancelled."""
-        if self._failed is not None:
-            return self._failed
+        return replace(self._failed or self._told_ending(), first_text_ns=self._first_text_ns)
+
+    def _told_ending(self) -> Ending:
         match self._last:
-            case Finished(prompt_count=prompt, eval_count=generated):
-                return Ending(End.FINISHED, prompt, generated)
+            case Finished(prompt_count=prompt, eval_count=generated, cached_count=cached):
+                return Ending(End.FINISHED, prompt, generated, cached)
             case Embedded(prompt_count=prompt):
                 return Ending(End.FINISHED, prompt)
             case Cancelled(prompt_count=prompt, eval_count=generated):

@@ -83,7 +83,11 @@ def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> Non
         answers.send_multipart(encode(engine.loaded()))
         if engine.context is not None:
             engine.grammars.begin()  # after the news of the load: nobody waits for it yet
-        EngineCore(engine, inbox, active, lambda *told: answers.send_multipart(encode(*told))).run()
+
+        def send(*told: Any) -> None:
+            answers.send_multipart(encode(*told))
+
+        EngineCore(engine, inbox, active, send, send).run()
 
 
 if __name__ == "__main__":

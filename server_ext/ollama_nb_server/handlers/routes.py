@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     _get("/", "root", verbs.root, head=True),
     _get("/api/version", "version", verbs.version, head=True),
     _get("/api/status", "status", verbs.status),
+    _get("/metrics", "metrics", verbs.metrics),
     _post("/api/generate", "generate", verbs.generate),
     _post("/api/chat", "chat", verbs.chat),
     _post("/api/embed", "embed", verbs.embed),

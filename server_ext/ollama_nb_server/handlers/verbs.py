@@ -51,6 +51,12 @@ async def status(handler: ApiHandler) -> None:
     await handler.answer(Document({"cloud": {"disabled": True, "source": source}}))
 
 
+async def metrics(handler: ApiHandler) -> None:
+    """What goes on, for Prometheus."""
+    app = await handler.app_context()
+    handler.send(*app.metrics.exposition(handler.request.headers.get("Accept", "")))
+
+
 async def generate(handler: ApiHandler) -> None:
     """Continue a prompt."""
     request = await handler.read(GenerateRequest)

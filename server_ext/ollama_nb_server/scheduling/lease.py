@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from ollama_nb_server.engine.client import End, Ended, Ending, EngineClient
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.run_queue import RunQueue
-from ollama_nb_server.scheduling.usage import Account, Usage
+from ollama_nb_server.scheduling.usage import Account, Usage, end_of
 
 EMBEDDINGS_AT_ONCE = 4  # one is computed, the next ones' texts are being tokenised
 
@@ -29,10 +28,12 @@ class LoadedWorker:
 class Lease:
     """A worker for one request. `load_ns` is what it took to get it, queueing included.
 
-    `unlike` names load options that the request wanted otherwise, while others use the worker.
+    `began_ns` is when it was asked for, by `time.perf_counter_ns`. `unlike` names load options that
+    the request wanted otherwise, while others use the worker.
     """
 
     _held: LoadedWorker
+    began_ns: int
     load_ns: int
     label: str
     context: RequestContext
@@ -78,11 +79,13 @@ class Lease:
         endings = [Ending(End.FINISHED)]
         try:
             yield endings.append
-        except (asyncio.CancelledError, GeneratorExit):
-            endings[0] = Ending(End.CANCELLED)
-            raise
-        except Exception:
-            endings[0] = Ending(End.FAILED)
+        except BaseException as error:
+            endings[0] = Ending(end_of(error))
             raise
         finally:
-            self._account(Usage(self.context.user, self.label, endings[-1]))
+            self._account(self._usage(endings[-1]))
+
+    def _usage(self, ending: Ending) -> Usage:
+        came = ending.first_text_ns
+        wait_s = (came - self.began_ns) / 1e9 if came else None
+        return Usage(self.context.user, self.label, ending, wait_s)

@@ -18,9 +18,19 @@ class RunQueue:
     """`capacity` turns at a time; the more urgent come first, then first come."""
 
     def __init__(self, capacity: int) -> None:
-        self._num_free = capacity
+        self._capacity = self._num_free = capacity
         self._waiting: list[tuple[Priority, int, int, asyncio.Future[None]]] = []
         self._arrivals = itertools.count()
+
+    @property
+    def num_running(self) -> int:
+        """Who has a turn now."""
+        return self._capacity - self._num_free
+
+    @property
+    def num_waiting(self) -> int:
+        """Who waits for one."""
+        return sum(not future.done() for *_, future in self._waiting)
 
     @asynccontextmanager
     async def turn(self, priority: Priority, ticket: int = 0) -> AsyncIterator[None]:

@@ -11,15 +11,18 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from ollama_nb_server.engine.client import EngineClient
-from ollama_nb_server.engine.messages import Loaded, LoadSpec
+from ollama_nb_server.engine.client import End, Ending, EngineClient
+from ollama_nb_server.engine.errors import WorkerDied
+from ollama_nb_server.engine.messages import EngineStats, Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
+from ollama_nb_server.scheduling.activity import ModelActivity
 from ollama_nb_server.scheduling.context import NOBODY, RequestContext
 from ollama_nb_server.scheduling.decisions import Decisions
 from ollama_nb_server.scheduling.errors import ShuttingDown
@@ -41,7 +44,15 @@ from ollama_nb_server.scheduling.events import (
 )
 from ollama_nb_server.scheduling.lease import Lease, LoadedWorker
 from ollama_nb_server.scheduling.runner import Phase, Runner
-from ollama_nb_server.scheduling.usage import Account, to_log
+from ollama_nb_server.scheduling.usage import (
+    Account,
+    LoadEnded,
+    Unloaded,
+    Usage,
+    WorkerEnded,
+    end_of,
+    to_log,
+)
 
 log = logging.getLogger(__name__)
 
@@ -138,12 +149,22 @@ class Scheduler:
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
-            worker, grant = await future
+            with self._recorded_if_refused(context.user, label):
+                worker, grant = await future
             load_ns = max(time.perf_counter_ns() - began, 1)
-            yield Lease(worker, load_ns, label, context, self._account, grant.unlike)
+            yield Lease(worker, began, load_ns, label, context, self._account, grant.unlike)
         finally:
             del self._granted[wanted.id]
             self._tell(Left(wanted.id))
+
+    @contextmanager
+    def _recorded_if_refused(self, user: str, label: str) -> Iterator[None]:
+        """Account for a request that never gets a worker; the lease does for all others."""
+        try:
+            yield
+        except BaseException as error:
+            self._account(Usage(user, label, Ending(end_of(error))))
+            raise
 
     def ticket(self) -> int:
         """A number for a request that is about to wait."""
@@ -173,6 +194,12 @@ class Scheduler:
             if runner.phase is not Phase.STOPPING
         ]
         return sorted(shown, key=lambda r: -r.expires_at)
+
+    def activity(self) -> list[ModelActivity]:
+        """What goes on now: an entry for each runner, and one for each model that is waited for."""
+        waiting = Counter(w.wanted.label for w in self._decisions.pending)
+        runners = [self._activity(runner) for runner in self._decisions.runners.values()]
+        return [*runners, *(ModelActivity(name, num_waiting=n) for name, n in waiting.items())]
 
     async def close(self) -> None:
         """Stop every worker; requests that still wait are refused."""
@@ -227,10 +254,11 @@ class Scheduler:
         log.info("loading %s (context %d)", spec.model_path, spec.num_ctx)
         task: asyncio.Future[EngineClient] = asyncio.ensure_future(self._start_worker(spec))
         self._loading[runner] = task
-        task.add_done_callback(partial(self._loaded, runner))
+        task.add_done_callback(partial(self._loaded, runner, self._clock()))
 
-    def _loaded(self, runner: int, task: asyncio.Future[EngineClient]) -> None:
+    def _loaded(self, runner: int, began: float, task: asyncio.Future[EngineClient]) -> None:
         del self._loading[runner]
+        self._record_load(runner, self._clock() - began, task)
         if task.cancelled():
             self._tell(Ended(runner))
         elif (error := task.exception()) is not None:
@@ -242,21 +270,38 @@ class Scheduler:
             self._spawn(self._watch(runner, worker))
             self._tell(LoadDone(runner, worker.info))
 
+    def _record_load(self, runner: int, took_s: float, task: asyncio.Future[EngineClient]) -> None:
+        label = self._label(runner)
+        if task.cancelled():
+            self._account(LoadEnded(label, End.CANCELLED, took_s))
+            return
+        how = End.FINISHED if task.exception() is None else End.FAILED
+        self._account(LoadEnded(label, how, took_s))
+        if isinstance(task.exception(), WorkerDied):
+            self._account(WorkerEnded(label, EngineStats(), crashed=True))
+
     async def _watch(self, runner: int, worker: EngineClient) -> None:
         died = await worker.wait_dead()
-        if self._workers.pop(runner, None) is not None:
+        if runner in self._workers:
             log.info("runner %d ended: %s", runner, died.cause)
-            self._tell(Ended(runner))
+            self._ended(runner)
 
     def _bury(self) -> None:
         """Notice deaths that `_watch` has not told of yet: nobody gets a dead worker."""
         for runner, worker in list(self._workers.items()):
             if not worker.client.alive:
-                del self._workers[runner]
-                self._tell(Ended(runner))
+                self._ended(runner)
+
+    def _ended(self, runner: int) -> None:
+        """A worker's process is gone."""
+        worker = self._workers.pop(runner)
+        told = self._closed or self._decisions.runners[runner].phase is Phase.STOPPING
+        self._account(WorkerEnded(self._label(runner), worker.client.stats, crashed=not told))
+        self._tell(Ended(runner))
 
     def _stop(self, runner: int, reason: str) -> None:
         log.info("unloading runner %d: %s", runner, reason)
+        self._account(Unloaded(self._label(runner), reason))
         loading, worker = self._loading.get(runner), self._workers.get(runner)
         if worker is not None:
             self._spawn(worker.client.stop())  # _watch reports its end
@@ -276,6 +321,23 @@ class Scheduler:
         if wake < math.inf and not self._closed:
             delay = max(wake - self._clock(), 0.0)
             self._alarm = asyncio.get_running_loop().call_later(delay, self._tell, Tick())
+
+    def _label(self, runner: int) -> str:
+        """The name of the model that a runner was started for."""
+        return self._decisions.runners[runner].wanted.label
+
+    def _activity(self, runner: Runner) -> ModelActivity:
+        worker, label = self._workers.get(runner.id), runner.wanted.label
+        if worker is None:
+            return ModelActivity(label)
+        queues = worker.generating, worker.embedding
+        return ModelActivity(
+            label,
+            num_running=sum(queue.num_running for queue in queues),
+            num_waiting=sum(queue.num_waiting for queue in queues),
+            size_bytes=worker.client.info.size_bytes,
+            stats=worker.client.stats,
+        )
 
     def _shown(self, runner: Runner, info: Loaded | None, offset: float) -> RunningModel:
         wanted, loading = runner.wanted, runner.phase is Phase.LOADING

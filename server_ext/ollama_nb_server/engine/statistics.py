@@ -1,0 +1,59 @@
+"""What a worker tells of its own work: how long its steps took, and what its slots hold.
+
+Totals since its start, at most one message a second and a last one before it has nothing to do, so
+that whoever reads them is right when nothing moves and a second behind when something does.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+
+from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.messages import STEP_BOUNDS_S, EngineStats
+
+EVERY_S = 1.0
+
+
+class Statistics:
+    """Counts steps, and tells of them when it is time."""
+
+    def __init__(
+        self,
+        kv_cache: KVCache,
+        tell: Callable[[EngineStats], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._kv_cache, self._tell, self._clock = kv_cache, tell, clock
+        self._steps, self._steps_s = [0] * (len(STEP_BOUNDS_S) + 1), 0.0
+        self._told_s = 0.0
+        self._is_new = True  # nobody knows yet how many slots there are
+
+    def count_step(self, took_s: float) -> None:
+        """A step is over that took so long."""
+        self._steps[bisect_left(STEP_BOUNDS_S, took_s)] += 1
+        self._steps_s += took_s
+        self._is_new = True
+        if self._clock() - self._told_s >= EVERY_S:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell what has not been told yet."""
+        if not self._is_new:
+            return
+        self._is_new, self._told_s = False, self._clock()
+        live = self._kv_cache.sequences
+        self._tell(
+            EngineStats(
+                steps=tuple(self._steps),
+                steps_s=self._steps_s,
+                num_slots=self._kv_cache.num_slots,
+                num_live=len(live),
+                num_kv_tokens=sum(sequence.computed for sequence in live),
+            )
+        )
+
+
+def untold(_: EngineStats) -> None:
+    """Nobody wants to know."""
