@@ -99,10 +99,9 @@ def test_an_interactive_request_runs_before_a_batch_that_came_first(
                 told[priority] = map(json.loads, waiting.enter_context(asked).iter_lines())
                 wait_until_in_place(1, told[priority])
             wait_until_in_place(2, told["batch"])
-        last = list(told["interactive"])[-1]
-        first = next(chunk for chunk in told["batch"] if chunk["response"])
+        texts = {who: [chunk for chunk in told[who] if chunk["response"]] for who in told}
 
-    assert last["done"]
+    last, first = texts["interactive"][-1], texts["batch"][0]
     assert np.datetime64(last["created_at"][:-1]) < np.datetime64(first["created_at"][:-1])
 
 
