@@ -268,7 +268,8 @@ class EngineCore:
                 self._end(by_id[event.id])
         if events:
             self._send(*events)
-        self._statistics.count_step(took_s)
+        if whole:
+            self._statistics.count_step(took_s)
 
     def _computed(self, batches: list[list[Item]]) -> tuple[list[Event], bool]:
         """What came of the batches of a step, and whether all were computed.
