@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import abc
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import psutil
 
@@ -31,8 +30,10 @@ from ollama_nb_server.engine.native import (
     offloads,
 )
 from ollama_nb_server.engine.prefill_budget import LEAST, LEAST_GPU
+from ollama_nb_server.engine.processors import usable_processors
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.special_tokens import SpecialTexts
+from ollama_nb_server.engine.thread_governor import ThreadGovernor
 
 MAX_PARALLEL = 16
 # Fewer weights than this: one thread, more would only wait for each other; flash attention, because
@@ -44,13 +45,6 @@ SELF_TEST_LENGTHS = (1, 64)
 def slots_that_fit(bytes_per_slot: int, free_bytes: int) -> int:
     """As many slots as fit a quarter of the free memory, at least 1, at most 16."""
     return max(1, min(MAX_PARALLEL, free_bytes // 4 // max(bytes_per_slot, 1)))
-
-
-def usable_processors() -> int:
-    """Processors that this process may use."""
-    with suppress(AttributeError):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return psutil.cpu_count() or 1
 
 
 def threads_for(num_params: int, wanted: int) -> int:
@@ -86,6 +80,7 @@ class Engine:
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = threads_for(self.model.num_params, spec.num_thread)
         self._own_threads, self._threads = threads_for(self.model.num_params, 0), threads
+        self._governor = ThreadGovernor(self._own_threads)
         self.context: Context | None = None
         self.images: ImageEncoder | None = None
         self._projector_bytes = 0
@@ -144,23 +139,23 @@ class Engine:
         return projector
 
     def threads_of(self, sequences: abc.Iterable[Sequence]) -> int:
-        """How many threads a step's requests want at most; 0: as many as suit the model.
+        """Threads for a step: as many as its requests want at most, else as others leave to us.
 
         Flash attention shares a long context out among the threads, and the sum depends on that:
-        there, others do not change the number for a reproducible sequence.
+        there, nobody and nothing else changes the number for a reproducible sequence.
         """
         sequences = list(sequences)
         reproducible = [sequence for sequence in sequences if sequence.reproducible]
-        counted = reproducible if self.flash and reproducible else sequences
-        return max(sequence.num_thread for sequence in counted)
+        fixed = self.flash and bool(reproducible)
+        wanted = max(s.num_thread for s in (reproducible if fixed else sequences))
+        return self.threads(wanted) if wanted or fixed else self._governor.threads
 
     def threads(self, wanted: int) -> int:
         """Threads for somebody who wants so many; 0: as many as suit the model."""
         return threads_for(self.model.num_params, wanted) if wanted else self._own_threads
 
-    def use_threads(self, wanted: int) -> None:
-        """Compute the next steps with so many threads; 0: as many as suit the model."""
-        threads = self.threads(wanted)
+    def use_threads(self, threads: int) -> None:
+        """Compute the next steps with so many threads."""
         if threads != self._threads and self.context is not None:
             self.context.set_threads(threads)
             self._threads = threads
