@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from prometheus_client import REGISTRY
-from traitlets import Bool, Float, Unicode
+from traitlets import Bool, Float, Int, Unicode
 
 from ollama_nb_server import require_engine
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ollama_nb_server.application import Application
 
 MISSING = "ollama_nb: the server's packages are not installed (%s): pip install 'ollama-nb[server]'"
+
+
+SAME = ("num_thread", "gpu_overhead", "sched_spread", "debug")  # traits that are as in Settings
 
 
 class OllamaNb(ExtensionApp):
@@ -56,6 +59,33 @@ class OllamaNb(ExtensionApp):
         "never; empty: OLLAMA_NB_SEND_TIMEOUT, else 300.",
     ).tag(config=True)
 
+    num_thread = Int(
+        None,
+        allow_none=True,
+        help="Threads for requests that do not say how many; 0: as many as suit the model; empty: "
+        "OLLAMA_NUM_THREAD, else 0.",
+    ).tag(config=True)
+
+    gpu_overhead = Int(
+        None,
+        allow_none=True,
+        help="Bytes that a load leaves free of each GPU; empty: OLLAMA_GPU_OVERHEAD, else 0.",
+    ).tag(config=True)
+
+    sched_spread = Bool(
+        None,
+        allow_none=True,
+        help="Spread a model over all GPUs, also where one has room for it; empty: "
+        "OLLAMA_SCHED_SPREAD, else no.",
+    ).tag(config=True)
+
+    debug = Bool(
+        None,
+        allow_none=True,
+        help="Log every decision of the scheduler, and all that llama.cpp says; empty: "
+        "OLLAMA_DEBUG, else as Jupyter logs.",
+    ).tag(config=True)
+
     application: Application | None = None
 
     def initialize_settings(self) -> None:
@@ -72,9 +102,10 @@ class OllamaNb(ExtensionApp):
         except ImportError as error:
             self.log.warning(MISSING, error)
             return
-        self.application = Application(self._settings())
+        settings = self._settings()
+        self.application = Application(settings)
         assert self.serverapp is not None
-        self._log_as(self.serverapp.log)
+        self._log_as(self.serverapp.log, debug=settings.debug)
         base = self.serverapp.web_app.settings["base_url"].rstrip("/")
         # base_url is put in front by Jupyter; redirects need the whole prefix.
         self.handlers.extend(
@@ -84,10 +115,10 @@ class OllamaNb(ExtensionApp):
             )
         )
 
-    def _log_as(self, jupyters: Any) -> None:
+    def _log_as(self, jupyters: Any, *, debug: bool) -> None:
         """Let what the server's rooms log stand in Jupyter's log, accounts of requests included."""
         own = logging.getLogger("ollama_nb_server")
-        own.setLevel(jupyters.getEffectiveLevel())
+        own.setLevel(logging.DEBUG if debug else jupyters.getEffectiveLevel())
         for handler in jupyters.handlers:
             own.addHandler(handler)
 
@@ -107,6 +138,7 @@ class OllamaNb(ExtensionApp):
             if self.send_timeout is None
             else self.send_timeout or inf,
             reload_on_request=self.reload_on_request or settings.reload_on_request,
+            **{name: value for name in SAME if (value := getattr(self, name)) is not None},
         )
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:

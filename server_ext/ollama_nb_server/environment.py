@@ -17,8 +17,10 @@ log = logging.getLogger(__name__)
 DEFAULT_PORT = 11434
 REPRODUCIBLE = ("seeded", "always", "never")  # the first is the default
 MAX_COUNT = 2**31 - 1
+MAX_BYTES = 2**63 - 1
 MAX_DURATION_S = (2**63 - 1) / 1e9  # a Go duration is nanoseconds in 64 bits
 WHOLE = re.compile(r"[+-]?[0-9]+")
+TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 UNITS_S = {
     "ns": 1e-9,
@@ -39,6 +41,8 @@ class Settings:
     `reload_on_request`: a request with other load options waits until a busy model can be loaded
     anew for it. `reproducible` says whose answers must not
     depend on who else is served: those with a seed, also those of temperature 0 (always), nobody's.
+    `num_thread` is for requests that do not say. `gpu_overhead` is bytes that a load leaves free of
+    each GPU; `sched_spread`: a model is spread over all GPUs, also where one has room for it.
     `go_template` True: a model's Go template is always used; False: never; None:
     whichever of its templates supports more.
     """
@@ -53,6 +57,10 @@ class Settings:
     num_parallel: int = 0
     max_loaded_models: int = 0
     max_queue: int = 512
+    num_thread: int = 0
+    gpu_overhead: int = 0
+    sched_spread: bool = False
+    debug: bool = False
     reload_on_request: bool = False
     heartbeat_s: float = 5.0
     send_timeout_s: float = 300.0
@@ -80,6 +88,10 @@ class Settings:
             num_parallel=read.count("OLLAMA_NUM_PARALLEL", 0),
             max_loaded_models=read.count("OLLAMA_MAX_LOADED_MODELS", 0),
             max_queue=read.count("OLLAMA_MAX_QUEUE", 512),
+            num_thread=read.count("OLLAMA_NUM_THREAD", 0),
+            gpu_overhead=read.count("OLLAMA_GPU_OVERHEAD", 0, MAX_BYTES),
+            sched_spread=read.flag("OLLAMA_SCHED_SPREAD"),
+            debug=read.level("OLLAMA_DEBUG"),
             reload_on_request=read.flag("OLLAMA_NB_RELOAD_ON_REQUEST"),
             heartbeat_s=read.duration("OLLAMA_NB_HEARTBEAT", 5.0) or math.inf,
             send_timeout_s=read.duration("OLLAMA_NB_SEND_TIMEOUT", 300.0) or math.inf,
@@ -125,13 +137,18 @@ class _Reader:
             log.warning("%s=%r is none of %s: %s is used", name, text, ", ".join(words), words[0])
         return words[0]
 
-    def count(self, name: str, default: int) -> int:
+    def level(self, name: str) -> bool:
+        """A flag that may also be a level, a number; a word that is neither is no."""
+        text = self.text(name)
+        return text in TRUE or (WHOLE.fullmatch(text) is not None and int(text) != 0)
+
+    def count(self, name: str, default: int, most: int = MAX_COUNT) -> int:
         text = self.text(name)
         if not text:
             return default
-        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_COUNT)):
-            return min(int(text), MAX_COUNT)
-        log.warning("%s=%r is no number up to %d: %d is used", name, text, MAX_COUNT, default)
+        if text.isascii() and text.isdigit() and len(text) <= len(str(most)):
+            return min(int(text), most)
+        log.warning("%s=%r is no number up to %d: %d is used", name, text, most, default)
         return default
 
     def duration(self, name: str, default: float) -> float:

@@ -43,7 +43,8 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         description="Serve Ollama's REST API without Jupyter.",
         epilog="Environment: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_ORIGINS, OLLAMA_KEEP_ALIVE, "
         "OLLAMA_NUM_PARALLEL, OLLAMA_MAX_LOADED_MODELS, OLLAMA_MAX_QUEUE, OLLAMA_CONTEXT_LENGTH, "
-        "OLLAMA_LOAD_TIMEOUT, OLLAMA_NB_CACHE (a folder for what was read of models), "
+        "OLLAMA_LOAD_TIMEOUT, OLLAMA_NUM_THREAD, OLLAMA_GPU_OVERHEAD, OLLAMA_SCHED_SPREAD, "
+        "OLLAMA_DEBUG, OLLAMA_NB_CACHE (a folder for what was read of models), "
         "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_REPRODUCIBLE (seeded, always or never), "
         "OLLAMA_NB_TOKEN (the secret that every request must carry).",
     )
@@ -75,7 +76,9 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         help="end after so long without a request",
     )
     parser.add_argument(
-        "--log-level", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+        "--log-level",
+        default="DEBUG" if settings.debug else "INFO",
+        choices=("DEBUG", "INFO", "WARNING", "ERROR"),
     )
     return parser
 

@@ -2,25 +2,10 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-from ollama_nb_server.engine.engine import Engine, slots_that_fit, threads_for
+from ollama_nb_server.engine.engine import Engine, threads_for
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 from ollama_nb_server.engine.processors import usable_processors
-
-GIB = 1 << 30
-
-
-@pytest.mark.parametrize(
-    ("slot_bytes", "free_bytes", "slots"),
-    [
-        (GIB, 16 * GIB, 4),
-        (1000, 16 * GIB, 16),
-        (16 * GIB, 8 * GIB, 1),
-        (0, 0, 1),
-    ],
-)
-def test_slots_take_a_quarter_of_free_memory(slot_bytes, free_bytes, slots):
-    assert slots_that_fit(slot_bytes, free_bytes) == slots
 
 
 def test_threads_are_as_many_as_wanted_and_never_more_than_processors():

@@ -88,6 +88,7 @@ def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | N
     """Built-in defaults, the model's parameters and the request's options, the latter winning."""
     default = app.settings.context_length or 4096
     options = Options.merge(model.parameters, request, default_num_ctx=default)
+    options = replace(options, num_thread=options.num_thread or app.settings.num_thread)
     if "vision" not in model.capabilities:
         return options
     return replace(options, num_ctx=max(options.num_ctx, MIN_CTX_VISION))
@@ -114,6 +115,8 @@ def lease(
         use_mmap=options.use_mmap,
         use_mlock=bool(options.use_mlock),
         numa=bool(options.numa),
+        gpu_overhead=app.settings.gpu_overhead,
+        sched_spread=app.settings.sched_spread,
         rope_frequency_base=max(options.rope_frequency_base, 0.0),
         rope_frequency_scale=max(options.rope_frequency_scale, 0.0),
     )

@@ -47,7 +47,7 @@ def new_sequence(engine: Engine, request: Generate, prompt: EncodedPrompt) -> Se
         shift=request.shift and engine.context.can_shift and not prompt.spans,
         num_thread=request.num_thread,
         priority=request.priority,
-        reproducible=request.reproducible,
+        reproducible=request.reproducible and not engine.offloaded,  # a GPU keeps no such promise
         pieces=Pieces(request.logprobs, engine.model.name) if request.logprobs >= 0 else None,
         tags=tag_tokens(engine.model, request.tags),
     )

@@ -10,7 +10,10 @@ import psutil
 
 from ollama_nb_server.engine.batch_invariance import rows_alike
 from ollama_nb_server.engine.batch_planner import BatchPlanner
+from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
 from ollama_nb_server.engine.embedding import Embedder
+from ollama_nb_server.engine.errors import NotEnoughMemory
+from ollama_nb_server.engine.fitting import MAX_PARALLEL, SlotRoom, halvings, usable
 from ollama_nb_server.engine.grammar import Grammars
 from ollama_nb_server.engine.image_cache import ImageCache
 from ollama_nb_server.engine.image_encoding import ImageEncoder
@@ -35,16 +38,10 @@ from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.special_tokens import SpecialTexts
 from ollama_nb_server.engine.thread_governor import ThreadGovernor
 
-MAX_PARALLEL = 16
 # Fewer weights than this: one thread, more would only wait for each other; flash attention, because
 # their contexts are short (demo: 1.4 to 1.9 times as fast below 80 tokens, half as fast above 400).
 TINY_PARAMS = 50_000_000
 SELF_TEST_LENGTHS = (1, 64)
-
-
-def slots_that_fit(bytes_per_slot: int, free_bytes: int) -> int:
-    """As many slots as fit a quarter of the free memory, at least 1, at most 16."""
-    return max(1, min(MAX_PARALLEL, free_bytes // 4 // max(bytes_per_slot, 1)))
 
 
 def threads_for(num_params: int, wanted: int) -> int:
@@ -63,18 +60,35 @@ def threads_for(num_params: int, wanted: int) -> int:
 class Engine:
     """What a worker holds. Making one loads the model and proves that it computes.
 
-    Leaving its `with` block frees the contexts and the weights.
+    Leaving its `with` block frees the contexts and the weights. Where memory is too short for its
+    slots it has fewer, and says so; fewer layers on a GPU are `fallbacks`' affair.
 
     Raises
     ------
-    LoadFailed
-        With llama.cpp's own reason.
+    LoadFailed, NotEnoughMemory
+        With llama.cpp's own reason. Nothing of the load is left then.
     """
 
-    def __init__(self, spec: LoadSpec, log: NativeLog, abort: AbortSwitch) -> None:
-        began = time.perf_counter_ns()
-        self._spec, self._log = spec, log
+    def __init__(
+        self,
+        spec: LoadSpec,
+        log: NativeLog,
+        abort: AbortSwitch,
+        devices: Devices | None = None,
+    ) -> None:
         self._owned = ExitStack()
+        try:
+            self._load(spec, log, abort, devices or NativeDevices())
+        except BaseException:
+            self._owned.close()
+            raise
+
+    def _load(self, spec: LoadSpec, log: NativeLog, abort: AbortSwitch, devices: Devices) -> None:
+        began = time.perf_counter_ns()
+        self._spec, self._log, self._devices = spec, log, devices
+        self.warnings: list[str] = []
+        before = devices.gpus() if spec.num_gpu else []
+        self.offloaded = bool(before)
         self.model = Model(spec, log)
         self._owned.callback(self.model.close)
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
@@ -93,6 +107,7 @@ class Engine:
             self._open(spec, threads, abort)
         else:
             self.embedder.prove(SELF_TEST_LENGTHS)
+        self._vram_bytes = self._taken(before)
         self.load_ns = time.perf_counter_ns() - began
 
     def __enter__(self) -> Engine:
@@ -103,33 +118,82 @@ class Engine:
 
     def _open(self, spec: LoadSpec, threads: int, abort: AbortSwitch) -> None:
         """Make the generation context and the steps over it."""
-        slot_bytes = self.num_ctx * self.model.kv_bytes_per_token
-        fitting = slots_that_fit(slot_bytes, psutil.virtual_memory().available)
-        self.num_parallel = min(spec.num_parallel or fitting, max_sequences())
         projector = self._projector(spec, threads) if spec.projector else None
+        wanted = min(spec.num_parallel, max_sequences())
         at_once = projector.max_rows if projector else 0
-        self.num_batch = max(min(spec.num_batch, self.num_ctx), self.num_parallel, at_once)
+        self.num_batch = max(min(spec.num_batch, self.num_ctx), wanted or MAX_PARALLEL, at_once)
+        self.context = self._context(wanted, threads, abort)
+        self._owned.callback(self.context.close)
         if projector:
             cache = ImageCache()
             self.images = ImageEncoder(projector, self.model, self.num_ctx, self.num_batch, cache)
-        self.context = generation_context(
-            self.model,
-            num_ctx=self.num_ctx,
-            num_parallel=self.num_parallel,
-            num_batch=self.num_batch,
-            threads=threads,
-            flash=self.flash,
-            abort=abort,
-        )
-        self._owned.callback(self.context.close)
         batch = Batch(self.num_batch)
         self.kv_cache = KVCache(self.context, self.num_parallel)
-        self.runner = ModelRunner(self.model, self.context, self.kv_cache, batch)
+        self.runner = ModelRunner(
+            self.model, self.context, self.kv_cache, batch, waits=self.offloaded
+        )
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
-        alike = rows_alike(self.context, batch, self.num_parallel)
-        least = LEAST_GPU if offloads() and spec.num_gpu else LEAST
+        alike = 0 if self.offloaded else rows_alike(self.context, batch, self.num_parallel)
+        least = LEAST_GPU if self.offloaded else LEAST
         self.planner = BatchPlanner(self.num_batch, alike, least)
+
+    def _context(self, wanted: int, threads: int, abort: AbortSwitch) -> Context:
+        """The generation context with as many slots as there is memory for; 0: as fit well."""
+        room = self._room()
+        asked = wanted or room.automatic
+        fitting = min(asked, room.most)
+        if not fitting or (self._spec.whole and fitting < asked):
+            raise NotEnoughMemory(self._spec.model_path, room.shortage)
+        for self.num_parallel in halvings(fitting):
+            try:
+                context = self._context_of(self.num_parallel, threads, abort)
+            except NotEnoughMemory:
+                if self.num_parallel == 1 or self._spec.whole:
+                    raise
+                continue
+            if self.num_parallel < asked:
+                self.warnings.append(fewer_slots(asked, self.num_parallel))
+            return context
+        raise AssertionError("halvings end with 1")
+
+    def _context_of(self, num_parallel: int, threads: int, abort: AbortSwitch) -> Context:
+        return generation_context(
+            self.model,
+            num_ctx=self.num_ctx,
+            num_parallel=num_parallel,
+            num_batch=self.num_batch,
+            threads=threads,
+            flash=None if self.offloaded else self.flash,
+            abort=abort,
+        )
+
+    def _room(self) -> SlotRoom:
+        """What slots take, and what of the host's and the GPUs' memory is free for them."""
+        compute = self.model.compute_bytes(self.num_batch)
+        gpus = self._devices.gpus() if self.offloaded else []
+        vram = usable((gpu.free_bytes for gpu in gpus), self._spec.gpu_overhead)
+        return SlotRoom(
+            slot_bytes=self.num_ctx * self.model.kv_bytes_per_token,
+            on_gpu=self._share_on_gpu,
+            vram_bytes=max(sum(vram) - compute, 0),
+            host_bytes=max(self._devices.host().free_bytes - compute, 0),
+        )
+
+    @property
+    def _share_on_gpu(self) -> float:
+        """Which part of the layers is on GPUs."""
+        if not self.offloaded:
+            return 0.0
+        wanted, most = self._spec.num_gpu, self.model.num_layers
+        return 1.0 if wanted < 0 else min(wanted, most) / most
+
+    def _taken(self, before: abc.Sequence[DeviceMemory]) -> int:
+        """What the load has taken of the GPUs' memory; others may have let go of some meanwhile."""
+        now = self._devices.gpus() if before else []
+        taken = sum(b.free_bytes - n.free_bytes for b, n in zip(before, now, strict=False))
+        least = int(self.model.size_bytes * self._share_on_gpu)
+        return max(taken, least)
 
     def _projector(self, spec: LoadSpec, threads: int) -> Projector:
         path, num_gpu = spec.projector, spec.num_gpu
@@ -184,12 +248,11 @@ class Engine:
             bos_text=model.token_text(model.bos),
             eos_text=model.token_text(model.eos),
             fim_texts=tuple(map(model.token_text, model.fim)),
-            size_bytes=model.size_bytes
-            + kv
-            + compute
-            + self.embedder.size_bytes
-            + self._projector_bytes,
-            vram_bytes=0,
+            size_bytes=max(
+                model.size_bytes + kv + compute + self.embedder.size_bytes + self._projector_bytes,
+                self._vram_bytes,
+            ),
+            vram_bytes=self._vram_bytes,
             load_ns=self.load_ns,
             num_processors=usable_processors(),
             control_texts=special.control,
@@ -199,7 +262,7 @@ class Engine:
 
     def _warnings(self, special: SpecialTexts) -> tuple[str, ...]:
         """What was asked for in the load and could not be had on this machine or of this model."""
-        said = []
+        said = [*self.warnings]
         if special.num_left_out:
             said.append(
                 f"the vocabulary has more special tokens than are looked for in messages: the "
@@ -212,3 +275,11 @@ class Engine:
         if self._spec.num_gpu > 0 and not offloads():
             said.append("option 'num_gpu': llama.cpp was built without a GPU, the CPU does it all")
         return tuple(said)
+
+
+def fewer_slots(asked: int, had: int) -> str:
+    """The warning of a load that got fewer slots than it was to have."""
+    return (
+        f"memory is short: {had} requests at once instead of {asked}, others wait; a smaller "
+        "num_ctx makes room for more"
+    )

@@ -2,6 +2,7 @@
 
 EngineError
 ├── LoadFailed            llama.cpp refused the model (its last log line says why)
+├── NotEnoughMemory       the model, or one slot of its context, does not fit in memory
 ├── WorkerDied            the worker process ended while it was needed
 ├── PromptTooLong         more tokens than the slot has room for
 ├── InputTooLong          an embedding input longer than the limit, with truncation off
@@ -33,6 +34,17 @@ class LoadFailed(EngineError):
 
     def __init__(self, model_path: str, reason: str) -> None:
         super().__init__(f"llama.cpp could not load {model_path}: {reason}")
+        self.model_path, self.reason = model_path, reason
+
+
+class NotEnoughMemory(EngineError):
+    """There was no memory for the model, not even with one slot and nothing on a GPU."""
+
+    def __init__(self, model_path: str, reason: str) -> None:
+        super().__init__(
+            f"not enough memory to load {model_path}: {reason}; a smaller num_ctx takes less, and "
+            "so do fewer loaded models"
+        )
         self.model_path, self.reason = model_path, reason
 
 

@@ -17,8 +17,12 @@ from typing import Any
 class LoadSpec:
     """What decides a worker: two requests with equal specs can share one.
 
-    `num_ctx` is per slot. `num_parallel` 0 means: as many slots as fit a quarter of free memory, at
-    most 16. `num_thread` 0 means: chosen for the model's size. `num_gpu` -1: llama.cpp decides.
+    `num_ctx` is per slot. `num_parallel` 0 means: as many slots as fit a quarter of free memory (of
+    a GPU's, half of what the weights leave), at most 16. `num_thread` 0 means: chosen for the
+    model's size. `num_gpu` -1: as many layers on GPUs as fit; 0: none, and nothing else either.
+    `gpu_overhead` is to be left free of each GPU (bytes); with `sched_spread` all GPUs are used,
+    also where one has room for all. With `whole`, a load that memory is too short for fails instead
+    of making do with less.
     RoPE settings of 0 are the model's own; `numa` spreads the threads over a machine's nodes.
     `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
     GGUF's metadata with other values. `projector` is the file that lets the model see ("": none).
@@ -40,6 +44,9 @@ class LoadSpec:
     use_extra_bufts: bool = True
     translation: str = ""
     projector: str = ""
+    gpu_overhead: int = 0
+    sched_spread: bool = False
+    whole: bool = False
     overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
 
     @classmethod

@@ -23,10 +23,19 @@ Event = Delta | Progress | Finished | Failed
 
 
 class ModelRunner:
-    """Computes steps of one context."""
+    """Computes steps of one context; one that computes on a GPU `waits` for it to be done."""
 
-    def __init__(self, model: Model, context: Context, kv_cache: KVCache, batch: Batch) -> None:
+    def __init__(
+        self,
+        model: Model,
+        context: Context,
+        kv_cache: KVCache,
+        batch: Batch,
+        *,
+        waits: bool = False,
+    ) -> None:
         self._model, self._context, self._kv_cache, self._batch = model, context, kv_cache, batch
+        self._waits = waits
         self._rows = EmbeddingBatch()
         self._pieces: dict[int, bytes] = {}
 
@@ -44,6 +53,8 @@ class ModelRunner:
                 self._kv_cache.roll_back(item.sequence)
             return None
         note_turns(items, self._kv_cache.sequences)
+        if self._waits and any(item.last for item in items):  # whose clock is read
+            self._context.synchronize()
         now = time.perf_counter_ns()
         events: list[Event] = []
         output = -1

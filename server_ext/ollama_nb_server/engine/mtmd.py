@@ -65,7 +65,7 @@ class Projector:
         self.size_bytes = Path(path).stat().st_size
         self.pointer = mt.mtmd_init_from_file(os.fsencode(path), model.pointer, params)
         if not self.pointer:
-            raise LoadFailed(path, log.reason())
+            raise log.failure(path)
         self._width = int(ll.llama_model_n_embd_inp(model.pointer))
         if not self.sees:
             self.close()

@@ -22,7 +22,9 @@ import numpy.typing as npt
 
 from ollama_nb_server.engine.errors import (
     DecodeFailed,
+    EngineError,
     LoadFailed,
+    NotEnoughMemory,
 )
 from ollama_nb_server.engine.messages import LoadSpec
 
@@ -36,6 +38,7 @@ STRIPPING = EATS_BEFORE | EATS_BEHIND
 LONG_TEXT, MARKS_A_BLOCK = 1 << 15, 200  # letters; special tokens
 NUMA_DISTRIBUTE = 1  # enum ggml_numa_strategy, ggml-cpu.h
 NO_TOKEN = -1
+NO_GPU = -1  # of llama_model_params.main_gpu, with LLAMA_SPLIT_MODE_NONE
 LOAD_MODES = {  # by use_mmap and use_mlock; llama.cpp's default if neither is said
     (None, True): ll.LLAMA_LOAD_MODE_MMAP_MLOCK,
     (False, False): ll.LLAMA_LOAD_MODE_NONE,
@@ -91,6 +94,16 @@ class NativeLog:
         lines = told or [line for line in self.errors if "failed to load model" not in line]
         return lines[-1] if lines else "no reason was logged"
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether an allocation was among what failed last."""
+        return any("alloc" in line for line in self.errors)
+
+    def failure(self, what: str) -> EngineError:
+        """The error that ends the load of something."""
+        kind = NotEnoughMemory if self.out_of_memory else LoadFailed
+        return kind(what, self.reason())
+
 
 class AbortSwitch:
     """A native abort callback without compiled code: libc's strlen of a buffer of two bytes.
@@ -122,27 +135,33 @@ class AbortSwitch:
 class Model:
     """The weights and the vocabulary of one GGUF file.
 
+    With `facts_only`, neither weights nor adapters are there: it can only be asked.
+
     Raises
     ------
-    LoadFailed
+    LoadFailed, NotEnoughMemory
         With llama.cpp's own reason.
     """
 
-    def __init__(self, spec: LoadSpec, log: NativeLog) -> None:
+    def __init__(self, spec: LoadSpec, log: NativeLog, *, facts_only: bool = False) -> None:
         ll.llama_backend_init()
         if spec.numa:
             ll.llama_numa_init(NUMA_DISTRIBUTE)
         params, overrides = self._params(spec), _overrides(spec.overrides)
+        if facts_only:
+            params.no_alloc, params.load_mode = True, ll.LLAMA_LOAD_MODE_NONE
+        self.log, log.errors = log, []
         if overrides is not None:
             params.kv_overrides = overrides
         path = os.fsencode(spec.translation or spec.model_path)
         self.rope = spec.rope_frequency_base, spec.rope_frequency_scale
         self.pointer = ll.llama_model_load_from_file(path, params)
         if not self.pointer:
-            raise LoadFailed(spec.model_path, log.reason())
+            raise log.failure(spec.model_path)
         self._refuse_unknown_pooling(spec.model_path)
         self.vocab = ll.llama_model_get_vocab(self.pointer)
-        self.adapters = [self._adapter(path, log) for path in spec.adapters]
+        adapters = () if facts_only else spec.adapters
+        self.adapters = [self._adapter(path, log) for path in adapters]
         if ll.llama_model_has_encoder(self.pointer):
             raise LoadFailed(spec.model_path, "encoder-decoder models are not supported")
 
@@ -151,15 +170,16 @@ class Model:
         params: ll.llama_model_params = ll.llama_model_default_params()
         params.n_gpu_layers = spec.num_gpu if spec.num_gpu >= 0 else params.n_gpu_layers
         params.use_extra_bufts = spec.use_extra_bufts
-        if spec.main_gpu is not None:
-            params.main_gpu, params.split_mode = spec.main_gpu, ll.LLAMA_SPLIT_MODE_NONE
+        main_gpu = NO_GPU if spec.num_gpu == 0 else spec.main_gpu
+        if main_gpu is not None:
+            params.main_gpu, params.split_mode = main_gpu, ll.LLAMA_SPLIT_MODE_NONE
         params.load_mode = LOAD_MODES.get((spec.use_mmap, spec.use_mlock), params.load_mode)
         return params
 
     def _adapter(self, path: str, log: NativeLog) -> object:
         adapter = ll.llama_adapter_lora_init(self.pointer, os.fsencode(path))
         if not adapter:
-            raise LoadFailed(path, log.reason())
+            raise log.failure(path)
         return adapter
 
     def close(self) -> None:
@@ -209,6 +229,11 @@ class Model:
     def num_ctx_train(self) -> int:
         """Context that the model was trained with, in tokens."""
         return int(ll.llama_model_n_ctx_train(self.pointer))
+
+    @cached_property
+    def num_layers(self) -> int:
+        """Layers that may be on a GPU: the repeating ones, and the output as one more."""
+        return int(ll.llama_model_n_layer(self.pointer)) + 1
 
     @cached_property
     def num_embd(self) -> int:
@@ -511,9 +536,10 @@ class Context:
         params.abort_callback, params.abort_callback_data = abort.function, abort.data
         params.rope_freq_base, params.rope_freq_scale = model.rope  # 0: as the model says
         self.model, self._abort = model, abort  # kept: llama.cpp holds pointers into them
+        model.log.errors = []
         self.pointer = ll.llama_init_from_model(model.pointer, params)
         if not self.pointer:
-            raise LoadFailed("the context", "llama_init_from_model returned NULL (out of memory?)")
+            raise model.log.failure("the context")
         self.memory = ll.llama_get_memory(self.pointer)
         self.num_ctx = int(ll.llama_n_ctx_seq(self.pointer))
         if model.adapters:
@@ -567,6 +593,10 @@ class Context:
         logits[tokens] = -np.inf
         yield
         logits[tokens] = kept
+
+    def synchronize(self) -> None:
+        """Wait until what a GPU was told to compute is computed."""
+        ll.llama_synchronize(self.pointer)
 
     def set_threads(self, threads: int) -> None:
         """Compute with so many threads from the next batch on."""
@@ -640,10 +670,10 @@ def generation_context(
     num_parallel: int,
     num_batch: int,
     threads: int,
-    flash: bool,
+    flash: bool | None,
     abort: AbortSwitch,
 ) -> Context:
-    """A context with one stream per sequence. `flash`: flash attention, also on a CPU.
+    """A context with one stream per sequence. `flash`: flash attention; None: llama.cpp decides.
 
     On a CPU it is slower in long contexts and faster in short ones, and FLASH_TILE rows of a prompt
     at once have other roundings than fewer.
@@ -653,7 +683,7 @@ def generation_context(
     params.n_batch = params.n_ubatch = num_batch
     params.n_threads = params.n_threads_batch = threads
     params.kv_unified, params.no_perf = False, True
-    if not offloads():
+    if flash is not None:
         kinds = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED, ll.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.flash_attn_type = kinds[flash]
     return Context(model, params, abort)

@@ -17,8 +17,8 @@ import zmq
 
 from ollama_nb_server.engine.channel import decode, encode
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore, failure
-from ollama_nb_server.engine.engine import Engine
-from ollama_nb_server.engine.errors import LoadFailed
+from ollama_nb_server.engine.errors import LoadFailed, NotEnoughMemory
+from ollama_nb_server.engine.fallbacks import load
 from ollama_nb_server.engine.messages import Cancel, LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 
@@ -66,7 +66,7 @@ def main() -> None:
     answers = connected(context, zmq.PUSH, order, "answer_port")
     try:
         serve(order, context, answers)
-    except LoadFailed as error:
+    except (LoadFailed, NotEnoughMemory) as error:
         answers.send_multipart(encode(failure(0, error)))
     context.destroy(linger=5000)
 
@@ -75,7 +75,7 @@ def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> Non
     """Load the model and do what comes; returns only by an error."""
     abort = AbortSwitch()
     spec = LoadSpec.received(order["spec"])
-    with Engine(spec, NativeLog(), abort) as engine:
+    with load(spec, NativeLog(), abort) as engine:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         active = ActiveRequests(abort)
         orders = connected(context, zmq.PULL, order, "order_port")

@@ -1,0 +1,78 @@
+"""What an administrator sets reaches the loads and the requests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ollama_nb_server import standalone
+from ollama_nb_server.answering import preparation
+from ollama_nb_server.app import OllamaNb
+from ollama_nb_server.engine.messages import LoadSpec
+from ollama_nb_server.environment import Settings
+from ollama_nb_server.scheduling.context import NOBODY
+
+MODEL = SimpleNamespace(
+    parameters={}, capabilities=(), weights=Path("w"), adapters=(), projectors=(),
+    name=SimpleNamespace(display="m"),
+)  # fmt: skip
+
+
+class Scheduler:
+    def lease(self, spec: LoadSpec, **_: object) -> LoadSpec:
+        return spec
+
+
+def app(**settings: object) -> SimpleNamespace:
+    return SimpleNamespace(settings=replace(Settings(), **settings), scheduler=Scheduler())
+
+
+def load_of(**settings: object) -> LoadSpec:
+    there = app(**settings)
+    return preparation.lease(
+        there, NOBODY, MODEL, preparation.merged_options(there, MODEL, {}), None
+    )
+
+
+def test_gpu_settings_reach_the_load() -> None:
+    spec = load_of(gpu_overhead=1 << 30, sched_spread=True)
+
+    assert (spec.gpu_overhead, spec.sched_spread) == (1 << 30, True)
+
+
+@pytest.mark.parametrize(("asked", "threads"), [({}, 3), ({"num_thread": 2}, 2)])
+def test_threads_are_the_administrators_unless_a_request_says(asked: dict, threads: int) -> None:
+    assert preparation.merged_options(app(num_thread=3), MODEL, asked).num_thread == threads
+
+
+@pytest.mark.parametrize(("debug", "level"), [(True, "DEBUG"), (False, "INFO")])
+def test_debugging_is_the_levels_default(debug: bool, level: str) -> None:
+    parser = standalone.arguments(Settings(debug=debug))
+
+    assert parser.parse_args([]).log_level == level
+    assert parser.parse_args(["--log-level", "ERROR"]).log_level == "ERROR"
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "variable", "text", "other"),
+    [
+        ("num_thread", 2, "OLLAMA_NUM_THREAD", "5", 5),
+        ("gpu_overhead", 7, "OLLAMA_GPU_OVERHEAD", "9", 9),
+        ("sched_spread", False, "OLLAMA_SCHED_SPREAD", "1", True),
+        ("debug", False, "OLLAMA_DEBUG", "1", True),
+    ],
+)
+def test_traits_win_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    trait: str,
+    value: object,
+    variable: str,
+    text: str,
+    other: object,
+) -> None:
+    monkeypatch.setenv(variable, text)
+
+    assert getattr(OllamaNb()._settings(), trait) == other
+    assert getattr(OllamaNb(**{trait: value})._settings(), trait) == value
