@@ -13,6 +13,7 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.loading import put_right
 from ollama_nb_server.answering.template_executor import TemplateExecutor
+from ollama_nb_server.engine.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.environment import Settings
@@ -97,6 +98,7 @@ class Application:
             max_queue=settings.max_queue,
             default_keep_alive=settings.keep_alive_s,
             reload_on_request=settings.reload_on_request,
+            memory_bytes=HostMemory.now().total_bytes,
             start_worker=start,
             account=self._account,
         )

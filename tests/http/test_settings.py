@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ollama_nb_server import standalone
@@ -16,7 +18,7 @@ from ollama_nb_server.scheduling.context import NOBODY
 
 MODEL = SimpleNamespace(
     parameters={}, capabilities=(), weights=Path("w"), adapters=(), projectors=(),
-    name=SimpleNamespace(display="m"),
+    name=SimpleNamespace(display="m"), manifest=SimpleNamespace(layers=()),
 )  # fmt: skip
 
 
@@ -76,3 +78,27 @@ def test_traits_win_over_the_environment(
 
     assert getattr(OllamaNb()._settings(), trait) == other
     assert getattr(OllamaNb(**{trait: value})._settings(), trait) == value
+
+
+LINES = 'root ::= ([a-z ]{0,50} "\\n")+ "END"'  # an end that no model comes to by itself
+ENDLESS = {"model": "demo", "prompt": "Once", "options": {"num_predict": -1, "grammar": LINES}}
+
+
+def test_a_models_queue_has_an_end(start_server: Callable[..., Any]) -> None:
+    server = start_server(OLLAMA_NUM_PARALLEL="1", OLLAMA_MAX_QUEUE="1", OLLAMA_NB_HEARTBEAT="20ms")
+    extras = {"X-Ollama-Nb-Extras": "1"}
+    ask = {"url": "/api/generate", "json": ENDLESS}
+    with server.client() as client, client.stream("POST", **ask) as running:
+        text = running.iter_lines()  # who lets go of the lines has left
+        next(line for line in text if '"response":""' not in line)
+        with client.stream("POST", **ask, headers=extras) as queued:
+            beats = queued.iter_lines()
+            next(line for line in beats if '"phase":"queued","place":1' in line)
+            third = client.post("/api/generate", json=ENDLESS | {"stream": False})
+            vectors = client.post("/api/embed", json={"model": "demo", "input": "a"})
+
+    assert third.status_code == 503
+    assert third.json() == {
+        "error": "server busy, please try again.  maximum pending requests exceeded"
+    }
+    assert vectors.is_success, "vectors of texts have a queue of their own"

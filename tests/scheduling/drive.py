@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.scheduling.decisions import Decisions
 from ollama_nb_server.scheduling.events import (
     Grant,
     Left,
+    Load,
     LoadDone,
     Refuse,
     Requested,
@@ -26,14 +28,23 @@ def wanted(
     priority: int = 0,
     explicit: frozenset[str] = frozenset(),
     adapters: tuple[str, ...] = (),
+    need_bytes: int = 0,
     **options: int,
 ) -> WorkerRequest:
     spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
-    return WorkerRequest(number, path, spec, explicit, keep_alive, priority)
+    return WorkerRequest(number, path, spec, explicit, keep_alive, priority, need_bytes)
 
 
-def loaded(num_ctx: int = 4096, num_ctx_train: int = 8192) -> Loaded:
-    return Loaded(num_ctx, num_ctx_train, 4, 64, 512, False, "", "", 10, 0, 1)
+def loaded(
+    num_ctx: int = 4096, num_ctx_train: int = 8192, size_bytes: int = 10, vram_bytes: int = 0
+) -> Loaded:
+    sizes = {"size_bytes": size_bytes, "vram_bytes": vram_bytes}
+    return Loaded(num_ctx, num_ctx_train, 4, 64, 512, False, "", "", load_ns=1, **sizes)
+
+
+def load_beside_others(runner: int, request: WorkerRequest) -> Load:
+    """The load of a model while another one is there: it may let that one go first."""
+    return Load(runner, replace(request.spec, whole=True))
 
 
 def check_invariants(decisions: Decisions, now: float, known: set[int]) -> None:

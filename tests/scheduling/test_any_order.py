@@ -8,6 +8,7 @@ from drive import Driver, loaded, wanted
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from ollama_nb_server.engine.errors import NotEnoughMemory
 from ollama_nb_server.scheduling.events import (
     Ended,
     Grant,
@@ -22,7 +23,8 @@ from ollama_nb_server.scheduling.events import (
     UnloadAsked,
 )
 
-PATHS = st.sampled_from("ab")
+PATHS = st.sampled_from("abc")
+SIZES = {"a": 10, "b": 20, "c": 50}
 WISHES = st.sampled_from([{}, {"num_ctx": 512}, {"num_batch": 64}, {"adapters": ("lora",)}])
 KEEP_ALIVES = st.sampled_from([None, 0.0, 1.0, math.inf])
 DELAYS = st.sampled_from([0.0, 1.0, 11.0])
@@ -33,10 +35,16 @@ class AnyOrder(RuleBasedStateMachine):
     """Clients and workers that do what they may do at any time."""
 
     @initialize(
-        max_loaded=st.integers(1, 2), max_queue=st.integers(0, 4), reload_on_request=st.booleans()
+        max_loaded=st.integers(1, 3),
+        max_queue=st.integers(0, 4),
+        reload_on_request=st.booleans(),
+        memory_bytes=st.sampled_from([0, 15, 40, 70]),
+        scarce=st.booleans(),
     )
-    def begin(self, **limits: int) -> None:
+    def begin(self, *, scarce: bool, **limits: int) -> None:
         self.drive = Driver(**limits)
+        self.scarce = scarce  # whether at the end every load fails for memory
+        self.failed_beside: dict[str, set[int]] = {}
         self.loading: list[int] = []
         self.alive: list[int] = []
         self.answered: set[int] = set()
@@ -50,7 +58,9 @@ class AnyOrder(RuleBasedStateMachine):
     def tell(self, event: object) -> None:
         for order in self.drive(event):
             match order:
-                case Load(runner):
+                case Load(runner, spec):
+                    beside = self.failed_beside.pop(spec.model_path, set())
+                    assert not beside or beside - set(self.alive), "the same try again"
                     self.loading.append(runner)
                 case Grant(request, runner):
                     assert runner in self.alive, "a place at a process that is not there"
@@ -60,6 +70,7 @@ class AnyOrder(RuleBasedStateMachine):
                     self.drive.known.discard(request)
                 case Stop(runner):
                     assert runner in self.loading + self.alive
+                    assert not self.drive.decisions.runners[runner].users, "a busy one is stopped"
 
     @rule(path=PATHS, wishes=WISHES, keep_alive=KEEP_ALIVES, priority=st.integers(0, 1))
     def ask_like(self, path: str, wishes: dict[str, object], **more: object) -> None:
@@ -67,7 +78,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     def ask(self, path: str, **wishes: object) -> None:
         self.count += 1
-        self.tell(Requested(wanted(self.count, path, explicit=EXPLICIT, **wishes)))
+        size = {"need_bytes": SIZES[path]}
+        self.tell(Requested(wanted(self.count, path, explicit=EXPLICIT, **size, **wishes)))
 
     @precondition(lambda self: self.drive.known)
     @rule(data=st.data())
@@ -79,12 +91,25 @@ class AnyOrder(RuleBasedStateMachine):
     def load_next(self, num_ctx: int) -> None:
         runner = self.loading.pop(0)
         self.alive.append(runner)
-        self.tell(LoadDone(runner, loaded(num_ctx)))
+        self.tell(LoadDone(runner, loaded(num_ctx, size_bytes=self._size(runner))))
+
+    def _size(self, runner: int) -> int:
+        known = self.drive.decisions.runners.get(runner)
+        return SIZES[known.key] if known else 0
 
     @precondition(lambda self: self.loading)
     @rule()
     def fail(self) -> None:
         self.tell(LoadBroke(self.loading.pop(), ValueError("broken")))
+
+    @precondition(lambda self: self.loading)
+    @rule()
+    def fail_for_memory(self) -> None:
+        runner = self.loading.pop(0)
+        known = self.drive.decisions.runners[runner]
+        if known.phase.value == "loading":
+            self.failed_beside[known.key] = set(self.alive)
+        self.tell(LoadBroke(runner, NotEnoughMemory(known.key, "failed to allocate")))
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
@@ -106,7 +131,7 @@ class AnyOrder(RuleBasedStateMachine):
         """Everybody who has a worker leaves, everything that loads is loaded: nobody is left."""
         for _ in range(5 * self.count + 5):
             while self.loading:
-                self.load_next(4096)
+                self.fail_for_memory() if self.scarce else self.load_next(4096)
             for runner in [r for r in self.alive if self._stopping(r)]:
                 self.alive.remove(runner)
                 self.tell(Ended(runner))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from drive import Driver, loaded, wanted
+from drive import Driver, load_beside_others, loaded, wanted
+from ollama_nb_server.engine.errors import NotEnoughMemory, WorkerDied
 from ollama_nb_server.scheduling.errors import QueueFull
 from ollama_nb_server.scheduling.events import (
     Ended,
@@ -49,7 +50,7 @@ def test_one_load_at_a_time_in_order(drive: Driver) -> None:
     drive(Requested(wanted(1, "a")))
     assert drive(Requested(wanted(2, "b"))) == []
 
-    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), Load(2, wanted(2, "b").spec)]
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), load_beside_others(2, wanted(2, "b"))]
 
 
 def test_a_loaded_model_serves_while_another_one_loads(drive: Driver) -> None:
@@ -264,7 +265,7 @@ def test_who_waits_for_a_busy_model_holds_up_nobody_behind(drive: Driver) -> Non
     drive.load(wanted(1, "a"))
     drive(Requested(wanted(2, "a", **LARGE)))
 
-    assert drive(Requested(wanted(3, "b"))) == [Load(2, wanted(3, "b").spec)]
+    assert drive(Requested(wanted(3, "b"))) == [load_beside_others(2, wanted(3, "b"))]
 
 
 def test_who_waits_for_a_busy_model_lets_newcomers_pass_for_ten_seconds(drive: Driver) -> None:
@@ -310,7 +311,7 @@ def test_the_more_urgent_are_loaded_first(drive: Driver) -> None:
     drive(Requested(wanted(2, "b", priority=1)))
     drive(Requested(wanted(3, "c", priority=0)))
 
-    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), Load(2, wanted(3, "c").spec)]
+    assert drive(LoadDone(1, loaded())) == [Grant(1, 1), load_beside_others(2, wanted(3, "c"))]
 
 
 def test_an_adapter_is_not_shared(drive: Driver) -> None:
@@ -328,7 +329,7 @@ def test_at_the_limit_the_idle_model_with_the_shortest_keep_alive_makes_room() -
 
     (order,) = drive(Requested(wanted(3, "c")))
     assert order == Stop(2, "its place is needed")
-    assert drive(Ended(2)) == [Load(3, wanted(3, "c").spec)]
+    assert drive(Ended(2)) == [load_beside_others(3, wanted(3, "c"))]
 
 
 def test_at_the_limit_an_idle_model_goes_before_a_busy_one() -> None:
@@ -372,3 +373,106 @@ def test_a_worker_that_dies_is_replaced_for_the_next_request(drive: Driver) -> N
     drive(Left(1))
 
     assert drive(Requested(wanted(2))) == [Load(2, wanted(2).spec)]
+
+
+# --- memory ---------------------------------------------------------------------------------------
+
+SHORT = NotEnoughMemory("b", "failed to allocate")
+KILLED = WorkerDied("killed", loading=True, signal=9)
+
+
+def beside_idle(*sizes: int, **limits: int) -> Driver:
+    """Models "a", "b", ... of these sizes, loaded one after the other and idle."""
+    drive = Driver(**limits)
+    for number, size in enumerate(sizes, 1):
+        drive.load(wanted(number, "abcdef"[number - 1]), loaded(size_bytes=size))
+        drive(Left(number), at=float(number))
+    return drive
+
+
+def test_what_does_not_fit_beside_what_is_loaded_lets_the_least_recently_used_go() -> None:
+    drive = beside_idle(40, 40, memory_bytes=100)
+    drive(Requested(wanted(3, "a")), at=3.0)
+    drive(Left(3), at=4.0)
+    large = wanted(4, "f", need_bytes=21)
+
+    assert drive(Requested(large)) == [Stop(2, "its memory is needed")]
+    assert drive(Ended(2)) == [load_beside_others(3, large)]
+
+
+def test_what_fits_beside_what_is_loaded_lets_nobody_go() -> None:
+    drive = beside_idle(40, 40, memory_bytes=100)
+    small = wanted(4, "f", need_bytes=20)
+
+    assert drive(Requested(small)) == [load_beside_others(3, small)]
+
+
+def test_as_many_go_as_have_to() -> None:
+    drive = beside_idle(40, 40, memory_bytes=100)
+    huge = wanted(4, "f", need_bytes=1000)
+
+    assert drive(Requested(huge)) == [Stop(1, "its memory is needed")]
+    assert drive(Ended(1)) == [Stop(2, "its memory is needed")]
+    assert drive(Ended(2)) == [Load(3, huge.spec)]  # alone it may make do with less
+
+
+def test_what_a_gpu_holds_takes_nothing_of_the_hosts_memory() -> None:
+    drive = Driver(memory_bytes=100)
+    drive.load(wanted(1, "a"), loaded(size_bytes=90, vram_bytes=90))
+    drive(Left(1))
+
+    assert [type(order) for order in drive(Requested(wanted(2, "b", need_bytes=50)))] == [Load]
+
+
+def test_a_busy_model_is_not_stopped_for_its_memory_but_waited_for() -> None:
+    drive = Driver(memory_bytes=100)
+    drive.load(wanted(1, "a"), loaded(size_bytes=90))
+    other = wanted(2, "b", need_bytes=50)
+
+    assert drive(Requested(other)) == []
+    assert drive(Left(1)) == [Stop(1, "its memory is needed")]
+    assert drive(Ended(1)) == [Load(2, other.spec)]
+
+
+@pytest.mark.parametrize("error", [SHORT, KILLED])
+def test_a_load_that_fails_for_memory_lets_idle_models_go_one_by_one(error: Exception) -> None:
+    drive = beside_idle(10, 10)
+    other = wanted(3, "c")
+
+    assert drive(Requested(other)) == [load_beside_others(3, other)]
+    assert drive(LoadBroke(3, error)) == [Stop(1, "its memory is needed")]
+    assert drive(Ended(1)) == [load_beside_others(4, other)]
+    assert drive(LoadBroke(4, error)) == [Stop(2, "its memory is needed")]
+    assert drive(Ended(2)) == [Load(5, other.spec)]
+    assert drive(LoadBroke(5, error)) == [Refuse(3, error)]
+
+
+def test_a_load_that_fails_for_memory_waits_for_a_busy_model() -> None:
+    drive = Driver()
+    runner = drive.load(wanted(1, "a"))
+    drive(Requested(wanted(2, "b")))
+
+    assert drive(LoadBroke(2, SHORT)) == []
+    assert drive(Requested(wanted(3, "a")), at=1.0) == [Grant(3, runner)]
+    drive(Left(1))
+    assert drive(Left(3)) == [Stop(1, "its memory is needed")]
+    assert drive(Ended(1)) == [Load(3, wanted(2, "b").spec)]
+
+
+def test_a_load_that_fails_otherwise_lets_nobody_go() -> None:
+    drive = beside_idle(10)
+    broken = ValueError("broken file")
+    drive(Requested(wanted(2, "b")))
+
+    assert drive(LoadBroke(2, broken)) == [Refuse(2, broken)]
+
+
+def test_who_has_left_is_not_made_room_for() -> None:
+    drive = Driver()
+    drive.load(wanted(1, "a"))
+    drive(Requested(wanted(2, "b")))
+    drive(LoadBroke(2, SHORT))
+    drive(Left(2))
+
+    assert drive(Left(1)) == []
+    assert drive(Requested(wanted(3, "b"))) == [load_beside_others(3, wanted(3, "b"))]

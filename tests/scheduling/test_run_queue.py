@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.scheduling.errors import QueueFull
 from ollama_nb_server.scheduling.run_queue import RunQueue
 
 INTERACTIVE, BATCH = Priority.INTERACTIVE, Priority.BATCH
@@ -13,8 +14,8 @@ INTERACTIVE, BATCH = Priority.INTERACTIVE, Priority.BATCH
 class Crowd:
     """Requests of one queue; who has a turn keeps it until it is told to go."""
 
-    def __init__(self, capacity: int) -> None:
-        self.queue, self.running = RunQueue(capacity), []
+    def __init__(self, capacity: int, max_waiting: int | None = None) -> None:
+        self.queue, self.running = RunQueue(capacity, max_waiting), []
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def come(self, name: str, priority: Priority = INTERACTIVE) -> None:
@@ -97,3 +98,26 @@ async def test_when_all_have_gone_there_is_room_for_as_many_as_before() -> None:
         await crowd.come(name)
 
     assert crowd.running == ["e", "f"]
+
+
+async def test_a_full_queue_refuses_until_one_of_it_has_left_or_run() -> None:
+    crowd = Crowd(1, max_waiting=1)
+    for name in "abc":
+        await crowd.come(name)
+
+    assert isinstance(crowd.tasks["c"].exception(), QueueFull)
+    await crowd.go("b")
+    await crowd.come("d")
+    await crowd.go("a")
+    await crowd.come("e")
+    assert crowd.running == ["d"]
+    assert not crowd.tasks["e"].done()
+
+
+async def test_a_queue_without_places_still_has_turns() -> None:
+    crowd = Crowd(1, max_waiting=0)
+    for name in "ab":
+        await crowd.come(name)
+
+    assert crowd.running == ["a"]
+    assert isinstance(crowd.tasks["b"].exception(), QueueFull)

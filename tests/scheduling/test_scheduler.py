@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from ollama_nb_server.engine.errors import LoadFailed, WorkerDied
+from ollama_nb_server.engine.errors import LoadFailed, NotEnoughMemory, WorkerDied
 from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
@@ -18,6 +19,7 @@ from ollama_nb_server.engine.messages import (
     SamplingParams,
     TextSegment,
 )
+from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.scheduler import Lease, Scheduler
 
@@ -138,6 +140,31 @@ async def test_a_second_model_takes_the_place_of_an_idle_one(
 
     async with scheduler.lease(LoadSpec(str(other), num_ctx=256, num_parallel=1), label="other"):
         assert [r.label for r in scheduler.running()] == ["other"]
+
+
+async def test_a_load_that_fails_for_memory_takes_that_of_an_idle_model(
+    spec: LoadSpec, tmp_path: Path, demo_gguf: Path
+) -> None:
+    """The worker is a real one; that memory is short beside another one is told to it."""
+    other = tmp_path / "other.gguf"
+    other.write_bytes(demo_gguf.read_bytes())
+    tried: list[tuple[str, bool]] = []
+
+    async def start(wanted: LoadSpec) -> Worker:
+        tried.append((wanted.model_path, wanted.whole))
+        if wanted.whole:
+            raise NotEnoughMemory(wanted.model_path, "failed to allocate")
+        return await Worker.start(wanted)
+
+    scheduler = Scheduler(start_worker=start)
+    async with scheduler.lease(spec, label="demo"):
+        pass
+    async with scheduler.lease(replace(spec, model_path=str(other)), label="other") as lease:
+        assert (await say(lease)).eval_count == 4
+        assert [running.label for running in scheduler.running()] == ["other"]
+    await scheduler.close()
+
+    assert tried == [(str(demo_gguf), False), (str(other), True), (str(other), False)]
 
 
 async def test_a_client_that_leaves_while_loading_stops_the_load(

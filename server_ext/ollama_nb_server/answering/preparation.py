@@ -126,6 +126,7 @@ def lease(
         explicit=LOAD_OPTIONS & options.given,
         keep_alive=None if keep_alive is None else keep_alive.seconds,
         context=context,
+        need_bytes=sum(layer.size for layer in model.manifest.layers),
         model=model,
         ticket=ticket,
     )

@@ -2,16 +2,20 @@
 
 A runner is LOADING, READY, or STOPPING. Requests for a fitting ready runner are granted at once
 (slots are the worker's affair). All others wait, the more urgent first, then as they came; one load
-happens at a time. Who waits for a busy runner to drain holds up nobody behind, and nobody in front
+happens at a time. What is loaded has its size, and a model that does not fit beside it has the
+least needed idle one go first; a load that fails for memory does so too, before it is refused. Who
+waits for a busy runner to drain holds up nobody behind, and nobody in front
 of the runner's door either until its patience is over.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+import signal
+from dataclasses import dataclass, field, replace
 
-from ollama_nb_server.engine.messages import Loaded
+from ollama_nb_server.engine.errors import NotEnoughMemory, WorkerDied
+from ollama_nb_server.engine.messages import Loaded, LoadSpec
 from ollama_nb_server.scheduling.errors import QueueFull
 from ollama_nb_server.scheduling.events import (
     Ended,
@@ -34,6 +38,7 @@ from ollama_nb_server.scheduling.runner import Phase, Runner
 PATIENCE_S = 10.0  # so long newcomers of a busy runner pass by those who wait until it has drained
 
 KEPT_ENOUGH, NO_PLACE = "its keep-alive is over", "its place is needed"
+NO_MEMORY = "its memory is needed"
 OTHER_OPTIONS, NOT_AWAITED = "other load options are wanted", "nobody waits for it any more"
 
 
@@ -54,15 +59,18 @@ class Waiting:
 class Decisions:
     """All state of the scheduler. `handle` is the only method that changes it.
 
-    With `reload_on_request`, load options that change no answer are waited for too, as in Ollama.
+    `memory_bytes` is what the host has for all models together (0: unknown, loads find out). With
+    `reload_on_request`, load options that change no answer are waited for too, as in Ollama.
     """
 
     max_loaded: int = 3
     max_queue: int = 512
     default_keep_alive: float = 300.0
     reload_on_request: bool = False
+    memory_bytes: int = 0
     runners: dict[int, Runner] = field(default_factory=dict)
     pending: list[Waiting] = field(default_factory=list)
+    _crowds: dict[LoadSpec, set[int]] = field(default_factory=dict)  # beside which it did not fit
     _next_runner: int = 1
     _orders: list[Instruction] = field(default_factory=list)
 
@@ -87,6 +95,8 @@ class Decisions:
         self._grant_all(now)
         self._expire(now)
         self._make_room()
+        awaited = {waiting.wanted.spec for waiting in self.pending}
+        self._crowds = {spec: crowd for spec, crowd in self._crowds.items() if spec in awaited}
         return self._orders
 
     def next_wake(self) -> float:
@@ -109,9 +119,8 @@ class Decisions:
         same = next((r for r in self.runners.values() if r.key == wanted.key), None)
         if same is not None:
             return same
-        if self.max_loaded and len(self.runners) >= self.max_loaded:
-            return self._victim()
-        return None
+        full = self.max_loaded and len(self.runners) >= self.max_loaded
+        return self._victim() if full or not self._fits(wanted) else None
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -127,6 +136,7 @@ class Decisions:
         for runner in self.runners.values():
             if request in runner.users:
                 runner.users.discard(request)
+                runner.used = now
                 runner.expires = now + runner.keep_alive
             if runner.phase is Phase.LOADING and not self._awaited(runner):
                 self._stop(runner, NOT_AWAITED)
@@ -143,6 +153,9 @@ class Decisions:
         runner = self.runners.pop(number)
         if runner.phase is Phase.STOPPING:  # it broke because it was told to go
             return
+        if self.runners and _is_of_memory(error):
+            self._crowds[runner.wanted.spec] = set(self.runners)
+            return  # until one of them has gone
         refused = [w.wanted for w in self.pending if w.wanted.spec == runner.wanted.spec]
         self.pending = [w for w in self.pending if w.wanted.spec != runner.wanted.spec]
         self._orders.extend(Refuse(wanted.id, error) for wanted in refused)
@@ -190,8 +203,24 @@ class Decisions:
             if runner is None:
                 self._load(waiting.wanted)
             elif runner.idle:
-                same = runner.key == waiting.wanted.key
-                self._stop(runner, OTHER_OPTIONS if same else NO_PLACE)
+                self._stop(runner, self._why(runner, waiting.wanted))
+
+    def _why(self, runner: Runner, wanted: WorkerRequest) -> str:
+        """Why a runner goes for somebody's sake."""
+        if runner.key == wanted.key:
+            return OTHER_OPTIONS
+        return NO_PLACE if self._fits(wanted) else NO_MEMORY
+
+    def _fits(self, wanted: WorkerRequest) -> bool:
+        """Whether a model may fit beside those that are loaded; what fits a GPU, its load finds."""
+        crowd = self._crowds.get(wanted.spec)
+        if crowd and crowd <= self.runners.keys():
+            return False
+        runners = self.runners.values()
+        on_gpu = any(r.info is not None and r.info.vram_bytes for r in runners)
+        if not runners or not self.memory_bytes or on_gpu:
+            return True
+        return sum(r.host_bytes for r in runners) + wanted.need_bytes <= self.memory_bytes
 
     def _is_shut(self, runner: Runner, wanted: WorkerRequest, now: float) -> bool:
         """Whether somebody before this request has waited long enough for the runner to drain.
@@ -206,9 +235,12 @@ class Decisions:
         )
 
     def _victim(self) -> Runner | None:
-        """The shortest keep-alive goes first, then by path; an idle one before a busy one."""
+        """The shortest keep-alive goes first, among equal ones the least recently used.
+
+        An idle one goes before a busy one.
+        """
         ready = [r for r in self.runners.values() if r.phase is Phase.READY]
-        order = sorted(ready, key=lambda r: (r.keep_alive, r.key))
+        order = sorted(ready, key=lambda r: (r.keep_alive, r.used, r.key))
         return next((r for r in order if r.idle), order[0] if order else None)
 
     def _awaited(self, runner: Runner) -> bool:
@@ -220,15 +252,25 @@ class Decisions:
         if wanted.keep_alive is not None:
             runner.keep_alive = wanted.keep_alive
         runner.users.add(wanted.id)
+        runner.used = now
         runner.expires = now + runner.keep_alive
         self._orders.append(Grant(wanted.id, runner.id, runner.unlike(wanted)))
 
     def _load(self, wanted: WorkerRequest) -> None:
+        spec = replace(wanted.spec, whole=bool(self.runners))
         runner = Runner(self._next_runner, wanted, self.default_keep_alive)
         self._next_runner += 1
         self.runners[runner.id] = runner
-        self._orders.append(Load(runner.id, wanted.spec))
+        self._orders.append(Load(runner.id, spec))
 
     def _stop(self, runner: Runner, reason: str) -> None:
         runner.phase = Phase.STOPPING
         self._orders.append(Stop(runner.id, reason))
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether a load broke because memory was short; the system kills without a word."""
+    killed = getattr(signal, "SIGKILL", None)
+    if isinstance(error, WorkerDied):
+        return error.loading and killed is not None and error.signal == killed
+    return isinstance(error, NotEnoughMemory)

@@ -1,7 +1,7 @@
 """The ways in which a request is not given a worker.
 
 SchedulingError
-├── QueueFull      too many requests already wait for a load
+├── QueueFull      too many requests already wait for a load, or for a loaded model
 └── ShuttingDown   the server stops
 """
 
@@ -13,10 +13,10 @@ class SchedulingError(Exception):
 
 
 class QueueFull(SchedulingError):
-    """`limit` requests already wait for a model to be loaded."""
+    """`limit` requests already wait for a model to be loaded, or for a turn at a loaded one."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"{limit} requests already wait for a model to be loaded; try again later")
+    def __init__(self, limit: int, thing: str = "a model to be loaded") -> None:
+        super().__init__(f"{limit} requests already wait for {thing}; try again later")
         self.limit = limit
 
 

@@ -15,8 +15,9 @@ class WorkerRequest:
     """One request for a worker.
 
     `explicit` names the load options that somebody set: only these can make a loaded worker
-    unlike it. `keep_alive` None leaves the worker's present duration. `model` is whatever the
-    caller wants to find again beside the worker; nothing is decided by it. Ids rise as time goes.
+    unlike it. `keep_alive` None leaves the worker's present duration. `need_bytes` is what the
+    model's files take of memory at least. `model` is whatever the caller wants to find again beside
+    the worker; nothing is decided by it. Ids rise as time goes.
     """
 
     id: int
@@ -25,6 +26,7 @@ class WorkerRequest:
     explicit: frozenset[str] = frozenset()
     keep_alive: float | None = None
     priority: Priority = Priority.INTERACTIVE
+    need_bytes: int = 0
     model: object = field(default=None, compare=False, repr=False)
 
     @property
@@ -98,7 +100,11 @@ Event = Requested | Left | LoadDone | LoadBroke | Ended | UnloadAsked | Tick
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Start a worker; answer with LoadDone or LoadBroke."""
+    """Start a worker; answer with LoadDone or LoadBroke.
+
+    Beside other runners the load is to be `whole`: rather than with less than was asked for, it
+    fails, so that one of them may go first.
+    """
 
     runner: int
     spec: LoadSpec

@@ -16,12 +16,12 @@ EMBEDDINGS_AT_ONCE = 4  # one is computed, the next ones' texts are being tokeni
 
 
 class LoadedWorker:
-    """A worker with the queues of those who want it to compute."""
+    """A worker with the queues of those who want it to compute, each of a bounded length."""
 
-    def __init__(self, client: EngineClient) -> None:
+    def __init__(self, client: EngineClient, max_queue: int | None = None) -> None:
         self.client = client
-        self.generating = RunQueue(max(client.info.num_parallel, 1))
-        self.embedding = RunQueue(EMBEDDINGS_AT_ONCE)
+        self.generating = RunQueue(max(client.info.num_parallel, 1), max_queue)
+        self.embedding = RunQueue(EMBEDDINGS_AT_ONCE, max_queue)
 
 
 @dataclass(frozen=True, slots=True)

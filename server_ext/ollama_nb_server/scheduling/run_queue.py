@@ -12,13 +12,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.scheduling.errors import QueueFull
 
 
 class RunQueue:
-    """`capacity` turns at a time; the more urgent come first, then first come."""
+    """`capacity` turns at a time; the more urgent come first, then first come.
 
-    def __init__(self, capacity: int) -> None:
+    No more than `max_waiting` wait for theirs (None: any number).
+    """
+
+    def __init__(self, capacity: int, max_waiting: int | None = None) -> None:
         self._capacity = self._num_free = capacity
+        self._max_waiting = max_waiting
         self._waiting: list[tuple[Priority, int, int, asyncio.Future[None]]] = []
         self._arrivals = itertools.count()
 
@@ -34,7 +39,13 @@ class RunQueue:
 
     @asynccontextmanager
     async def turn(self, priority: Priority, ticket: int = 0) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it until the block is left. `place` knows the ticket."""
+        """Wait for a turn, and keep it until the block is left. `place` knows the ticket.
+
+        Raises
+        ------
+        QueueFull
+            If too many wait already.
+        """
         await self._come(priority, ticket)
         try:
             yield
@@ -50,6 +61,8 @@ class RunQueue:
         if self._num_free:  # then nobody waits
             self._num_free -= 1
             return
+        if self._max_waiting is not None and self.num_waiting >= self._max_waiting:
+            raise QueueFull(self._max_waiting, "its turn")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (priority, next(self._arrivals), ticket, future))
         try:

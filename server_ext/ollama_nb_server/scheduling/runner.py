@@ -36,6 +36,7 @@ class Runner:
     info: Loaded | None = None
     users: set[int] = field(default_factory=set)
     expires: float = math.inf
+    used: float = 0.0  # when a request last came to it or left it
 
     @property
     def key(self) -> str:
@@ -46,6 +47,11 @@ class Runner:
     def idle(self) -> bool:
         """Ready, and nobody uses it."""
         return self.phase is Phase.READY and not self.users
+
+    @property
+    def host_bytes(self) -> int:
+        """What it takes of the host's memory."""
+        return self.info.size_bytes - self.info.vram_bytes if self.info is not None else 0
 
     def can_serve(self, wanted: WorkerRequest) -> bool:
         """Whether it gives the answers that the request is to have."""

@@ -98,11 +98,15 @@ class Scheduler:
         max_queue: int = 512,
         default_keep_alive: float = 300.0,
         reload_on_request: bool = False,
+        memory_bytes: int = 0,
         start_worker: StartWorker = Worker.start,
         account: Account = to_log,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._decisions = Decisions(max_loaded, max_queue, default_keep_alive, reload_on_request)
+        self._decisions = Decisions(
+            max_loaded, max_queue, default_keep_alive, reload_on_request, memory_bytes
+        )
+        self._max_queue = max_queue
         self._start_worker, self._account, self._clock = start_worker, account, clock
         self._ids = itertools.count(1)
         self._granted: dict[int, asyncio.Future[tuple[LoadedWorker, Grant]]] = {}
@@ -121,6 +125,7 @@ class Scheduler:
         explicit: frozenset[str] = frozenset(),
         keep_alive: float | None = None,
         context: RequestContext = NOBODY,
+        need_bytes: int = 0,
         model: object = None,
         ticket: int | None = None,
     ) -> AsyncIterator[Lease]:
@@ -128,6 +133,8 @@ class Scheduler:
 
         Parameters
         ----------
+        need_bytes
+            What the model's files take of memory at least.
         ticket
             From `ticket()`, if somebody wants to ask for the request's position meanwhile.
 
@@ -135,7 +142,7 @@ class Scheduler:
         ------
         QueueFull, ShuttingDown
             If no place in the queue is left, or the server stops.
-        LoadFailed, WorkerDied
+        LoadFailed, NotEnoughMemory, WorkerDied
             If the model could not be loaded.
         """
         if self._closed:
@@ -144,7 +151,7 @@ class Scheduler:
         self._bury()
         number = self.ticket() if ticket is None else ticket
         wanted = WorkerRequest(
-            number, label, spec, explicit, keep_alive, context.priority, model=model
+            number, label, spec, explicit, keep_alive, context.priority, need_bytes, model
         )
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
@@ -266,7 +273,7 @@ class Scheduler:
             self._tell(LoadBroke(runner, error))
         else:
             worker = task.result()
-            self._workers[runner] = LoadedWorker(worker)
+            self._workers[runner] = LoadedWorker(worker, self._max_queue)
             self._spawn(self._watch(runner, worker))
             self._tell(LoadDone(runner, worker.info))
 
