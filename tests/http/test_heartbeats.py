@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, aclosing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import ollama
 import pytest
-from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.heartbeat import Heart
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.scheduling.scheduler import Scheduler
 from ollama_nb_server.wire.extras import Extras
@@ -197,68 +198,63 @@ def test_the_last_line_tells_what_was_lost(client, verb: str, stream: bool) -> N
     assert last["cached_tokens"] >= 0
 
 
-# --- the wrapper ----------------------------------------------------------------------------------
+# --- their clock ----------------------------------------------------------------------------------
 
 
-async def slow(steps: list[asyncio.Event], ended: list[str]) -> AsyncGenerator[str, None]:
-    try:
-        for number, step in enumerate(steps):
-            await step.wait()
-            yield f"answer {number}"
-    finally:
-        ended.append("ended")
+class Loop:
+    """The clock and the timers of an event loop."""
+
+    def __init__(self) -> None:
+        self.now_s, self.timers = 0.0, list[asyncio.TimerHandle]()
+
+    def time(self) -> float:
+        return self.now_s
+
+    def call_at(self, when: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers.append(asyncio.TimerHandle(when, call, (), asyncio.get_running_loop()))
+        return self.timers[-1]
+
+    def pass_to(self, now_s: float) -> None:
+        while due := [t for t in self.timers if t.when() <= now_s and not t.cancelled()]:
+            self.timers.remove(due[0])
+            self.now_s = due[0].when()
+            due[0]._run()
+        self.now_s = now_s
 
 
-async def test_a_heartbeat_does_not_disturb_what_is_waited_for() -> None:
-    steps, ended = [asyncio.Event(), asyncio.Event()], []
-    found = []
-    async for message in with_heartbeats(slow(steps, ended), lambda: "beat", 0.001):
-        found.append(message)
-        steps[0].set() if len(found) == 3 else None
-        steps[1].set() if len(found) == 6 else None
+async def test_it_beats_wherever_nothing_is_told_for_the_interval() -> None:
+    loop, beats = Loop(), list[float]()
+    with Heart(lambda: beats.append(loop.now_s), 5.0, loop) as heart:
+        for told_s in (1, 2, 6, 10.5):
+            loop.pass_to(told_s)
+            heart.told()
+        loop.pass_to(26)
 
-    answers = [message for message in found if message != "beat"]
-    assert answers == ["answer 0", "answer 1"]
-    assert found[:3] == ["beat"] * 3
-    assert ended == ["ended"]
+    assert beats == [15.5, 20.5, 25.5]
 
 
-async def test_leaving_ends_the_work_before_anybody_goes_on() -> None:
-    ended: list[str] = []
-    async with aclosing(
-        with_heartbeats(slow([asyncio.Event()], ended), lambda: "beat", 0.001)
-    ) as stream:
-        assert await anext(stream) == "beat"
-
-    assert ended == ["ended"]
-
-
-async def test_cancelling_ends_the_work_too() -> None:
-    ended: list[str] = []
-
-    async def read() -> None:
-        async for _ in with_heartbeats(slow([asyncio.Event()], ended), lambda: "beat", 60.0):
-            pass
-
-    task = asyncio.ensure_future(read())
-    await asyncio.sleep(0.01)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-    assert ended == ["ended"]
+async def test_it_needs_one_timer_however_much_is_told() -> None:
+    loop = Loop()
+    with Heart(bool, 5.0, loop) as heart:
+        for now_s in range(1, 40):
+            loop.pass_to(now_s)
+            heart.told()
+            assert len(loop.timers) == 1
 
 
-async def test_an_error_comes_after_the_answers_before_it() -> None:
-    async def broken() -> AsyncGenerator[str, None]:
-        yield "one"
-        yield "two"
-        raise ValueError("no more")
+async def test_it_stops_with_its_stream() -> None:
+    loop, beats = Loop(), list[int]()
+    with Heart(lambda: beats.append(1), 5.0, loop):
+        loop.pass_to(6)
+    loop.pass_to(60)
 
-    stream = with_heartbeats(broken(), lambda: "beat", 60.0)
+    assert beats == [1]
 
-    assert [await anext(stream), await anext(stream)] == ["one", "two"]
-    with pytest.raises(ValueError, match="no more"):
-        await anext(stream)
+
+async def test_there_is_none_where_they_are_switched_off() -> None:
+    loop = Loop()
+    with Heart(bool, math.inf, loop):
+        assert loop.timers == []
 
 
 async def test_the_remaining_time_follows_from_what_was_done() -> None:

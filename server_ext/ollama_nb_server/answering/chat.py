@@ -24,7 +24,7 @@ from ollama_nb_server.answering.generation import (
     run,
     warnings_for,
 )
-from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.heartbeat import AnswerStream
 from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.job import Job
 from ollama_nb_server.answering.output import Offer, OutputPlan, limited_thinking, output_plan
@@ -60,7 +60,7 @@ from ollama_nb_server.wire.options import Options
 
 async def chat(
     app: AppContext, request: ChatRequest, context: RequestContext
-) -> ChatResponse | AsyncIterator[ChatResponse]:
+) -> ChatResponse | AnswerStream[ChatResponse]:
     """Answer a chat request: one response, or a stream of them.
 
     Raises before anything has been generated wherever that is possible.
@@ -87,7 +87,7 @@ async def chat(
     if request.stream is False:
         return await _whole(answer)
     beat = partial(_heartbeat, request, progress)
-    return with_heartbeats(answer, beat, app.settings.heartbeat_s)
+    return AnswerStream(answer, beat, app.settings.heartbeat_s)
 
 
 def _check(model: Model, request: ChatRequest) -> Offer:

@@ -23,7 +23,7 @@ from ollama_nb_server.answering.generation import (
     run,
     warnings_for,
 )
-from ollama_nb_server.answering.heartbeat import with_heartbeats
+from ollama_nb_server.answering.heartbeat import AnswerStream
 from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.job import Job
 from ollama_nb_server.answering.output import Offer, limited_thinking, output_plan
@@ -50,7 +50,7 @@ from ollama_nb_server.wire.generate import DebugInfo, GenerateRequest, GenerateR
 
 async def generate(
     app: AppContext, request: GenerateRequest, context: RequestContext
-) -> GenerateResponse | AsyncIterator[GenerateResponse]:
+) -> GenerateResponse | AnswerStream[GenerateResponse]:
     """Answer a generate request: one response, or a stream of them.
 
     Raises before anything has been generated wherever that is possible.
@@ -76,7 +76,7 @@ async def generate(
     if request.stream is False:
         return await _whole(answer)
     beat = partial(_heartbeat, request, progress)
-    return with_heartbeats(answer, beat, app.settings.heartbeat_s)
+    return AnswerStream(answer, beat, app.settings.heartbeat_s)
 
 
 def _check(model: Model, request: GenerateRequest) -> None:

@@ -7,73 +7,69 @@ its place, its model or its prompt. A heartbeat is a message of the stream's own
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, suppress
-from typing import Generic, TypeVar
+import math
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
-async def with_heartbeats(
-    answers: AsyncGenerator[T, None], make: Callable[[], T], interval_s: float
-) -> AsyncIterator[T]:
-    """The answers, and one that is made wherever none comes for so many seconds.
+@dataclass(frozen=True, slots=True)
+class AnswerStream(Generic[T]):
+    """Answers, and what is told wherever none comes for `interval_s` seconds.
 
-    Leaving this closes `answers`; what it raises is raised here, after the answers before.
+    Whoever sends them sends the heartbeats, beside what it waits for: a task between the two would
+    cost as much for every token as all the rest of its way.
     """
-    stream = _Pumped(answers)
-    try:
-        while True:
-            while stream.arrived:
-                yield stream.arrived.popleft()
-            if stream.is_over():
-                return
-            if not await stream.news(interval_s):
-                yield make()
-    finally:
-        await stream.close()
+
+    answers: AsyncGenerator[T, None]
+    heartbeat: Callable[[], T]
+    interval_s: float
 
 
-class _Pumped(Generic[T]):
-    """Takes answers in a task of its own: waiting for one with a limit would cancel the work."""
+class Clock(Protocol):
+    """What an event loop knows of time."""
 
-    def __init__(self, answers: AsyncGenerator[T, None]) -> None:
-        self.arrived: deque[T] = deque()
-        self._waiting: asyncio.Future[bool] | None = None
-        self._task = asyncio.get_running_loop().create_task(self._pump(answers))
-        self._task.add_done_callback(lambda _: self._notify(True))
+    def time(self) -> float:
+        """Seconds."""
 
-    async def _pump(self, answers: AsyncGenerator[T, None]) -> None:
-        async with aclosing(answers):
-            async for answer in answers:
-                self.arrived.append(answer)
-                self._notify(True)
+    def call_at(self, when: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Have something called then."""
 
-    def is_over(self) -> bool:
-        """Whether nothing more comes; raises what the answers ended with."""
-        if self._task.done():
-            self._task.result()
-        return self._task.done()
 
-    async def news(self, limit_s: float) -> bool:
-        """Wait until there is something new, or for so long."""
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        alarm = loop.call_later(limit_s, self._notify, False)
-        try:
-            return await self._waiting
-        finally:
-            alarm.cancel()
-            self._waiting = None
+class Heart:
+    """Calls `beat` wherever `told` was not called for so many seconds, as long as it is entered.
 
-    def _notify(self, news: bool) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(news)
+    One timer for all: it looks when it rings what has been told meanwhile.
+    """
 
-    async def close(self) -> None:
-        """End the task, and with it the work, before anybody goes on."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
-        with suppress(asyncio.CancelledError):
-            self._task.exception()  # it has been raised, or nobody is left to hear it
+    def __init__(
+        self, beat: Callable[[], object], interval_s: float, clock: Clock | None = None
+    ) -> None:
+        self._beat, self._interval_s = beat, interval_s
+        self._clock: Clock = clock or asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self.told()
+
+    def told(self) -> None:
+        """Take note that something has been said."""
+        self._told_s = self._clock.time()
+
+    def __enter__(self) -> Heart:
+        self._wind()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wind(self) -> None:
+        if self._interval_s < math.inf:
+            self._timer = self._clock.call_at(self._told_s + self._interval_s, self._ring)
+
+    def _ring(self) -> None:
+        if self._clock.time() >= self._told_s + self._interval_s:
+            self.told()
+            self._beat()
+        self._wind()

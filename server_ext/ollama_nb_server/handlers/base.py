@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import cached_property, partial
 from http.client import responses
 from typing import Any, Protocol, TypeVar
 
@@ -18,12 +20,19 @@ from tornado import iostream, web
 from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.heartbeat import AnswerStream, Heart
 from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
-from ollama_nb_server.wire.errors import KNOWN, DeadlinePassed, describe, describe_midway
+from ollama_nb_server.wire.errors import (
+    KNOWN,
+    DeadlinePassed,
+    ReadsTooSlowly,
+    describe,
+    describe_midway,
+)
 from ollama_nb_server.wire.extras import EXTRAS_HEADER, Extras
 from ollama_nb_server.wire.golike import GoModel, read
 
@@ -78,7 +87,7 @@ class ApiHandler(web.RequestHandler):
         super().initialize(**more)
         self.route, self._open_app = route, app
         self._task: asyncio.Task[Any] | None = None
-        self._gone, self._late = False, False
+        self._gone, self._late, self._is_cancelled = False, False, False
         self._alarm: asyncio.TimerHandle | None = None
         self._streaming = NDJSON
         self._outbox = Outbox(self._written, self._drop)
@@ -149,7 +158,12 @@ class ApiHandler(web.RequestHandler):
     def _cancel_late(self) -> None:
         """Cancel what is not done at its deadline."""
         self._late = True
-        if self._task is not None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Cancel the request, once: what ends it may take a moment, and is not cancelled itself."""
+        if self._task is not None and not self._is_cancelled:
+            self._is_cancelled = True
             self._task.cancel()
 
     def _check_client(self) -> None:
@@ -180,11 +194,17 @@ class ApiHandler(web.RequestHandler):
         web.RequestHandler.finish(self, body)
 
     async def answer(
-        self, answer: Encodable | AsyncIterator[Encodable], content_type: str = JSON
+        self,
+        answer: Encodable | AsyncIterator[Encodable] | AnswerStream[Any],
+        content_type: str = JSON,
     ) -> None:
         """Answer with one document, or stream many: a line each, or an event."""
+        if isinstance(answer, AnswerStream):
+            beat = partial(self._beat, answer.heartbeat)
+            await self._stream(answer.answers, Heart(beat, answer.interval_s))
+            return
         if isinstance(answer, AsyncIterator):
-            await self._stream(answer)
+            await self._stream(answer, Heart(bool, math.inf))
             return
         self._warn(answer)
         if getattr(answer, "num_values", 0) > LARGE_VALUES:
@@ -202,20 +222,33 @@ class ApiHandler(web.RequestHandler):
             await asyncio.sleep(0)
         web.RequestHandler.finish(self)
 
-    async def _stream(self, answers: AsyncIterator[Encodable]) -> None:
+    async def _stream(self, answers: AsyncIterator[Encodable], heart: Heart) -> None:
         """The head goes out with the first line, so that a failure before it has a real status."""
+        self._outbox.timeout_s = (await self.app_context()).settings.send_timeout_s
         async with aclosing(answers):  # type: ignore[type-var]
-            first = await anext(answers)
-            self._warn(first)
-            self._streaming = streaming_for(self.request.headers.get("Accept", ""))
-            for name, value in self._streaming.headers.items():
-                self.set_header(name, value)
-            self._outbox.timeout_s = (await self.app_context()).settings.send_timeout_s
-            self._outbox.put(self._streaming.framed(self._encoded(first)))
-            async for answer in answers:
-                self._outbox.put(self._streaming.framed(self._encoded(answer)))
+            with heart:
+                async for answer in answers:
+                    self._tell(answer)
+                    heart.told()
         await self._outbox.end()
         web.RequestHandler.finish(self)
+
+    def _tell(self, answer: Encodable) -> None:
+        """Send a line of a stream."""
+        if not self._headers_written:
+            self._begin(answer)
+        self._outbox.put(self._streaming.framed(self._encoded(answer)))
+
+    def _begin(self, first: Encodable) -> None:
+        self._warn(first)
+        self._streaming = streaming_for(self.request.headers.get("Accept", ""))
+        for name, value in self._streaming.headers.items():
+            self.set_header(name, value)
+
+    def _beat(self, heartbeat: Callable[[], Encodable]) -> None:
+        """Say that the stream is alive; who has not read what came before need not hear it."""
+        with suppress(iostream.StreamClosedError, ReadsTooSlowly):  # a lost client ends the task
+            self._tell(heartbeat())
 
     def _written(self, data: bytes) -> asyncio.Future[None]:
         self.write(data)
@@ -238,7 +271,7 @@ class ApiHandler(web.RequestHandler):
         nb: Extras | None = getattr(answer, "nb", None)
         return document | ({"nb": nb.document()} if self.wants_extras and nb is not None else {})
 
-    @property
+    @cached_property
     def wants_extras(self) -> bool:
         """Whether the client asks for more than Ollama has."""
         return self.request.headers.get(EXTRAS_HEADER, "") == "1"

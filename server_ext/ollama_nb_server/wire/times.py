@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import lru_cache
 
 FOREVER = "2319-01-01T00:00:00Z"  # what does not expire: a far date that every client can read
 FOREVER_S = 11_013_321_600.0  # the same in seconds since the epoch; later times are this one
@@ -11,8 +12,12 @@ FOREVER_S = 11_013_321_600.0  # the same in seconds since the epoch; later times
 def utc(ns: int) -> str:
     """Nanoseconds since the epoch in UTC, as `created_at` has it."""
     seconds, rest = divmod(ns, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}{_fraction(rest)}Z"
+    return f"{_second(seconds)}{_fraction(rest)}Z"
+
+
+@lru_cache(maxsize=8)  # the tokens of a second share it
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def local(seconds: float) -> str:
