@@ -29,10 +29,11 @@ def wanted(
     explicit: frozenset[str] = frozenset(),
     adapters: tuple[str, ...] = (),
     need_bytes: int = 0,
+    least_ctx: int = 0,
     **options: int,
 ) -> WorkerRequest:
     spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
-    return WorkerRequest(number, path, spec, explicit, keep_alive, priority, need_bytes)
+    return WorkerRequest(number, path, spec, explicit, keep_alive, priority, need_bytes, least_ctx)
 
 
 def loaded(

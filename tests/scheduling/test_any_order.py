@@ -25,7 +25,9 @@ from ollama_nb_server.scheduling.events import (
 
 PATHS = st.sampled_from("abc")
 SIZES = {"a": 10, "b": 20, "c": 50}
-WISHES = st.sampled_from([{}, {"num_ctx": 512}, {"num_batch": 64}, {"adapters": ("lora",)}])
+WISHES = st.sampled_from(
+    [{}, {"num_ctx": 512}, {"num_batch": 64}, {"adapters": ("lora",)}, {"least_ctx": 300}]
+)
 KEEP_ALIVES = st.sampled_from([None, 0.0, 1.0, math.inf])
 DELAYS = st.sampled_from([0.0, 1.0, 11.0])
 EXPLICIT = frozenset({"num_batch"})

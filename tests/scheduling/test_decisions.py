@@ -375,6 +375,19 @@ def test_a_worker_that_dies_is_replaced_for_the_next_request(drive: Driver) -> N
     assert drive(Requested(wanted(2))) == [Load(2, wanted(2).spec)]
 
 
+@pytest.mark.parametrize(
+    ("least_ctx", "served"), [(0, False), (500, True), (512, True), (513, False), (9999, False)]
+)
+def test_a_smaller_context_serves_whom_it_suffices(
+    drive: Driver, least_ctx: int, served: bool
+) -> None:
+    drive.load(wanted(1, num_ctx=512), loaded(512))
+    drive(Left(1))
+    orders = drive(Requested(wanted(2, num_ctx=4096, least_ctx=least_ctx)))
+
+    assert [type(order) for order in orders] == [Grant if served else Stop]
+
+
 # --- memory ---------------------------------------------------------------------------------------
 
 SHORT = NotEnoughMemory("b", "failed to allocate")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.context_need import least_ctx
 from ollama_nb_server.answering.generation import Stopwatch
 from ollama_nb_server.answering.preparation import lease
 from ollama_nb_server.answering.progress import RequestProgress
@@ -35,4 +36,5 @@ class Job(Generic[Request]):
         """A worker for it."""
         ticket = None if progress is None else progress.ticket
         keep_alive = self.request.keep_alive
-        return lease(self.app, self.context, self.model, self.options, keep_alive, ticket)
+        least = least_ctx(self.request, self.model, self.options)
+        return lease(self.app, self.context, self.model, self.options, keep_alive, ticket, least)

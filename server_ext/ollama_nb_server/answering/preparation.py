@@ -101,8 +101,12 @@ def lease(
     options: Options,
     keep_alive: KeepAlive | None,
     ticket: int | None = None,
+    least_ctx: int = 0,
 ) -> AbstractAsyncContextManager[Lease]:
-    """A worker for this model with these load options."""
+    """A worker for this model with these load options.
+
+    One that is loaded with a smaller context will do if that is `least_ctx` (0: none will).
+    """
     spec = LoadSpec(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
@@ -126,6 +130,7 @@ def lease(
         explicit=LOAD_OPTIONS & options.given,
         keep_alive=None if keep_alive is None else keep_alive.seconds,
         context=context,
+        least_ctx=least_ctx,
         need_bytes=sum(layer.size for layer in model.manifest.layers),
         model=model,
         ticket=ticket,
@@ -133,7 +138,12 @@ def lease(
 
 
 def context_limit(options: Options, info: Loaded) -> int:
-    """Tokens this request may use: its own `num_ctx`, at most what a slot has."""
+    """Tokens this request may use: its own `num_ctx`, at most what a slot has.
+
+    Where it names none, it is all of the slot.
+    """
+    if "num_ctx" not in options.given:
+        return info.num_ctx
     return min(max(options.num_ctx, MIN_CTX), info.num_ctx)
 
 

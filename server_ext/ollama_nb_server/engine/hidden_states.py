@@ -100,7 +100,7 @@ class HiddenStates:
     def wipe(self) -> None:
         """Drop all and leave zeros: what is no number would be one nowhere, not even unseen."""
         if self._context is not None:
-            self._context.clear()
+            self._context.clear(wipe=True)
 
     def _filled(self, items: Sequence[Item], count: int) -> Sequence[Item]:
         missing = max(MIN_ROWS - count, -count % ROWS_ALIGNED)

@@ -636,10 +636,14 @@ class Context:
         ll.llama_memory_seq_cp(self.memory, source, target, -1, -1)
         self.forget(source)
 
-    def clear(self) -> None:
-        """Drop every sequence."""
+    def clear(self, *, wipe: bool = False) -> None:
+        """Drop every sequence; with `wipe`, nothing but zeros is left of them.
+
+        Zeros for all slots take longer than a step of decoding, and hardly anybody needs them: what
+        has been dropped is seen by nobody, unless it is no number.
+        """
         if self.memory:
-            ll.llama_memory_clear(self.memory, True)
+            ll.llama_memory_clear(self.memory, wipe)
 
     def hidden_states(self, count: int) -> Floats:
         """The vectors of the last batch's first `count` tokens; gone with the next batch.

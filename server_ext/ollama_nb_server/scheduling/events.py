@@ -16,8 +16,9 @@ class WorkerRequest:
 
     `explicit` names the load options that somebody set: only these can make a loaded worker
     unlike it. `keep_alive` None leaves the worker's present duration. `need_bytes` is what the
-    model's files take of memory at least. `model` is whatever the caller wants to find again beside
-    the worker; nothing is decided by it. Ids rise as time goes.
+    model's files take of memory at least. A worker with a context of `least_ctx` will do, though
+    one would be loaded with more (0: it will not). `model` is whatever the caller wants to find
+    again beside the worker; nothing is decided by it. Ids rise as time goes.
     """
 
     id: int
@@ -27,6 +28,7 @@ class WorkerRequest:
     keep_alive: float | None = None
     priority: Priority = Priority.INTERACTIVE
     need_bytes: int = 0
+    least_ctx: int = 0
     model: object = field(default=None, compare=False, repr=False)
 
     @property

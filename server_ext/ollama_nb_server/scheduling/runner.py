@@ -61,7 +61,8 @@ class Runner:
             return True  # also where the engine gave less than was asked: a reload gives no more
         if any(self._differs(wanted, name) for name in IDENTITY):
             return False
-        return min(wanted.spec.num_ctx, self.info.num_ctx_train) <= self.info.num_ctx
+        least = wanted.least_ctx or wanted.spec.num_ctx
+        return min(least, wanted.spec.num_ctx, self.info.num_ctx_train) <= self.info.num_ctx
 
     def unlike(self, wanted: WorkerRequest) -> tuple[str, ...]:
         """The load options that somebody set for the request, and that it has otherwise."""

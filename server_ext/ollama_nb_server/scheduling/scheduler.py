@@ -125,6 +125,7 @@ class Scheduler:
         explicit: frozenset[str] = frozenset(),
         keep_alive: float | None = None,
         context: RequestContext = NOBODY,
+        least_ctx: int = 0,
         need_bytes: int = 0,
         model: object = None,
         ticket: int | None = None,
@@ -133,6 +134,8 @@ class Scheduler:
 
         Parameters
         ----------
+        least_ctx
+            A smaller context than the spec's that will do where it is loaded; 0: none will.
         need_bytes
             What the model's files take of memory at least.
         ticket
@@ -151,7 +154,15 @@ class Scheduler:
         self._bury()
         number = self.ticket() if ticket is None else ticket
         wanted = WorkerRequest(
-            number, label, spec, explicit, keep_alive, context.priority, need_bytes, model
+            number,
+            label,
+            spec,
+            explicit,
+            keep_alive,
+            context.priority,
+            need_bytes,
+            least_ctx,
+            model,
         )
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
