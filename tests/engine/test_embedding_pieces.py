@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine import embedding
+from ollama_nb_server.engine.engine import TINY_PARAMS, Engine, threads_for
 from ollama_nb_server.engine.messages import Embed, LoadSpec, Priority
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 from serving import Serving
@@ -59,6 +60,49 @@ def test_a_vector_does_not_depend_on_the_other_texts_of_its_request(serving):
     together = serving.vectors(*texts)
 
     assert together == tuple(serving.vectors(text)[0] for text in texts)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_texts_of_an_encoder_share_tiles_only_where_the_load_has_found_them_alike(
+    bert_gguf, monkeypatch, alike
+):
+    tried = embedding.tiles_alike
+    monkeypatch.setattr(embedding, "tiles_alike", lambda *asked: tried(*asked) and alike)
+    serving = Serving(bert_gguf)
+    texts = [("hello world " * 9)[: 13 * n] for n in range(3, 17)]  # up to 36 tokens
+    try:
+        before = serving.nodes
+        together = serving.vectors(*texts)
+        nodes = serving.nodes - before
+        alone = tuple(serving.vectors(text)[0] for text in texts)
+    finally:
+        serving.close()
+
+    num_batches = len(texts) * nodes / (serving.nodes - before - nodes)
+    assert together == alone
+    assert (num_batches < 5) is alike
+
+
+@pytest.mark.parametrize("serving", ["bert_gguf", "q4_k_gguf"], indirect=True)
+def test_a_vector_does_not_depend_on_the_number_of_threads(serving):
+    jobs = [serving.engine.embedder.begin(Embed(1, (*SHORT, *MANY))) for _ in range(2)]
+    for threads, job in enumerate(jobs, 1):
+        serving.engine.embedder.use_threads(threads)
+        while not serving.engine.embedder.step(job):
+            pass
+
+    assert jobs[0].vectors == jobs[1].vectors
+
+
+def test_an_encoder_computes_with_all_processors_and_a_tiny_model_that_writes_with_one(
+    bert_gguf, demo_gguf
+):
+    threads = []
+    for path in (bert_gguf, demo_gguf):
+        with Engine(LoadSpec(str(path), num_parallel=1), NativeLog(), AbortSwitch()) as engine:
+            threads.append((engine.threads(0), engine.threads(1)))
+
+    assert threads == [(threads_for(TINY_PARAMS, 0), 1), (1, 1)]
 
 
 def test_a_vector_does_not_depend_on_other_requests(chunking, alone):
@@ -150,7 +194,7 @@ def test_an_aborted_piece_is_computed_again(request, model):
         vectors = []
         for aborted in ((), (0, 1, 3, 4)):
             job, step = engine.embedder.begin(Embed(1, (LONG, *SHORT))), 0
-            while job.texts:
+            while job.pieces:
                 if step in aborted:
                     switch.set()
                     engine.embedder.step(job)

@@ -304,7 +304,7 @@ class EngineCore:
         self._active.ids = frozenset()
 
     def _embed_piece(self, job: Job) -> None:
-        self._engine.embedder.use_threads(self._engine.threads(job.request.num_thread))
+        self._engine.embedder.use_threads(self._engine.threads_of_texts(job.request.num_thread))
         try:
             done = self._engine.embedder.step(job)
         except EngineError as error:

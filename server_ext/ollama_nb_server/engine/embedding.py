@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from ollama_nb_server.engine.embedding_plan import Packing, Piece
 from ollama_nb_server.engine.errors import (
     CannotEmbed,
     EmbeddingNotFinite,
@@ -27,6 +28,8 @@ from ollama_nb_server.engine.hidden_states import (
 )
 from ollama_nb_server.engine.messages import Embed, Embedded
 from ollama_nb_server.engine.native import AbortSwitch, Floats, Model, Pooling
+from ollama_nb_server.engine.tile_packing import TILE, num_rows
+from ollama_nb_server.engine.tile_trial import tiles_alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +102,17 @@ class CutText:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A request on its way: the texts still to be computed, and the vectors that are there."""
+    """A request on its way: what is still to be computed, and the vectors that are there."""
 
     request: Embed
-    texts: deque[list[int]]
+    texts: Sequence[list[int]]
+    pieces: deque[Piece]
     told: Embedded  # without vectors
-    vectors: list[bytes] = field(default_factory=list)
-    begun: PooledVector | None = None  # of the first text, where it comes in chunks
+    vectors: list[bytes]  # of the texts in their order; empty where one is to come
+    begun: PooledVector | None = None  # of the first piece's text, where it comes in chunks
 
     @classmethod
-    def of(cls, request: Embed, texts: Sequence[CutText]) -> Job:
+    def of(cls, request: Embed, texts: Sequence[CutText], packing: Packing) -> Job:
         """A request whose texts are tokens now."""
         cut = [text for text in texts if text.is_cut]
         told = Embedded(
@@ -119,7 +123,8 @@ class Job:
             num_tokens_before=sum(text.num_tokens_before for text in cut),
             num_tokens_kept=sum(len(text.tokens) for text in cut),
         )
-        return cls(request, deque(text.tokens for text in texts), told)
+        tokens = [text.tokens for text in texts]
+        return cls(request, tokens, packing.pieces(tokens), told, [b""] * len(tokens))
 
     @property
     def id(self) -> int:
@@ -130,7 +135,8 @@ class Job:
     def num_computed(self) -> int:
         """Tokens that have been computed."""
         begun = self.begun.num_tokens if self.begun else 0
-        return self.told.prompt_count - sum(map(len, self.texts)) + begun
+        left = sum(place.length for piece in self.pieces for place in piece.places)
+        return self.told.prompt_count - left + begun
 
     def answer(self) -> Embedded:
         """The message that ends the request."""
@@ -146,6 +152,7 @@ class Embedder:
         self._affixes = Affixes.of(model)
         self._states = HiddenStates(model, threads, abort)
         self._chunked: Job | None = None  # whose text is partly computed
+        self._num_tiles = 0  # of a batch whose texts share them
 
     def close(self) -> None:
         """Free the context."""
@@ -157,12 +164,19 @@ class Embedder:
         return self._states.size_bytes
 
     def prove(self, lengths: tuple[int, ...]) -> None:
-        """Compute texts of these lengths, so that a processor that cannot dies here."""
+        """Compute texts of these lengths, so that a processor that cannot dies here.
+
+        Finds out as well whether texts of an encoder may share tiles.
+        """
         if self._model.pooling is Pooling.RANK:  # its scores are never read
             return
         for length in lengths:
             self._states.compute([(FIRST, 0, [max(self._model.bos, 0)] * min(length, self._limit))])
             self._states.forget(FIRST)
+        count = self._states.max_tiles
+        if self._states.encodes and self._limit >= TILE:
+            alike = tiles_alike(self._states, self._model.num_vocab, count)
+            self._num_tiles = count if alike else 0
 
     def begin(self, request: Embed) -> Job:
         """Cut the texts to tokens, and the tokens to the limit.
@@ -176,7 +190,9 @@ class Embedder:
         """
         if self._model.pooling is Pooling.RANK:
             raise CannotEmbed
-        return Job.of(request, [self._cut(text, request) for text in request.texts])
+        states = self._states
+        packing = Packing(states.max_texts, ROWS_TOGETHER, self._num_tiles, states.takes_chunks)
+        return Job.of(request, [self._cut(text, request) for text in request.texts], packing)
 
     def next_of(self, jobs: Iterable[Job]) -> Job:
         """The first of the most urgent that can go on: only one text may be partly computed."""
@@ -200,12 +216,12 @@ class Embedder:
         try:
             if self._takes_chunks(job):
                 self._compute_chunk(job)
-            elif job.texts:
+            elif job.pieces:
                 self._compute_texts(job)
         except Exception:
             self._recover(job)
             raise
-        return not job.texts
+        return not job.pieces
 
     def drop(self, job: Job) -> None:
         """Forget what is computed of a request that nobody waits for any more."""
@@ -213,11 +229,13 @@ class Embedder:
             self._states.forget(CHUNKED)
             self._chunked, job.begun = None, None
 
-    def _takes_chunks(self, job: Job) -> bool:
-        return bool(job.texts) and self._states.takes_chunks(len(job.texts[0]))
+    @staticmethod
+    def _takes_chunks(job: Job) -> bool:
+        return bool(job.pieces) and job.pieces[0].chunked
 
     def _compute_chunk(self, job: Job) -> None:
-        text = job.texts[0]
+        number = job.pieces[0].places[0].text
+        text = job.texts[number]
         begun = job.begun = job.begun or PooledVector(self._model.pooling)
         self._chunked, at = job, begun.num_tokens
         rows = self._states.compute([(CHUNKED, at, text[at : at + CHUNK])], len(text))
@@ -227,32 +245,32 @@ class Embedder:
             return
         begun.add(rows[0])
         if begun.num_tokens == len(text):
-            job.vectors.append(begun.unit())
-            job.texts.popleft()
+            job.vectors[number] = begun.unit()
+            job.pieces.popleft()
             self.drop(job)
 
     def _compute_texts(self, job: Job) -> None:
-        group = self._together(job.texts)
-        items = [(seq, 0, text) for seq, text in enumerate(group, FIRST)]
+        piece = job.pieces[0]
+        rows = self._tiled(job, piece) if piece.tiled else self._in_rows(job, piece)
+        if rows is None:
+            return
+        for place, vectors in zip(piece.places, rows, strict=True):
+            pooled = PooledVector(self._model.pooling)
+            pooled.add(vectors)
+            job.vectors[place.text] = pooled.unit()
+        job.pieces.popleft()
+
+    def _tiled(self, job: Job, piece: Piece) -> list[Floats] | None:
+        placed = [(place.row, job.texts[place.text]) for place in piece.places]
+        return self._states.compute_tiled(placed, num_rows(piece.places))
+
+    def _in_rows(self, job: Job, piece: Piece) -> list[Floats] | None:
+        texts = [job.texts[place.text] for place in piece.places]
+        items = [(seq, 0, text) for seq, text in enumerate(texts, FIRST)]
         rows = self._states.compute(items)
         for seq, _, _ in items:
             self._states.forget(seq)
-        for vectors in rows or ():
-            pooled = PooledVector(self._model.pooling)
-            pooled.add(vectors)
-            job.vectors.append(pooled.unit())
-            job.texts.popleft()
-
-    def _together(self, texts: Iterable[list[int]]) -> list[list[int]]:
-        """The first of the texts, and those behind it that may share its batch."""
-        group: list[list[int]] = []
-        count = 0
-        for text in texts:
-            count += len(text)
-            if group and (count > ROWS_TOGETHER or len(group) == self._states.max_texts):
-                break
-            group.append(text)
-        return group
+        return rows
 
     def _recover(self, job: Job) -> None:
         """Leave nothing of a failed request that could reach another one's numbers."""

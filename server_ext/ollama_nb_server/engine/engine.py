@@ -92,8 +92,8 @@ class Engine:
         self.model = Model(spec, log)
         self._owned.callback(self.model.close)
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
-        threads = threads_for(self.model.num_params, spec.num_thread)
-        self._own_threads, self._threads = threads_for(self.model.num_params, 0), threads
+        threads = self._threads_for(spec.num_thread)
+        self._own_threads, self._threads = self._threads_for(0), threads
         self._governor = ThreadGovernor(self._own_threads)
         self.context: Context | None = None
         self.images: ImageEncoder | None = None
@@ -216,7 +216,17 @@ class Engine:
 
     def threads(self, wanted: int) -> int:
         """Threads for somebody who wants so many; 0: as many as suit the model."""
-        return threads_for(self.model.num_params, wanted) if wanted else self._own_threads
+        return self._threads_for(wanted) if wanted else self._own_threads
+
+    def threads_of_texts(self, wanted: int) -> int:
+        """Threads for texts to embed; their vectors do not depend on the number."""
+        free = not wanted and not self.model.generates
+        return self._governor.threads if free else self.threads(wanted)
+
+    def _threads_for(self, wanted: int) -> int:
+        """Also a tiny model has use for all if it only embeds: its batches have many rows."""
+        least = 0 if self.model.generates else TINY_PARAMS
+        return threads_for(max(self.model.num_params, least), wanted)
 
     def use_threads(self, threads: int) -> None:
         """Compute the next steps with so many threads."""

@@ -6,13 +6,15 @@ of its own. These rules see to it, on a CPU:
 
 - A batch has a multiple of ROWS_ALIGNED rows, MIN_ROWS at least, filled up with a sequence of its
   own: kernels of several kinds of weights compute so many at once, fewer of them otherwise.
-- Texts share a batch only below FLASH_TILE rows, where attention goes row by row and leaves out
-  what a row does not see; from there on by tiles, and where a tile lies in the cells counts.
+- Texts share a batch below FLASH_TILE rows, where attention goes row by row and leaves out what a
+  row does not see. From there on it goes by tiles, and where a text lies in them counts: texts of
+  encoders share those by the rules of `tile_packing`, where a load has found that these hold.
 - At most one text takes more than one batch; others come and go behind its cells.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from ollama_nb_server.engine.native import (
@@ -24,13 +26,18 @@ from ollama_nb_server.engine.native import (
     Model,
     embedding_context,
 )
+from ollama_nb_server.engine.tile_packing import ROWS_ALIGNED, TILE
 
 CHUNK = 128  # rows of one batch; each costs a row of logits, which nobody reads
-ROWS_ALIGNED, MIN_ROWS = 4, 8
+MIN_ROWS = 8
 ROWS_TOGETHER = FLASH_TILE - ROWS_ALIGNED  # rows of a batch that several texts share
 MIN_CELLS = 512
 MAX_TEXTS = 14  # texts in one batch
-CHUNKED, FIRST, FILLING = 0, 1, MAX_TEXTS + 1  # sequences: the long text, the others, the filling
+MAX_TILES = 4  # of one batch, of a model that computes so many soon
+MANY_PARAMS, FEW_TILES = 100_000_000, 2  # others wait for a batch: of a larger model it is smaller
+# Sequences: the long text, the others, and what fills rows up, one of each tile, so that a tile
+# has nothing to do with another.
+CHUNKED, FIRST, FILLING = 0, 1, MAX_TEXTS + 1
 
 Item = tuple[int, int, Sequence[int]]  # sequence, first position, tokens
 
@@ -48,6 +55,8 @@ class HiddenStates:
         self._batch = Batch(CHUNK)
         self._cells = 0
         self.max_texts = 1 if model.recurs else MAX_TEXTS
+        self.max_tiles = MAX_TILES if model.num_params < MANY_PARAMS else FEW_TILES
+        self._causal = model.generates  # others show it when their context is there
 
     def close(self) -> None:
         """Free the context."""
@@ -70,9 +79,14 @@ class HiddenStates:
         logits = 4 * self._batch.room * self._model.num_vocab
         return cells + logits + self._model.compute_bytes(self._batch.room)
 
+    @property
+    def encodes(self) -> bool:
+        """Whether each batch is computed by itself: no memory, every token sees its whole text."""
+        return self._context is not None and not self._context.memory
+
     def takes_chunks(self, num_tokens: int) -> bool:
         """Whether a text of this length is computed in several batches."""
-        return num_tokens > CHUNK and self._opened().causal
+        return num_tokens > CHUNK and self._causal
 
     def compute(self, items: Sequence[Item], num_tokens: int = 0) -> list[Floats] | None:
         """The vectors of each item's tokens, good until the next batch; None if it was aborted.
@@ -81,17 +95,31 @@ class HiddenStates:
         of its sequences that has to be forgotten.
         """
         count = sum(len(tokens) for _, _, tokens in items)
-        context = self._opened(count, num_tokens)
-        self._batch.fill([(*item, True) for item in self._filled(items, count)])
-        self._batch.all_outputs()
-        if not context.decode(self._batch):
+        rows = self._decoded(self._filled(items, count), num_tokens)
+        self.forget(FILLING)
+        if rows is None:
             return None
-        rows = context.hidden_states(count)
-        context.forget(FILLING)
         starts = [sum(len(tokens) for _, _, tokens in items[:at]) for at in range(len(items))]
         return [
             rows[at : at + len(tokens)] for at, (_, _, tokens) in zip(starts, items, strict=True)
         ]
+
+    def compute_tiled(
+        self, placed: Sequence[tuple[int, Sequence[int]]], num_rows: int
+    ) -> list[Floats] | None:
+        """The same of whole texts at these rows of a batch of an encoder."""
+        rows = self._decoded(_with_gaps_filled(placed, num_rows))
+        if rows is None:
+            return None
+        return [rows[at : at + len(tokens)] for at, tokens in placed]
+
+    def _decoded(self, items: Sequence[Item], num_tokens: int = 0) -> Floats | None:
+        """The vectors of all rows, one behind the other."""
+        count = sum(len(tokens) for _, _, tokens in items)
+        context = self._opened(count, num_tokens)
+        self._batch.fill([(*item, True) for item in items])
+        self._batch.all_outputs()
+        return context.hidden_states(count) if context.decode(self._batch) else None
 
     def forget(self, seq: int, from_pos: int = 0) -> bool:
         """Drop a sequence's tokens from a position on; False if it can only drop all of them."""
@@ -109,7 +137,7 @@ class HiddenStates:
 
     def _opened(self, count: int = 1, num_tokens: int = 0) -> Context:
         """The context, with room for a batch and for a longer text's cells beside it."""
-        rows = CHUNK if count <= CHUNK else _power_of_two(count + ROWS_ALIGNED)
+        rows = max(CHUNK, _power_of_two(count))
         cells = max(MIN_CELLS, rows, _power_of_two(num_tokens)) + CHUNK
         if self._context is None or rows > self._batch.room or cells > self._cells:
             self.close()
@@ -118,11 +146,34 @@ class HiddenStates:
                 self._model,
                 num_cells=self._cells,
                 num_rows=self._batch.room,
-                num_seqs=FIRST + self.max_texts + (not self._model.recurs),
+                num_seqs=FIRST + self.max_texts + (0 if self._model.recurs else MAX_TILES),
                 threads=self._threads,
                 abort=self._abort,
             )
+            self._causal = self._context.causal
         return self._context
+
+
+def _with_gaps_filled(placed: Sequence[tuple[int, Sequence[int]]], num_rows: int) -> list[Item]:
+    """Texts at their rows, and something else in every other row."""
+    items: list[Item] = []
+    texts = sorted(placed, key=lambda text: text[0])
+    filled = dict.fromkeys(range(FILLING, FILLING + num_rows // TILE + 1), 0)
+    used, token = 0, texts[0][1][0]
+    for seq, (row, tokens) in enumerate([*texts, (num_rows, ())], FIRST):
+        for begin, end in _by_tiles(used, row):
+            other = FILLING + begin // TILE
+            items.append((other, filled[other], [token] * (end - begin)))
+            filled[other] += end - begin
+        items += [(seq, 0, tokens)] if tokens else []
+        used = row + len(tokens)
+    return items
+
+
+def _by_tiles(begin: int, end: int) -> list[tuple[int, int]]:
+    """These rows, cut where a tile ends."""
+    cuts = [begin, *range(TILE * (begin // TILE + 1), end, TILE), end]
+    return [(a, b) for a, b in itertools.pairwise(cuts) if a < b]
 
 
 def _power_of_two(least: int) -> int:
