@@ -43,6 +43,8 @@ class Settings:
     depend on who else is served: those with a seed, also those of temperature 0 (always), nobody's.
     `num_thread` is for requests that do not say. `gpu_overhead` is bytes that a load leaves free of
     each GPU; `sched_spread`: a model is spread over all GPUs, also where one has room for it.
+    `prefix_cache_mb`: megabytes a loaded model that copies of computed prompts may take (0: nothing
+    that was computed is used again; None: by what is free).
     `go_template` True: a model's Go template is always used; False: never; None:
     whichever of its templates supports more.
     """
@@ -68,6 +70,7 @@ class Settings:
     no_prune: bool = False
     go_template: bool | None = None
     reproducible: str = "seeded"
+    prefix_cache_mb: int | None = None
     token: str = ""
     cache: Path = field(default_factory=lambda: Path(user_cache_dir("ollama-nb", appauthor=False)))
 
@@ -99,6 +102,7 @@ class Settings:
             no_prune=read.flag("OLLAMA_NOPRUNE"),
             go_template=read.choice("OLLAMA_GO_TEMPLATE"),
             reproducible=read.one_of("OLLAMA_NB_REPRODUCIBLE", REPRODUCIBLE),
+            prefix_cache_mb=read.optional_count("OLLAMA_NB_PREFIX_CACHE_MB"),
             token=read.text("OLLAMA_NB_TOKEN"),
             cache=read.cache(),
         )
@@ -148,8 +152,14 @@ class _Reader:
             return default
         if text.isascii() and text.isdigit() and len(text) <= len(str(most)):
             return min(int(text), most)
-        log.warning("%s=%r is no number up to %d: %d is used", name, text, most, default)
+        used = default if default >= 0 else "the default"
+        log.warning("%s=%r is no number up to %d: %s is used", name, text, most, used)
         return default
+
+    def optional_count(self, name: str) -> int | None:
+        """A count, or None if nothing (or nothing that is one) is said."""
+        count = self.count(name, -1)
+        return None if count < 0 else count
 
     def duration(self, name: str, default: float) -> float:
         """A Go duration or whole seconds; negative is `inf`."""

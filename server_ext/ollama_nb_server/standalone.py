@@ -45,6 +45,7 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         "OLLAMA_NUM_PARALLEL, OLLAMA_MAX_LOADED_MODELS, OLLAMA_MAX_QUEUE, OLLAMA_CONTEXT_LENGTH, "
         "OLLAMA_LOAD_TIMEOUT, OLLAMA_NUM_THREAD, OLLAMA_GPU_OVERHEAD, OLLAMA_SCHED_SPREAD, "
         "OLLAMA_DEBUG, OLLAMA_NB_CACHE (a folder for what was read of models), "
+        "OLLAMA_NB_PREFIX_CACHE_MB (of memory for prompts that may come again; 0: none), "
         "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_REPRODUCIBLE (seeded, always or never), "
         "OLLAMA_NB_TOKEN (the secret that every request must carry).",
     )

@@ -68,7 +68,8 @@ def generate(id: int, prompt: str = "Once", num_predict: int = 8, **more: Any) -
 
 @pytest.fixture(scope="module")
 def engine(demo_gguf) -> Iterator[Engine]:
-    spec = LoadSpec(str(demo_gguf), num_ctx=512, num_parallel=2, num_batch=64)
+    wishes = {"num_ctx": 512, "num_parallel": 2, "num_batch": 64, "prefix_cache_bytes": 0}
+    spec = LoadSpec(str(demo_gguf), **wishes)
     with Engine(spec, NativeLog(), AbortSwitch()) as engine:
         engine.grammars.begin()
         yield engine

@@ -32,9 +32,10 @@ async def test_a_seed_draws_the_same_answer_whoever_else_is_served(start_worker,
     ids = random.Random(1)
     prompts = [tuple(ids.choices(range(300, 3000), k=n)) for n in (20, 64, 90, 150, 200, 333, 400)]
     hot = SamplingParams(seed=5, temperature=2.0, top_k=0, top_p=1.0)
-    alone = [(await ask(worker, prompt, sampling=hot))[0] for prompt in prompts]
+    wishes = {"sampling": hot, "reproducible": True}
+    alone = [(await ask(worker, prompt, **wishes))[0] for prompt in prompts]
 
-    together = await asyncio.gather(*(ask(worker, prompt, sampling=hot) for prompt in prompts))
+    together = await asyncio.gather(*(ask(worker, prompt, **wishes) for prompt in prompts))
 
     assert [text for text, _ in together] == alone
 

@@ -31,7 +31,8 @@ REPRODUCIBLE = {"reproducible": True, "logprobs": 3, "num_predict": 8}
 @pytest.fixture(scope="module")
 def serving(seeing):
     model, eye = seeing
-    serving = Serving(model, projector=str(eye), num_ctx=NUM_CTX)
+    wishes = {"num_ctx": NUM_CTX, "prefix_cache_bytes": 0}  # all that is asked is computed
+    serving = Serving(model, projector=str(eye), **wishes)
     yield serving
     serving.close()
 

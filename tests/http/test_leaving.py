@@ -39,8 +39,8 @@ ASKING = {
 
 @pytest.fixture(scope="module")
 def server(start_server, q4_k_gguf):
-    """With one slot, and a model that takes a while to read a prompt."""
-    server = start_server(OLLAMA_NUM_PARALLEL="1")
+    """With one slot, and a model that takes a while to read a prompt, every time."""
+    server = start_server(OLLAMA_NUM_PARALLEL="1", OLLAMA_NB_PREFIX_CACHE_MB="0")
     data = q4_k_gguf.read_bytes()
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     with server.client() as client:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.engine.messages import Loaded, LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec, SamplingParams
 from ollama_nb_server.library import bundled
 from ollama_nb_server.library.errors import LibraryError, ModelNotFound, RemoteModel
 from ollama_nb_server.library.model import Model
@@ -123,6 +123,7 @@ def lease(
         sched_spread=app.settings.sched_spread,
         rope_frequency_base=max(options.rope_frequency_base, 0.0),
         rope_frequency_scale=max(options.rope_frequency_scale, 0.0),
+        prefix_cache_bytes=_prefix_cache_bytes(app),
     )
     return app.scheduler.lease(
         spec,
@@ -135,6 +136,11 @@ def lease(
         model=model,
         ticket=ticket,
     )
+
+
+def _prefix_cache_bytes(app: AppContext) -> int:
+    wanted = app.settings.prefix_cache_mb
+    return AUTOMATIC if wanted is None else wanted << 20
 
 
 def context_limit(options: Options, info: Loaded) -> int:

@@ -48,6 +48,7 @@ def new_sequence(engine: Engine, request: Generate, prompt: EncodedPrompt) -> Se
         num_thread=request.num_thread,
         priority=request.priority,
         reproducible=request.reproducible and not engine.offloaded,  # a GPU keeps no such promise
+        salt=request.salt,
         pieces=Pieces(request.logprobs, engine.model.name) if request.logprobs >= 0 else None,
         tags=tag_tokens(engine.model, request.tags),
     )

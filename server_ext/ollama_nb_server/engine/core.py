@@ -43,6 +43,7 @@ from ollama_nb_server.engine.messages import (
 from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
 from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens, whole_prompt_tokens
+from ollama_nb_server.engine.queueing import admit
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import EncodedPrompt
 from ollama_nb_server.engine.statistics import Statistics, untold
@@ -101,7 +102,7 @@ class EngineCore:
         """Work for ever."""
         while True:
             self._take_in()
-            self._admit()
+            admit(self._waiting, self._kv_cache, time.perf_counter_ns())
             self._embed()
             self._step()
 
@@ -240,15 +241,6 @@ class EngineCore:
 
     # --- working ----------------------------------------------------------------------------------
 
-    def _admit(self) -> None:
-        """Give free slots to those who wait: persons before programs, then first come."""
-        while self._waiting and self._kv_cache.num_free:
-            sequence = min(self._waiting, key=lambda waiting: waiting.priority)
-            self._waiting.remove(sequence)
-            sequence.began_ns = time.perf_counter_ns()
-            self._kv_cache.admit(sequence)
-        self._kv_cache.close_holes()
-
     def _step(self) -> None:
         self._kv_cache.shift()
         batches = self._engine.planner.plan(self._kv_cache.sequences)
@@ -265,7 +257,7 @@ class EngineCore:
         self._active.ids = frozenset()
         for event in events:
             if isinstance(event, Finished | Failed):
-                self._end(by_id[event.id])
+                self._end(by_id[event.id], keep=isinstance(event, Finished))
         if events:
             self._send(*events)
         if whole:
@@ -317,8 +309,8 @@ class EngineCore:
             else:
                 self._embeds.append(job)
 
-    def _end(self, sequence: Sequence) -> None:
-        self._kv_cache.release(sequence)
+    def _end(self, sequence: Sequence, *, keep: bool) -> None:
+        self._kv_cache.release(sequence, keep=keep)
         sequence.close()
 
 

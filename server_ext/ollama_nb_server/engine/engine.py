@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import psutil
 
 from ollama_nb_server.engine.batch_invariance import rows_alike
-from ollama_nb_server.engine.batch_planner import BatchPlanner
+from ollama_nb_server.engine.batch_planner import CUT, BatchPlanner
 from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
 from ollama_nb_server.engine.embedding import Embedder
 from ollama_nb_server.engine.errors import NotEnoughMemory
@@ -19,7 +19,7 @@ from ollama_nb_server.engine.image_cache import ImageCache
 from ollama_nb_server.engine.image_encoding import ImageEncoder
 from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.limits import MIN_CTX
-from ollama_nb_server.engine.messages import Loaded, LoadSpec
+from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec
 from ollama_nb_server.engine.model_runner import ModelRunner
 from ollama_nb_server.engine.mtmd import Projector
 from ollama_nb_server.engine.native import (
@@ -33,6 +33,7 @@ from ollama_nb_server.engine.native import (
     offloads,
 )
 from ollama_nb_server.engine.prefill_budget import LEAST, LEAST_GPU
+from ollama_nb_server.engine.prefix import PrefixRules
 from ollama_nb_server.engine.processors import usable_processors
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.special_tokens import SpecialTexts
@@ -42,6 +43,15 @@ from ollama_nb_server.engine.thread_governor import ThreadGovernor
 # their contexts are short (demo: 1.4 to 1.9 times as fast below 80 tokens, half as fast above 400).
 TINY_PARAMS = 50_000_000
 SELF_TEST_LENGTHS = (1, 64)
+MAX_PREFIX_BYTES = 2 << 30  # unless more is asked for
+
+
+def prefix_bytes(wanted: int, free_bytes: int) -> int:
+    """What copied prefixes may take on the host: so much as is wanted, or a part of what is free.
+
+    It is taken only as prefixes come.
+    """
+    return wanted if wanted != AUTOMATIC else min(free_bytes // 8, MAX_PREFIX_BYTES)
 
 
 def threads_for(num_params: int, wanted: int) -> int:
@@ -128,7 +138,9 @@ class Engine:
             cache = ImageCache()
             self.images = ImageEncoder(projector, self.model, self.num_ctx, self.num_batch, cache)
         batch = Batch(self.num_batch)
-        self.kv_cache = KVCache(self.context, self.num_parallel)
+        rules = PrefixRules(min(CUT, self.num_batch), self.model.recurs, self.model.window)
+        max_bytes = prefix_bytes(spec.prefix_cache_bytes, self._devices.host().free_bytes)
+        self.kv_cache = KVCache(self.context, self.num_parallel, rules, max_bytes)
         self.runner = ModelRunner(
             self.model, self.context, self.kv_cache, batch, waits=self.offloaded
         )

@@ -57,6 +57,12 @@ class Place:
     num_positions: int
     positions: npt.NDArray[np.int32]
 
+    @property
+    def key(self) -> int:
+        """A number below all tokens that no other part of an image has."""
+        named = hashlib.sha256(self.digest + self.part.to_bytes(4, "little")).digest()
+        return IMAGE_ROW - 1 - int.from_bytes(named, "little")
+
 
 @dataclass(slots=True, eq=False)
 class ImagePrompt:
@@ -198,8 +204,8 @@ class ImageEncoder:
         part = rows[place.part]
         if len(part) != place.positions.shape[1]:
             raise DecodeFailed("mtmd_encode_chunk", len(part))
-        at_once = not self.projector.is_causal
-        return ImageSpan(place.begin, part, place.positions, place.num_positions, at_once)
+        at_once, key = not self.projector.is_causal, place.key
+        return ImageSpan(place.begin, part, place.positions, place.num_positions, at_once, key)
 
 
 def has_images(segments: abc.Sequence[Segment]) -> bool:

@@ -1,6 +1,8 @@
 """Who has which slot of the context, and what of its sequence lies there. It owns both together.
 
 Live slots stay dense from 0 up: a hole would split llama.cpp's batches and double a step's time.
+Behind them lie idle slots: what was computed of sequences that are over stays there until the slot
+is needed, and a prompt that begins with the same tokens goes on with it (`prefix_cache`).
 What is computed there is `model_runner`'s, who comes next is `core`'s affair.
 """
 
@@ -8,32 +10,44 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ollama_nb_server.engine.prefix import PrefixRules
+from ollama_nb_server.engine.prefix_cache import CopiedMemory, PrefixCache
 from ollama_nb_server.engine.sequence import Sequence
 
 
-class SequenceMemory(Protocol):
+class SequenceMemory(CopiedMemory, Protocol):
     """The memory of a context (natively: `native.Context`): tokens by slot and position."""
-
-    def forget(self, seq: int, from_pos: int = 0) -> bool:
-        """Drop a slot's tokens from a position on; False if it can only drop all of them."""
 
     def drop(self, seq: int, begin: int, end: int) -> None:
         """Drop tokens in the middle; the later ones move down in the next computation."""
 
     def move(self, source: int, target: int) -> None:
-        """Move a whole slot into an empty one."""
+        """Move a whole slot into an empty one; its data follow in the next computation."""
 
 
 class KVCache:
-    """The slots of one context; each holds at most one sequence, and what is computed of it."""
+    """The slots of one context; each holds at most one sequence, and what is computed of it.
 
-    def __init__(self, memory: SequenceMemory | None, num_slots: int) -> None:
+    A sequence has a slot from `acquire` to `release`; `close_holes` may give it another one.
+    `rules` say which prefixes may be used again. `max_bytes` is what copies of those that have no
+    slot any more may take on the host; 0: nothing is kept, and nothing shared.
+    """
+
+    def __init__(
+        self,
+        memory: SequenceMemory | None,
+        num_slots: int,
+        rules: PrefixRules | None = None,
+        max_bytes: int = 0,
+    ) -> None:
         self._memory, self.num_slots = memory, num_slots
         self._held: dict[int, Sequence] = {}
+        self._moved: set[int] = set()  # slots whose data move in the next computation
+        self.prefixes = PrefixCache(memory, rules or PrefixRules(), max_bytes)
 
     @property
     def num_free(self) -> int:
-        """Number of empty slots."""
+        """Number of slots that no sequence has."""
         return self.num_slots - len(self._held)
 
     @property
@@ -41,21 +55,43 @@ class KVCache:
         """All sequences that have a slot, by slot."""
         return [self._held[slot] for slot in sorted(self._held)]
 
-    def admit(self, sequence: Sequence) -> None:
-        """Give a sequence the lowest empty slot."""
-        slot = self._lowest_empty()
-        self._held[slot], sequence.slot = sequence, slot
+    @property
+    def is_moving(self) -> bool:
+        """Whether somebody's data still have to move: until then `acquire` copies nothing."""
+        return bool(self._moved and self._held)
 
-    def release(self, sequence: Sequence) -> None:
-        """Take a sequence's slot back, and forget what was computed of it."""
-        self.memory.forget(sequence.slot)
+    def acquire(self, sequence: Sequence) -> None:
+        """Give a sequence the lowest free slot, and in it as much of its prompt as there is.
+
+        Sets its `slot`, `computed` and `num_cached`. One token at least is left to be computed.
+        """
+        slot, alone = self._lowest_free(), not self._held
+        sequence.slot, count = slot, 0
+        if slot in self._moved:
+            self.memory.forget(slot)
+        else:
+            count = self.prefixes.fill(slot, sequence, alone=alone)
+        sequence.computed = sequence.num_cached = count
+        self._held[slot] = sequence
+        self.prefixes.begin(sequence)
+
+    def awaits(self, sequence: Sequence) -> bool:
+        """Whether a sequence had better get its slot later: another one computes its prefix."""
+        return self.prefixes.awaits(sequence)
+
+    def release(self, sequence: Sequence, *, keep: bool = True) -> None:
+        """Take a sequence's slot back; with `keep`, what was computed of it stays for others."""
         del self._held[sequence.slot]
+        self.prefixes.end(sequence, keep=keep and sequence.slot not in self._moved)
 
     def close_holes(self) -> None:
         """Move the highest sequences into the lowest holes, until there are none."""
+        self.prefixes.forget_copies()
         while self._held and (source := max(self._held)) >= len(self._held):
-            target = self._lowest_empty()
+            target = self._lowest_free()
+            self.prefixes.vacate(target, alone=False)
             self.memory.move(source, target)
+            self._moved |= {source, target}
             sequence = self._held.pop(source)
             self._held[target], sequence.slot = sequence, target
 
@@ -67,10 +103,11 @@ class KVCache:
             sequence.drop(begin, end)
 
     def settle(self, *, computed: bool) -> None:
-        """Take note that what a shift was to move has been moved, by whichever computation came.
+        """Take note that what was to move has been moved, by whichever computation came.
 
-        An aborted one has left it half-moved: such a sequence is computed from its beginning.
+        An aborted one has left a shift half-done: such a sequence is computed from its beginning.
         """
+        self._moved.clear()
         for sequence in (s for s in self.sequences if s.unsettled):
             sequence.unsettled = False
             if not computed:
@@ -92,5 +129,5 @@ class KVCache:
         self.memory.forget(sequence.slot)
         sequence.computed = 0
 
-    def _lowest_empty(self) -> int:
+    def _lowest_free(self) -> int:
         return next(slot for slot in range(self.num_slots) if slot not in self._held)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
+AUTOMATIC = -1  # a number that the worker chooses
+
 # --- parent -> worker -----------------------------------------------------------------------------
 
 
@@ -26,6 +28,8 @@ class LoadSpec:
     RoPE settings of 0 are the model's own; `numa` spreads the threads over a machine's nodes.
     `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
     GGUF's metadata with other values. `projector` is the file that lets the model see ("": none).
+    `prefix_cache_bytes` is what copies of computed prompts may take on the host (AUTOMATIC: by
+    what is free; 0: nothing that was computed is used again, not even where it still lies).
     """
 
     model_path: str
@@ -48,6 +52,7 @@ class LoadSpec:
     sched_spread: bool = False
     whole: bool = False
     overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
+    prefix_cache_bytes: int = AUTOMATIC
 
     @classmethod
     def received(cls, facts: dict[str, Any]) -> LoadSpec:
@@ -178,6 +183,7 @@ class Generate:
     number of alternatives that are told with every token's probability (negative: nothing is).
     `num_thread` 0 is the worker's own choice; of several requests the largest counts.
     `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
+    What was computed of one prompt serves another that begins alike and has the same `salt`.
     Control tokens show nothing; those whose texts are among `tags` are written out, but for the
     ones that end a generation. Texts that are no control token's are no matter. `thinking` limits
     what is thought before the answer.
@@ -198,6 +204,7 @@ class Generate:
     reproducible: bool = False
     tags: tuple[str, ...] = ()
     thinking: Thinking | None = None
+    salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ if version("llama-cpp-python") not in TESTED:
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float32]
+State = npt.NDArray[np.uint8]  # what llama.cpp writes of one sequence
 
 
 class Pooling(IntEnum):
@@ -219,6 +220,11 @@ class Model:
         """Whether some layer has a state instead of a memory of tokens (Mamba, RWKV, hybrids)."""
         asked = ll.llama_model_is_recurrent, ll.llama_model_is_hybrid
         return any(ask(self.pointer) for ask in asked)
+
+    @cached_property
+    def window(self) -> int:
+        """How many tokens some layers look back at most (0: all layers see all)."""
+        return int(ll.llama_model_n_swa(self.pointer))
 
     @cached_property
     def num_vocab(self) -> int:
@@ -635,6 +641,41 @@ class Context:
         """Move a whole sequence into an empty slot."""
         ll.llama_memory_seq_cp(self.memory, source, target, -1, -1)
         self.forget(source)
+
+    def first_position(self, seq: int) -> int:
+        """The first position of a sequence that all layers still have; -1 if it has none.
+
+        It is not 0 where sliding windows have lost what came before it.
+        """
+        return int(ll.llama_memory_seq_pos_min(self.memory, seq))
+
+    def state_bytes(self, seq: int) -> int:
+        """How many bytes a copy of a sequence's state takes."""
+        return int(ll.llama_state_seq_get_size(self.pointer, seq))
+
+    def save(self, seq: int) -> State | None:
+        """A copy of a sequence's state, unless there is no memory for it.
+
+        Call it only when the last `move` into or out of this slot has been computed.
+        """
+        size = self.state_bytes(seq)
+        try:
+            state: State = np.empty(size, np.uint8)
+        except MemoryError:
+            return None
+        data = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        return state if ll.llama_state_seq_get_data(self.pointer, data, size, seq) == size else None
+
+    def restore(self, seq: int, state: State) -> bool:
+        """Put a copied state into an empty slot; False if that failed, and the slot is empty.
+
+        The same holds as for `save`.
+        """
+        data = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if ll.llama_state_seq_set_data(self.pointer, data, state.nbytes, seq):
+            return True
+        self.forget(seq)
+        return False
 
     def clear(self, *, wipe: bool = False) -> None:
         """Drop every sequence; with `wipe`, nothing but zeros is left of them.

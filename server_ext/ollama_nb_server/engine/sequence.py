@@ -37,7 +37,8 @@ class Sequence:
     that way. llama.cpp moves the rest in the next computation, whichever that is; until then the
     sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
     while this prompt's turn did not come. `tags` are the control tokens that are written out, and
-    their texts.
+    their texts. `num_cached` tokens of the prompt had been computed for somebody else; only those
+    with the same `salt` share them.
     """
 
     id: int
@@ -61,6 +62,8 @@ class Sequence:
     reproducible: bool = False
     passed_over: int = 0
     spans: Spans = NO_SPANS
+    salt: str = ""
+    num_cached: int = 0
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
@@ -79,6 +82,11 @@ class Sequence:
     def num_alike(self) -> int:
         """How much of what waits may come in one batch: tokens, or rows of one image."""
         return self.spans.border(self.computed, len(self.tokens)) - self.computed
+
+    @property
+    def keys(self) -> list[int]:
+        """What tells its contents from others': the tokens, and the image that each row is of."""
+        return self.spans.keys(self.tokens)
 
     @property
     def position(self) -> int:
@@ -146,6 +154,7 @@ class Sequence:
             self.num_generated,
             now - done,
             stop=self.text.stopped,
+            cached_count=self.num_cached,
         )
 
     def failed(self, error: str, *arguments: str | int) -> Failed:

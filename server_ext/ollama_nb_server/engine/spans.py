@@ -21,7 +21,7 @@ class ImageSpan:
 
     `begin` counts the sequence's tokens and rows before it; `positions` has a line for each
     dimension, the first of which orders the rows. `at_once`: its rows see each other, so they
-    belong into one batch.
+    belong into one batch. `key` is what tells it from other images.
     """
 
     begin: int
@@ -29,6 +29,7 @@ class ImageSpan:
     positions: npt.NDArray[np.int32]
     num_positions: int
     at_once: bool = False
+    key: int = IMAGE_ROW
 
     @property
     def end(self) -> int:
@@ -85,6 +86,18 @@ class Spans:
         """
         span = self.at(index)
         return index if span is None or span.is_ordered else span.begin
+
+    def cut(self, index: int) -> int:
+        """The last place up to this one where what is computed may end for good."""
+        span = self.at(index)
+        return span.begin if span is not None and span.at_once else self.resumption(index)
+
+    def keys(self, tokens: list[int]) -> list[int]:
+        """The tokens, with its image's key for each row: equal ones stand for equal contents."""
+        keys = tokens[: self._end]
+        for span in self._spans:
+            keys[span.begin : span.end] = [span.key] * len(span.rows)
+        return keys + tokens[self._end :] if self._spans else tokens
 
 
 NO_SPANS = Spans()

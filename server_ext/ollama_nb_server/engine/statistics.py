@@ -50,6 +50,7 @@ class Statistics:
                 steps_s=self._steps_s,
                 num_slots=self._kv_cache.num_slots,
                 num_live=len(live),
+                num_idle=len(self._kv_cache.prefixes.idle),
                 num_kv_tokens=sum(sequence.computed for sequence in live),
             )
         )
