@@ -37,7 +37,7 @@ class ModelRunner:
         self._model, self._context, self._kv_cache, self._batch = model, context, kv_cache, batch
         self._waits = waits
         self._rows = EmbeddingBatch()
-        self._pieces: dict[int, bytes] = {}
+        self._pieces: dict[int, bytes | None] = {}
 
     def run(self, items: abc.Sequence[Item]) -> list[Event] | None:
         """Decode and draw. None: the computation was aborted, and nothing has changed.
@@ -98,9 +98,10 @@ class ModelRunner:
             return [sequence.failed("InternalError", fault.fault, fault.trace)]
 
     def _drawn(self, sequence: Sequence, output: int, now: int) -> list[Event]:
-        sequence.prompt_done_ns = sequence.prompt_done_ns or now
-        if sequence.out_of_room:  # num_predict 0: nothing is to be drawn at all
-            return [sequence.finished("length")]
+        if not sequence.prompt_done_ns:
+            sequence.prompt_done_ns = now
+            if sequence.out_of_room:  # num_predict 0: nothing is to be drawn at all
+                return [sequence.finished("length")]
         text, reason = "", ""
         try:
             for token in self._following(sequence, output):
@@ -130,9 +131,11 @@ class ModelRunner:
 
     def _read(self, sequence: Sequence, token: int, output: int) -> str:
         """What can be shown now that a token has come."""
-        if self._model.is_end(token):
+        piece = self._piece(token)
+        if piece is None:
             return ""
-        piece = sequence.tags.get(token) or self._piece(token)
+        if sequence.tags:
+            piece = sequence.tags.get(token) or piece
         if sequence.pieces:
             sequence.pieces.add(self._context.logits(output), token, piece)
         return sequence.text.feed(piece)
@@ -140,7 +143,7 @@ class ModelRunner:
     def _reason(self, sequence: Sequence, token: int) -> str:
         """Why the answer ends behind this token, "" if it goes on."""
         complete = sequence.constraint is not None and sequence.constraint.complete
-        if self._model.is_end(token) or sequence.text.stopped or complete:
+        if complete or sequence.text.stopped or self._piece(token) is None:
             return "stop"
         return "length" if sequence.out_of_room else ""
 
@@ -149,8 +152,11 @@ class ModelRunner:
         pieces = sequence.pieces.told(text, last=last) if sequence.pieces else ()
         return [Delta(sequence.id, text, pieces)] if text or pieces else []
 
-    def _piece(self, token: int) -> bytes:
-        piece = self._pieces.get(token)
-        if piece is None:
-            piece = self._pieces[token] = self._model.piece(token)
-        return piece
+    def _piece(self, token: int) -> bytes | None:
+        """The bytes of a token; None if it ends a generation."""
+        try:
+            return self._pieces[token]
+        except KeyError:
+            ends = self._model.is_end(token)
+            piece = self._pieces[token] = None if ends else self._model.piece(token)
+            return piece

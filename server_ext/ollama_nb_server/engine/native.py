@@ -485,18 +485,23 @@ class Batch:
 
         With output wanted, it is computed for the last token of the item.
         """
-        at = 0
+        ids: list[int] = []
+        positions: list[int] = []
+        seqs: list[int] = []
+        outputs: list[int] = []
         for seq, pos, tokens, wants in items:
-            end = at + len(tokens)
-            if end > self.room:  # llama.cpp would abort the process
-                raise DecodeFailed("llama_batch", end)
-            self.token[at:end] = tokens
-            self.pos[at:end] = np.arange(pos, pos + len(tokens))
-            self.seq[at:end] = seq
-            self.logits[at:end] = 0
-            self.logits[end - 1] = wants
-            at = end
-        self.struct.n_tokens = at
+            count = len(tokens)
+            ids += tokens
+            positions += range(pos, pos + count)
+            seqs += [seq] * count
+            outputs += [len(ids) - 1] if wants else []
+        count = len(ids)
+        if count > self.room:  # llama.cpp would abort the process
+            raise DecodeFailed("llama_batch", count)
+        self.token[:count], self.pos[:count], self.seq[:count] = ids, positions, seqs
+        self.logits[:count] = 0
+        self.logits[outputs] = 1
+        self.struct.n_tokens = count
 
     def all_outputs(self) -> None:
         """Ask for the output of every token, as pooling needs it."""
@@ -548,6 +553,7 @@ class Context:
             raise model.log.failure("the context")
         self.memory = ll.llama_get_memory(self.pointer)
         self.num_ctx = int(ll.llama_n_ctx_seq(self.pointer))
+        self._views: dict[int, Floats] = {}  # of rows of logits, by their addresses
         if model.adapters:
             self._set_adapters(model.adapters)
 
@@ -585,11 +591,12 @@ class Context:
         pointer = ll.llama_get_logits_ith(self.pointer, output)
         if not pointer:
             raise DecodeFailed("llama_get_logits_ith", output)
-        row = (ctypes.c_float * self.model.num_vocab).from_address(
-            ctypes.addressof(pointer.contents)
-        )
-        logits: Floats = np.frombuffer(memoryview(row), np.float32)
-        return logits
+        address = ctypes.addressof(pointer.contents)
+        view = self._views.get(address)
+        if view is None:
+            row = (ctypes.c_float * self.model.num_vocab).from_address(address)
+            view = self._views[address] = np.frombuffer(memoryview(row), np.float32)
+        return view
 
     @contextmanager
     def without(self, tokens: npt.NDArray[np.intp], output: int) -> Iterator[None]:

@@ -41,6 +41,7 @@ class SamplerChain:
         large = model.num_vocab >= LARGE_VOCABULARY
         self.num_kept = _num_kept(params) if large else 0
         self._sort = ll.llama_sampler_init_top_k(self.num_kept + 1)
+        self._looks = self.num_kept > 0 or (self._greedy and not self._penalties)
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Show the chain the end of the prompt, which penalties count too; not images."""
@@ -56,7 +57,7 @@ class SamplerChain:
 
     def sample(self, context: Context, output: int) -> int:
         """Draw from the logits of the batch's token `output`, and accept what was drawn."""
-        token = self.likely(context.logits(output))
+        token = self.likely(context.logits(output)) if self._looks else None
         if token is None:
             token = int(ll.llama_sampler_sample(self.pointer, context.pointer, output))
             self._recent.append(token)

@@ -75,8 +75,10 @@ class Sequence:
     @property
     def prefilling(self) -> bool:
         """Whether a prompt waits, or all after a lost memory; more than what a grammar forced."""
-        tail = MAX_TAIL - 1 if self.num_generated else 1
-        return self.waiting > tail or self.spans.ahead(self.computed)
+        waiting = len(self.tokens) - self.computed  # asked several times a step: soon answered
+        if waiting > 1 and (waiting >= MAX_TAIL or not self.num_generated):
+            return True
+        return self.spans.ahead(self.computed)
 
     @property
     def num_alike(self) -> int:

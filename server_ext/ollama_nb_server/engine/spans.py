@@ -73,6 +73,8 @@ class Spans:
 
     def position(self, index: int) -> int:
         """The position of a token, or the first dimension of a row's."""
+        if not self._spans:
+            return index
         span = self.at(index)
         if span is not None:
             return int(span.positions[0, index - span.begin])
