@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ FIELDS_HEADER = "X-Ollama-Nb-Fields"
 
 
 class Connection:
-    """A server that has answered, and clients that reach it.
+    """A server that has answered, and clients that reach it, which are closed with it.
 
     Attributes
     ----------
@@ -62,17 +63,22 @@ class Connection:
         """A plain HTTP client for the server, for what `client` has no method for."""
         import httpx
 
-        hooks = {"response": [self._note_warnings]}
-        transport = self._transport()
-        return httpx.Client(base_url=self.url, headers=self.headers, event_hooks=hooks, **transport)
+        hooks, transport = self._hooks(), self._transport()
+        client = httpx.Client(
+            base_url=self.url, headers=self.headers, event_hooks=hooks, **transport
+        )
+        weakref.finalize(self, client.close)
+        return client
 
     @cached_property
     def client(self) -> ollama.Client:
         """The `ollama` package's client, ready to use."""
         import ollama
 
-        hooks = {"response": [self._note_warnings]}
-        return ollama.Client(self.url, headers=self.headers, event_hooks=hooks, **self._transport())
+        hooks, transport = self._hooks(), self._transport()
+        client = ollama.Client(self.url, headers=self.headers, event_hooks=hooks, **transport)
+        weakref.finalize(self, client.close)
+        return client
 
     def async_http(self) -> httpx.AsyncClient:
         """Return a new asynchronous client, for one event loop."""
@@ -91,6 +97,16 @@ class Connection:
             transport = httpx.AsyncHTTPTransport if kind else httpx.HTTPTransport
             arguments["transport"] = transport(uds=self.candidate.socket)
         return arguments
+
+    def _hooks(self) -> dict[str, list[Callable[[httpx.Response], None]]]:
+        """What a client does with each answer; it keeps no connection alive that nobody holds."""
+        noting = weakref.WeakMethod(self._note_warnings)
+
+        def note(response: httpx.Response) -> None:
+            if (noted := noting()) is not None:
+                noted(response)
+
+        return {"response": [note]}
 
     def _note_warnings(self, response: httpx.Response) -> None:
         self.warnings = [

@@ -73,10 +73,13 @@ def test_a_server_whose_store_is_no_folder_starts_and_says_so(
     assert (shown.status_code, "let OLLAMA_MODELS name a folder" in shown.text) == (500, True)
 
 
-def test_a_jupyter_server_says_so_too(start_jupyter: Callable, tmp_path: Path) -> None:
+def test_a_jupyter_server_says_so_too(
+    start_jupyter: Callable, tmp_path: Path, eventually: Callable
+) -> None:
     (tmp_path / "file").touch()
 
     server = start_jupyter(OLLAMA_MODELS=str(tmp_path / "file"))
 
-    assert "cannot be read (Not a directory" in server.log.read_text()
+    said = "cannot be read (Not a directory"
+    eventually(lambda: said in server.log.read_text(), "the line in the log")
     assert httpx.get(f"{server.url}/api/tags", headers=server.headers).json() == {"models": []}

@@ -257,6 +257,20 @@ def test_the_client_is_an_ordinary_ollama_client(other):
     ]
 
 
+@pytest.mark.parametrize("name", ["http", "client"])
+def test_a_client_is_closed_with_a_connection_that_nobody_holds(other, name):
+    """As where a thread asks once more after the connection has been replaced by another one."""
+    first = ollama_nb.connect(other.url)
+    ollama_nb.connect(other.url)
+    client = getattr(first, name)
+    http = client if name == "http" else client._client
+    http.get(f"{other.url}/api/version")
+
+    assert not http.is_closed
+    del first
+    assert http.is_closed
+
+
 def test_a_connection_says_where_it_leads(other):
     assert other.url in repr(ollama_nb.connect(other.url))
 
