@@ -1,6 +1,6 @@
 """Tokens a second of one stream, alone and beside a process that computes; as llama.cpp would wait.
 
-    python -m benchmarks.busy [--model half-billion] [--busy 1] [--llama-server PATH]
+    python -m benchmarks.busy [--models half-billion] [--busy 1] [--llama-server PATH]
 
 `spinning` is our server with libgomp's own patience at a barrier (GOMP_SPINCOUNT=300000), which a
 worker had before it gave way. All are measured in turn, round after round.
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.models import models
+from benchmarks.models import MODELS, models
 from benchmarks.servers import Target, llama_server, ours, rate
+from benchmarks.throughput import ENGLISH, PROMPTS
 
-PROMPTS = {"demo": "Once upon a time there was a fox", "half-billion": "abcd efgh ijkl mnop"}
 COUNT = 32  # tokens; a spinning server takes half a minute for them beside a busy process
 LIBGOMPS_OWN = "300000"  # libgomp/env.c, where neither OMP_WAIT_POLICY nor GOMP_SPINCOUNT is set
 COMPUTING = "print(flush=True)\nwhile True: pass"
@@ -74,19 +74,20 @@ def started(stack: ExitStack, path: Path, peer: str | None) -> dict[str, Target]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="half-billion", choices=PROMPTS)
+    parser.add_argument("--models", nargs="+", default=["half-billion"], help=MODELS)
     parser.add_argument("--busy", type=int, default=1, help="number of processes that compute")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--llama-server", help="path of a llama-server to compare with")
     options = parser.parse_args()
-    (path,) = models([options.model]).values()
-    with ExitStack() as stack:
-        targets = started(stack, path, options.llama_server)
-        rows = list(measure(targets, PROMPTS[options.model], options.busy, options.rounds))
-    for row in rows:
-        print(row, file=sys.stderr)
-    facts = {"benchmark": "busy", "model": options.model, "busy": options.busy}
-    print(json.dumps({**facts, "rows": rows}))
+    rows = []
+    for name, path in models(options.models).items():
+        with ExitStack() as stack:
+            targets = started(stack, path, options.llama_server)
+            prompt = PROMPTS.get(name, ENGLISH)
+            for row in measure(targets, prompt, options.busy, options.rounds):
+                rows.append({"model": name, **row})
+                print(rows[-1], file=sys.stderr)
+    print(json.dumps({"benchmark": "busy", "busy": options.busy, "rows": rows}))
 
 
 if __name__ == "__main__":

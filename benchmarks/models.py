@@ -16,12 +16,22 @@ from ollama_nb_server.library.bundled import DEMO
 
 VOCABULARY, WIDTH, LAYERS, HEADS, KV_HEADS, HIDDEN = 151_936, 896, 24, 14, 2, 4864
 CONTEXT = 32_768
+MODELS = "demo, half-billion, or the path of a GGUF file"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ollama_nb" / "benchmarks"
 
 
 def models(names: list[str]) -> dict[str, Path]:
-    """The files of these models: `demo`, `half-billion`."""
-    return {name: DEMO if name == "demo" else half_billion() for name in names}
+    """The files of these models, by name: `demo`, `half-billion`, or the path of a file."""
+    return dict(map(_model, names))
+
+
+def _model(name: str) -> tuple[str, Path]:
+    if name == "half-billion":
+        return name, half_billion()
+    path = DEMO if name == "demo" else Path(name)
+    if not path.is_file():
+        raise SystemExit(f"{name} is neither demo nor half-billion, nor a file")
+    return (name if name == "demo" else path.stem), path
 
 
 def half_billion() -> Path:

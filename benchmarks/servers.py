@@ -34,14 +34,18 @@ class Target:
     ollama: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     seeded: bool = False
+    cached: bool = False
+    num_ctx: int = 1024
+    pid: int = 0
 
     def request(self, prompt: str, num_tokens: int, seed: int) -> tuple[str, dict[str, object]]:
         """Path and body of a streamed completion with Ollama's default sampling.
 
         Ours gets its seed only if `seeded`: it makes answers reproducible, which has its price.
+        llama-server keeps what it has read only if `cached`.
         """
         if self.ollama:
-            options = {"num_predict": num_tokens, "num_ctx": 1024}
+            options = {"num_predict": num_tokens, "num_ctx": self.num_ctx}
             options |= {"seed": seed} if self.seeded else {}
             return "/api/generate", {
                 "model": "bench",
@@ -53,7 +57,7 @@ class Target:
         more = {
             "stream": True,
             "ignore_eos": False,
-            "cache_prompt": False,
+            "cache_prompt": self.cached,
             "samplers": ["top_k", "top_p", "temperature"],
         }
         return "/completion", {"prompt": prompt, "n_predict": num_tokens, **chain, **more}
@@ -96,19 +100,35 @@ async def counted(
     return number, first, last
 
 
-def rate(target: Target, prompt: str, streams: int, count: int) -> float:
-    """Tokens a second of so many streams at once, from the first chunk to the last."""
+Counted = tuple[int, float, float]
 
-    async def run() -> float:
-        limits = httpx.Limits(max_connections=64)
-        async with httpx.AsyncClient(timeout=600, trust_env=False, limits=limits) as client:
-            done = await asyncio.gather(
-                *(counted(client, target, prompt, count, seed) for seed in range(streams))
-            )
-        began, ended = min(first for _, first, _ in done), max(last for _, _, last in done)
-        return sum(number - 1 for number, _, _ in done) / (ended - began)
+
+def open_client() -> httpx.AsyncClient:
+    """A client with as many connections as there are requests."""
+    limits = httpx.Limits(max_connections=None)
+    return httpx.AsyncClient(timeout=600, trust_env=False, limits=limits)
+
+
+def all_at_once(target: Target, prompts: list[str], count: int) -> list[Counted]:
+    """So many tokens of each of these prompts, all at the same time."""
+
+    async def run() -> list[Counted]:
+        async with open_client() as client:
+            asked = [counted(client, target, text, count, n) for n, text in enumerate(prompts)]
+            return await asyncio.gather(*asked)
 
     return asyncio.run(run())
+
+
+def tokens_per_second(done: list[Counted]) -> float:
+    """Of all these answers together, from the first chunk to the last."""
+    began, ended = min(first for _, first, _ in done), max(last for _, _, last in done)
+    return sum(number - 1 for number, _, _ in done) / (ended - began)
+
+
+def rate(target: Target, prompt: str, streams: int, count: int) -> float:
+    """Tokens a second of so many streams at once."""
+    return tokens_per_second(all_at_once(target, [prompt] * streams, count))
 
 
 def prepared_store(root: Path, model: Path) -> None:
@@ -154,7 +174,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def ours(model: Path, streams: int, **environ: str) -> Iterator[Target]:
+def ours(model: Path, streams: int, num_ctx: int = 1024, **environ: str) -> Iterator[Target]:
     """Our stand-alone server with the model loaded, and more in its environment."""
     with TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
@@ -171,7 +191,7 @@ def ours(model: Path, streams: int, **environ: str) -> Iterator[Target]:
         ]
         settings = {"OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NUM_PARALLEL": str(streams)}
         with process(command, folder, **settings, **environ) as running:
-            target = Target(f"http://127.0.0.1:{port}")
+            target = Target(f"http://127.0.0.1:{port}", num_ctx=num_ctx, pid=running.pid)
             wait_for(target.url, {}, running)
             rate(target, "aa", 1, 4)
             yield target
@@ -206,11 +226,11 @@ def ours_in_jupyter(model: Path, streams: int) -> Iterator[Target]:
 
 
 @contextmanager
-def llama_server(program: str, model: Path, streams: int) -> Iterator[Target]:
+def llama_server(program: str, model: Path, streams: int, num_ctx: int = 1024) -> Iterator[Target]:
     """llama.cpp's own server with as many slots."""
     with TemporaryDirectory() as name:
         port = free_port()
-        command = [program, "-m", str(model), "-np", str(streams), "-c", str(1024 * streams)]
+        command = [program, "-m", str(model), "-np", str(streams), "-c", str(num_ctx * streams)]
         with process([*command, "--port", str(port), "--no-webui"], Path(name)) as running:
             target = Target(f"http://127.0.0.1:{port}", ollama=False)
             wait_for(f"{target.url}/health", {}, running)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.structured [--llama-server PATH]
 
-All on the random 0.5B model with its vocabulary of 151,936. Rows go through HTTP to ours and to
-llama-server in turn; fast-forward is compared within one engine, without a server.
+All on the random 0.5B model with its vocabulary of 151,936; rows on others too (--models). They go
+through HTTP to ours and to llama-server in turn; fast-forward is compared within one engine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,7 +39,7 @@ from ollama_nb_server.engine.messages import (
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, NativeLog
 from ollama_nb_server.engine.sampling import SamplerChain
 
-from benchmarks.models import half_billion
+from benchmarks.models import MODELS, half_billion, models
 from benchmarks.servers import Target, llama_server, ours
 
 ROWS, AT_ONCE = 32, 16
@@ -136,14 +137,15 @@ def figures(seconds: list[float]) -> dict[str, float]:
 async def row(
     client: httpx.AsyncClient, target: Target, number: int, at_once: asyncio.Semaphore
 ) -> int:
-    """Tokens of one row, which must fit the schema."""
-    chain = {"seed": number, "temperature": 0.8, "top_k": 40, "top_p": 0.9}
+    """Tokens of one row, which must fit the schema. Ours without a seed: it has its price."""
+    chain = {"temperature": 0.8, "top_k": 40, "top_p": 0.9}
     if target.ollama:
         options = {**chain, "num_predict": 200, "num_ctx": 1024}
         body = {"model": "bench", "prompt": prompt(number), "raw": True, "stream": False}
         path, body = "/api/generate", {**body, "format": FOUR_FIELDS, "options": options}
     else:
         body = {"prompt": prompt(number), "n_predict": 200, "json_schema": FOUR_FIELDS, **chain}
+        body["seed"] = number
         path, body = "/completion", {**body, "cache_prompt": False, "min_p": 0}
     async with at_once:
         answer = await client.post(target.url + path, json=body)
@@ -167,13 +169,13 @@ def rows_per_second(target: Target, rows: int, at_once: int) -> tuple[float, flo
     return rows / (time.perf_counter() - began), statistics.mean(tokens)
 
 
-def servers(peer: str | None, rounds: int) -> dict[str, object]:
+def servers(path: Path, peer: str | None, rounds: int) -> dict[str, object]:
     rates: dict[str, list[float]] = {"ours": [], "llama-server": []}
     tokens: dict[str, float] = {}
     with ExitStack() as stack:
-        targets = {"ours": stack.enter_context(ours(half_billion(), AT_ONCE))}
+        targets = {"ours": stack.enter_context(ours(path, AT_ONCE))}
         if peer:
-            other = llama_server(peer, half_billion(), AT_ONCE)
+            other = llama_server(peer, path, AT_ONCE)
             targets["llama-server"] = stack.enter_context(other)
         for _ in range(rounds):
             for who, target in targets.items():
@@ -260,6 +262,7 @@ def engine(streams: int, threads: int = 0) -> Iterator[Engine]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--llama-server", help="path of a llama-server to compare with")
+    parser.add_argument("--models", nargs="+", default=["half-billion"], help=MODELS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="for fast-forward; 0: all")
     parser.add_argument("--parts", nargs="+", default=["masks", "fast-forward", "rows"])
@@ -273,7 +276,10 @@ def main() -> None:
     if "fast-forward" in options.parts:
         told["fast-forward"] = fast_forward(options.rounds, options.threads)
     if "rows" in options.parts:
-        told["rows"] = servers(options.llama_server, options.rounds)
+        told["rows"] = [
+            {"model": name, **servers(path, options.llama_server, options.rounds)}
+            for name, path in models(options.models).items()
+        ]
     print(json.dumps(told))
 
 

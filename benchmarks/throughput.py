@@ -20,11 +20,12 @@ from ollama_nb_server.engine.engine import TINY_PARAMS, threads_for
 from ollama_nb_server.library import gguf
 
 from benchmarks.bare import BareLoop
-from benchmarks.models import models
+from benchmarks.models import MODELS, models
 from benchmarks.servers import llama_server, ours, rate
 
-LENGTHS = {"demo": 60, "half-billion": 64}  # so few that hardly a stream ends by itself
+LENGTH = 60  # tokens, so few that hardly a stream ends by itself
 PROMPTS = {"demo": "Once upon a time there was a fox", "half-billion": "abcd efgh ijkl mnop"}
+ENGLISH = "A long story about people who build a house by the sea, and what they say:"
 PROMPT_IDS = list(range(300, 312))
 
 
@@ -35,10 +36,10 @@ def bare_loop(path: Path, streams: int) -> BareLoop:
 
 
 def measure(
-    name: str, path: Path, streams: int, rounds: int, peer: str | None
+    name: str, path: Path, streams: int, rounds: int, length: int, peer: str | None
 ) -> dict[str, object]:
     """One row: medians of tokens a second, and of the ratios of each round."""
-    count = LENGTHS[name]
+    prompt = PROMPTS.get(name, ENGLISH)
     runs: dict[str, list[float]] = {"bare": [], "ours": [], "seeded": [], "llama-server": []}
     with ExitStack() as stack:
         bare = bare_loop(path, streams)
@@ -46,12 +47,12 @@ def measure(
         target = stack.enter_context(ours(path, streams))
         other = stack.enter_context(llama_server(peer, path, streams)) if peer else None
         for _ in range(rounds):
-            runs["bare"].append(bare.run(PROMPT_IDS, count))
-            runs["ours"].append(rate(target, PROMPTS[name], streams, count))
+            runs["bare"].append(bare.run(PROMPT_IDS, length))
+            runs["ours"].append(rate(target, prompt, streams, length))
             seeded = replace(target, seeded=True)
-            runs["seeded"].append(rate(seeded, PROMPTS[name], streams, count))
+            runs["seeded"].append(rate(seeded, prompt, streams, length))
             if other is not None:
-                runs["llama-server"].append(rate(other, PROMPTS[name], streams, count))
+                runs["llama-server"].append(rate(other, prompt, streams, length))
     row: dict[str, object] = {"model": name, "streams": streams}
     row |= {who: round(statistics.median(r), 1) for who, r in runs.items() if r}
     for who in ("bare", "seeded", "llama-server"):
@@ -63,15 +64,17 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=["demo", "half-billion"], choices=LENGTHS)
+    parser.add_argument("--models", nargs="+", default=["demo", "half-billion"], help=MODELS)
     parser.add_argument("--streams", nargs="+", type=int, default=[1, 4, 16])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=LENGTH, help="of a stream")
     parser.add_argument("--llama-server", help="path of a llama-server to compare with")
     options = parser.parse_args()
     rows = []
     for name, path in models(options.models).items():
         for streams in options.streams:
-            rows.append(measure(name, path, streams, options.rounds, options.llama_server))
+            asked = options.rounds, options.tokens, options.llama_server
+            rows.append(measure(name, path, streams, *asked))
             print(rows[-1], file=sys.stderr)
     print(json.dumps({"benchmark": "throughput", "rows": rows}))
 

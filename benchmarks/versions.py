@@ -23,7 +23,6 @@ from typing import Any
 import httpx
 
 from benchmarks.busy import computing
-from benchmarks.first_token import prompt_of
 from benchmarks.models import models
 from benchmarks.servers import Target, ours
 
@@ -34,7 +33,12 @@ SCHEMA = {
     "properties": {"name": {"type": "string", "maxLength": 8}, "size": {"enum": [1, 2, 3]}},
     "required": ["name", "size"],
 }
+WORDS = ("abcd", "efgh", "ijkl", "mnop", "qrst", "uvwx", "once", "time")
 Measure = Callable[[Target], float]
+
+
+def prompt_of(seed: int, words: int) -> str:
+    return " ".join(WORDS[(seed * 7 + i * i) % len(WORDS)] for i in range(words))
 
 
 async def answered(

@@ -1,0 +1,60 @@
+"""The benchmarks' own page and tables."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+README = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+
+main = importlib.import_module("benchmarks.__main__")
+soak = importlib.import_module("benchmarks.soak")
+tables = importlib.import_module("benchmarks.tables")
+
+LINES = [
+    {"benchmark": "machine", "processor": "2 cores of X", "commit": "abc"},
+    {"benchmark": "throughput", "rows": [{"model": "m", "streams": 4, "ours": 61.5, "ours/llama-server": 1.25}]},
+    {"benchmark": "chat", "rows": [{"model": "m", "what": "w", "unit": "turn 1, s", "ours": 0.5, "ours/llama-server": 0.5}]},
+    {"benchmark": "soak", "server": {"above_mb": 3.5}, "took_s": 60},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("script", main.SCRIPTS)
+def test_every_script_is_there_and_on_the_page(script: str) -> None:
+    assert callable(importlib.import_module(f"benchmarks.{script}").main)
+    assert f"`{script}`" in README
+
+
+def test_lines_become_tables() -> None:
+    page = tables.page(LINES)
+
+    assert page.startswith("2 cores of X; abc.\n")
+    assert (
+        "| model | streams | ours | ours/llama-server |\n| --- | --- | --- | --- |\n| m | 4 | 61.5 | 1.25 |"
+        in page
+    )
+    assert "## soak\n\n| server, above_mb |\n| --- |\n| 3.5 |" in page
+
+
+def test_a_shorter_wait_is_an_advantage_as_more_tokens_are(tmp_path: Path) -> None:
+    assert tables.advantages(LINES) == {"throughput, m, 4": 1.25, "chat, m, w, turn 1, s": 2.0}
+
+    tables.plot(LINES, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("above", "grown", "said"), [(39.0, 3.0, ""), (41.0, 0.0, "above idle"), (20.0, 4.5, "grew by")]
+)
+def test_a_soak_fails_by_what_it_took_and_by_how_it_grew(
+    above: float, grown: float, said: str
+) -> None:
+    failure = soak.failure({"above_mb": above, "grown_mb": grown, "mb_a_minute": 1.0}, 40)
+
+    assert said in failure
+    assert bool(said) == bool(failure)
