@@ -22,6 +22,7 @@ OUTCOMES = {end: end.value.replace(" ", "_") for end in End}
 REASONS = {
     decisions.KEPT_ENOUGH: "keep_alive",
     decisions.NO_PLACE: "place",
+    decisions.NO_MEMORY: "memory",
     decisions.OTHER_OPTIONS: "options",
     decisions.NOT_AWAITED: "unawaited",
 }
