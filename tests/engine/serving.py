@@ -8,12 +8,14 @@ comes at a given token, or in the middle of a computation, at a given node of it
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as ll
+import numpy as np
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.grammar import Compiled
@@ -30,6 +32,8 @@ from ollama_nb_server.engine.messages import (
     LoadSpec,
     Logprob,
     SamplingParams,
+    Score,
+    Scored,
     Segment,
     TextSegment,
     TokenSegment,
@@ -82,7 +86,7 @@ class Answer:
     pieces: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     logprobs: list[Logprob] = field(default_factory=list)
-    end: Finished | Embedded | Failed | None = None
+    end: Finished | Embedded | Scored | Failed | None = None
     cancelled: bool = field(default=False, compare=False)
     end_place: int = 0
 
@@ -94,6 +98,13 @@ class Answer:
     def steps(self) -> list[int]:
         """Nodes that were computed between its pieces."""
         return [later - sooner for sooner, later in zip(self.places, self.places[1:], strict=False)]
+
+
+def by_choice(scored: Scored) -> list[list[list[float]]]:
+    """The log-probabilities of a request: by prompt, by choice, by token."""
+    ends = list(accumulate(map(len, scored.tokens)))
+    rows = (np.frombuffer(row, "<f8").tolist() for row in scored.logprobs)
+    return [[row[a:b] for a, b in pairwise([0, *ends])] for row in rows]
 
 
 class Serving:
@@ -159,6 +170,22 @@ class Serving:
         self.run()
         return self.answers[request].end.vectors
 
+    def score(self, prompts: Iterable[Any], choices: Iterable[str], **wishes: Any) -> int:
+        """Put a request for scores in; its id. Choices are texts without special tokens."""
+        request = len(self.answers)
+        self.answers.append(Answer())
+        texts = tuple((TextSegment(choice, parse_special=False),) for choice in choices)
+        self._inbox.put(Score(request, tuple(map(segments, prompts)), texts, **wishes))
+        return request
+
+    def scores(
+        self, prompts: Iterable[Any], choices: Iterable[str], **wishes: Any
+    ) -> list[list[list[float]]]:
+        """By prompt and choice, the log-probabilities of the choice's tokens."""
+        request = self.score(prompts, choices, **wishes)
+        self.run()
+        return by_choice(self.answers[request].end)
+
     def leave(self, request: int) -> None:
         """Cancel between two computations: there is nothing to stop."""
         self._inbox.put(Cancel(request))
@@ -201,6 +228,6 @@ class Serving:
                 answer.logprobs += event.logprobs
                 answer.places.append(self.nodes)
                 self._at_piece.pop((event.id, len(answer.pieces)), bool)()
-            elif isinstance(event, Finished | Embedded | Failed):
+            elif isinstance(event, Finished | Embedded | Scored | Failed):
                 answer.end, answer.end_place = event, self.nodes
                 self._at_end.pop(event.id, bool)()

@@ -20,6 +20,8 @@ from ollama_nb_server.wire.models import (
     ShowRequest,
 )
 from ollama_nb_server.wire.options import READERS
+from ollama_nb_server.wire.score import ScoreRequest
+from ollama_nb_server.wire.tokens import DetokenizeRequest, TokenizeRequest
 
 # As JSON text, since much of this no encoder writes.
 NASTY = [
@@ -34,6 +36,9 @@ VERBS: dict[str, tuple[str, type[Any], str]] = {
     "chat": ("POST", ChatRequest, f'"model": "demo", "messages": [{{"role": "user", "content": "Hi"}}], {ONE_TOKEN}'),
     "embed": ("POST", EmbedRequest, '"model": "demo", "input": "Hi"'),
     "embeddings": ("POST", EmbeddingsRequest, '"model": "demo", "prompt": "Hi"'),
+    "score": ("POST", ScoreRequest, '"model": "demo", "prompt": "Hi", "choices": ["a"]'),
+    "tokenize": ("POST", TokenizeRequest, '"model": "demo", "text": "Hi"'),
+    "detokenize": ("POST", DetokenizeRequest, '"model": "demo", "tokens": [1]'),
     "show": ("POST", ShowRequest, '"model": "demo"'),
     "create": ("POST", CreateRequest, '"model": "nasty", "from": "demo", "stream": false'),
     "copy": ("POST", CopyRequest, '"source": "demo", "destination": "nasty-copy"'),

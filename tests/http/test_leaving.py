@@ -29,11 +29,16 @@ def embed(texts: list[str]) -> tuple[str, dict[str, object]]:
     return "/api/embed", {"input": texts}
 
 
+def score(texts: list[str]) -> tuple[str, dict[str, object]]:
+    return "/api/score", {"prompts": texts, "choices": ["yes", "no"]}
+
+
 ASKING = {
     "generate, streaming": partial(generate, stream=True),
     "generate, whole": partial(generate, stream=False),
     "chat": chat,
     "embed": embed,
+    "score": score,
 }
 
 

@@ -39,12 +39,14 @@ from ollama_nb_server.wire.models import (
     ShowRequest,
 )
 from ollama_nb_server.wire.options import READERS, Options
+from ollama_nb_server.wire.score import ScoreRequest
 from ollama_nb_server.wire.times import local
+from ollama_nb_server.wire.tokens import DetokenizeRequest, TokenizeRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = [
     GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, ShowRequest, CreateRequest,
-    CopyRequest, DeleteRequest, PullRequest, PushRequest,
+    CopyRequest, DeleteRequest, PullRequest, PushRequest, ScoreRequest, TokenizeRequest, DetokenizeRequest,
 ]  # fmt: skip
 NUMBERS = [
     "1e400", "-1e400", "1e308", "-1e308", "1e13", "1e-400", "-0.0", "0.5", "-1", "0", "1",
@@ -72,6 +74,12 @@ def through(kind: type[Any], body: bytes) -> None:
     request = read(kind, body)
     if kind is EmbedRequest:
         _ = request.texts
+    if kind is ScoreRequest:
+        request.check()
+    if kind is TokenizeRequest:
+        _ = request.all_texts
+    if kind is DetokenizeRequest:
+        _ = request.lists
     options = Options.merge({}, getattr(request, "options", None))
     if kind in (GenerateRequest, ChatRequest):
         constraint(request.format, options, PLAIN_OUTPUT)
@@ -145,10 +153,17 @@ def test_the_depth_of_a_body_is_bounded(kind: type[Any]) -> None:
         (GenerateRequest, json.dumps({"prompt": "x" * (bounds.MAX_TEXT_CHARS + 1)}).encode()),
         (GenerateRequest, json.dumps({"suffix": "x" * (bounds.MAX_TEXT_CHARS + 1)}).encode()),
         (ChatRequest, json.dumps({"messages": [{"content": "x" * (bounds.MAX_TEXT_CHARS + 1)}]}).encode()),
+        (TokenizeRequest, json.dumps({"texts": [""] * (MAX_TEXTS + 1)}).encode()),
+        (TokenizeRequest, json.dumps({"texts": ["x" * (bounds.MAX_TEXT_CHARS // 2 + 1)] * 2}).encode()),
+        (ScoreRequest, json.dumps({"prompt": "x", "choices": ["x"] * (bounds.MAX_CHOICES + 1)}).encode()),
+        (ScoreRequest, json.dumps({"prompt": "x", "choices": ["x" * (bounds.MAX_CHOICE_CHARS + 1)]}).encode()),
+        (ScoreRequest, json.dumps({"prompts": ["x"] * (bounds.MAX_PROMPTS + 1), "choices": ["x"]}).encode()),
+        (ScoreRequest, json.dumps({"prompts": ["x"] * 1000, "choices": ["x" * 2001]}).encode()),
+        (ScoreRequest, json.dumps({"prompts": ["x" * (bounds.MAX_TEXT_CHARS // 2 + 1)] * 2, "choices": ["x"]}).encode()),
         (GenerateRequest, json.dumps({"options": {"stop": ["x"] * (bounds.MAX_STOPS + 1)}}).encode()),
         (GenerateRequest, json.dumps({"options": {"stop": ["x" * (bounds.MAX_STOP_CHARS + 1)]}}).encode()),
     ],
-    ids=["values", "brackets", "messages", "tools", "image", "texts", "input", "embeddings", "prompt", "suffix", "content", "stops", "stop"],
+    ids=["values", "brackets", "messages", "tools", "image", "texts", "input", "embeddings", "prompt", "suffix", "content", "tokenize texts", "tokenize text", "choices", "choice", "prompts", "scores", "all prompts", "stops", "stop"],
 )  # fmt: skip
 def test_too_much_is_refused_in_one_sentence(kind: type[Any], body: bytes) -> None:
     with pytest.raises(TooMuch) as caught:

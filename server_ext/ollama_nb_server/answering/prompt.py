@@ -74,5 +74,11 @@ def text_guard(model: Model, info: Loaded) -> TextGuard:
     return TextGuard(reserved(info.control_texts, info.user_defined_texts), own_tags(model))
 
 
+def literal_segments(guard: TextGuard, text: str) -> tuple[TextSegment, ...]:
+    """A text in which no special tokens are, whatever it says."""
+    pieces = guard.pieces(guard.literal(text))
+    return tuple(TextSegment(piece.text, parse_special=False, seam=piece.seam) for piece in pieces)
+
+
 def _segments(pieces: tuple[Piece, ...]) -> tuple[TextSegment, ...]:
     return tuple(TextSegment(piece.text, not piece.literal, piece.seam) for piece in pieces)

@@ -20,6 +20,8 @@ KINDS: dict[str, type] = {
     if isinstance(kind, type) and kind.__module__ == messages.__name__
 }
 
+RAW = {"Embedded": "vectors", "Scored": "logprobs"}  # a field that is raw frames
+
 
 def encode(*batch: Any) -> list[bytes]:
     """Messages as the frames of one multipart message."""
@@ -30,9 +32,14 @@ def encode(*batch: Any) -> list[bytes]:
 
 def _head(message: Any, frames: list[bytes]) -> list[Any]:
     kind = type(message).__name__
-    if kind == "Embedded":
-        frames += message.vectors
-        return [kind, replace(message, vectors=()), len(message.vectors)]
+    if kind in RAW:
+        raw = getattr(message, RAW[kind])
+        frames += raw
+        return [kind, replace(message, **{RAW[kind]: ()}), len(raw)]
+    if kind == "Score":
+        frames += [s.data for s in message.prompt if isinstance(s, messages.ImageSegment)]
+        first, *others = message.prompts
+        return [kind, replace(message, prompts=(tuple(map(_without_data, first)), *others))]
     if kind in ("Generate", "Tokenize"):
         frames += [s.data for s in message.prompt if isinstance(s, messages.ImageSegment)]
         return [kind, replace(message, prompt=tuple(map(_without_data, message.prompt)))]
@@ -56,12 +63,16 @@ def _message(head: list[Any], blobs: Any) -> Any:
     if kind is None:
         raise UnknownMessage(head[0])
     values = head[1]
-    if kind is messages.Embedded:
-        values["vectors"] = tuple(next(blobs) for _ in range(head[2]))
+    if head[0] in RAW:
+        values[RAW[head[0]]] = tuple(next(blobs) for _ in range(head[2]))
     if "priority" in values:
         values["priority"] = messages.Priority(values["priority"])
     if "prompt" in values:
         values["prompt"] = [_segment(segment, blobs) for segment in values["prompt"]]
+    for name in {"prompts", "choices"} & values.keys():
+        values[name] = [tuple(_segment(part, blobs) for part in parts) for parts in values[name]]
+    if kind is messages.Scored:
+        values["tokens"] = list(map(tuple, values["tokens"]))
     if kind is messages.Generate:
         values["sampling"] = messages.SamplingParams(**values["sampling"])
         grammar = values.get("grammar")

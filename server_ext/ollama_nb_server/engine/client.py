@@ -19,6 +19,8 @@ from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
     Loaded,
+    Score,
+    Scored,
     Segment,
     TextSegment,
 )
@@ -92,6 +94,9 @@ class EngineClient(Protocol):
 
     async def embed(self, request: Embed, ended: Ended = unheard) -> Embedded:
         """Vectors of texts; cancelling the task cancels the request."""
+
+    async def score(self, request: Score, ended: Ended = unheard) -> Scored:
+        """How likely texts are behind prompts; cancelling the task cancels the request."""
 
     async def tokenize(self, prompt: Segments, *, add_special: bool = False) -> tuple[int, ...]:
         """Token ids of a prompt."""

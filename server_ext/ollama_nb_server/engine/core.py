@@ -19,8 +19,9 @@ from ollama_nb_server.engine.background import LONG, BackgroundJob, BackgroundTh
 from ollama_nb_server.engine.batch_planner import Item, counts_of
 from ollama_nb_server.engine.constraint import Constraint
 from ollama_nb_server.engine.embedding import Job
+from ollama_nb_server.engine.encoded_scores import EncodedScores, encoded_scores
 from ollama_nb_server.engine.engine import Engine
-from ollama_nb_server.engine.errors import EngineError, InternalError
+from ollama_nb_server.engine.errors import CannotGenerate, EngineError, InternalError
 from ollama_nb_server.engine.grammar import Compiled, GrammarJob
 from ollama_nb_server.engine.image_encoding import has_images
 from ollama_nb_server.engine.image_thread import ImageJob, ImageThread
@@ -34,6 +35,7 @@ from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
     Grammar,
+    Score,
     Segment,
     Text,
     Thinking,
@@ -44,6 +46,7 @@ from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
 from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens, whole_prompt_tokens
 from ollama_nb_server.engine.queueing import admit
+from ollama_nb_server.engine.score_jobs import ScoreJob, ScoreJobs
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import EncodedPrompt
 from ollama_nb_server.engine.statistics import Statistics, untold
@@ -95,6 +98,7 @@ class EngineCore:
         self._waiting: deque[Sequence] = deque()
         self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob, Thinking | None]] = {}
         self._embeds: deque[Job] = deque()
+        self._scores = ScoreJobs()
         self._background = BackgroundThread(inbox.put)
         self.images = ImageThread(engine.images, inbox.put) if engine.images else None
 
@@ -102,6 +106,7 @@ class EngineCore:
         """Work for ever."""
         while True:
             self._take_in()
+            self._offer_scores()
             admit(self._waiting, self._kv_cache, time.perf_counter_ns())
             self._embed()
             self._step()
@@ -110,7 +115,8 @@ class EngineCore:
 
     @property
     def _idle(self) -> bool:
-        return not (self._kv_cache.sequences or self._waiting or self._embeds)
+        work = self._kv_cache.sequences, self._waiting, self._embeds, self._scores
+        return not any(work)
 
     def _take_in(self) -> None:
         """Handle all messages that are there; wait for one if there is nothing to do."""
@@ -145,6 +151,8 @@ class EngineCore:
                 self._in_background(
                     BackgroundJob(id, work, self._embeds.append), sum(map(len, texts))
                 )
+            case Score(id):
+                self._take_score(message)
             case Tokenize(id, prompt):
                 work = partial(tokens_of, model, message)
                 self._in_background(BackgroundJob(id, work, self._send), prompt_length(prompt))
@@ -158,6 +166,23 @@ class EngineCore:
                 self._grammar_ready(id, outcome)
             case Cancel(id):
                 self._cancel(id)
+
+    def _take_score(self, request: Score) -> None:
+        """Have a request's texts read, and its images if it shows any."""
+        if self._engine.context is None:
+            raise CannotGenerate
+        model, num_ctx = self._engine.model, self._engine.num_ctx
+
+        def start(encoded: EncodedScores) -> None:
+            self._scores.add(ScoreJob.of(request, encoded))
+
+        if self.images and has_images(request.prompt):
+            read = partial(encoded_scores, model, num_ctx, request)
+            self.images.submit(ImageJob(request, lambda prompt: start(read([prompt]))))
+            return
+        work = partial(encoded_scores, model, num_ctx, request)
+        length = sum(map(prompt_length, (*request.prompts, *request.choices)))
+        self._in_background(BackgroundJob(request.id, work, start), length)
 
     def _in_background(self, job: BackgroundJob, length: int) -> None:
         """Make something of a text: at once, or aside if it is long."""
@@ -211,10 +236,14 @@ class EngineCore:
     def _cancel(self, request: int) -> None:
         """Forget a request wherever it is, and say what had been computed of it."""
         self._has_left_thread(request)
-        for job in [embed for embed in self._embeds if embed.id == request]:
-            self._embeds.remove(job)
-            self._send(Cancelled(request, job.num_computed))
-            self._engine.embedder.drop(job)
+        for embed in [embed for embed in self._embeds if embed.id == request]:
+            self._embeds.remove(embed)
+            self._send(Cancelled(request, embed.num_computed))
+            self._engine.embedder.drop(embed)
+            return
+        if job := self._scores.get(request):
+            self._end_score(job, keep=True)
+            self._send(Cancelled(request, job.num_read))
             return
         sequence = self._taken_out(request)
         if sequence is None:
@@ -241,6 +270,11 @@ class EngineCore:
 
     # --- working ----------------------------------------------------------------------------------
 
+    def _offer_scores(self) -> None:
+        """Let prompts that are to be scored wait for the slots that nobody else waits for."""
+        num_spare = self._kv_cache.num_free - len(self._waiting)
+        self._waiting += self._scores.next_sequences(num_spare)
+
     def _step(self) -> None:
         self._kv_cache.shift()
         batches = self._engine.planner.plan(self._kv_cache.sequences)
@@ -262,6 +296,7 @@ class EngineCore:
             self._send(*events)
         if whole:
             self._statistics.count_step(took_s)
+        self._finish_scores()
 
     def _computed(self, batches: list[list[Item]]) -> tuple[list[Event], bool]:
         """What came of the batches of a step, and whether all were computed.
@@ -310,8 +345,33 @@ class EngineCore:
                 self._embeds.append(job)
 
     def _end(self, sequence: Sequence, *, keep: bool) -> None:
-        self._kv_cache.release(sequence, keep=keep)
-        sequence.close()
+        if job := self._scores.get(sequence.id):
+            self._end_score(job, keep=keep)
+        elif sequence.scores is None:
+            self._kv_cache.release(sequence, keep=keep)
+            sequence.close()
+
+    def _finish_scores(self) -> None:
+        """Let go of the prompts whose scores are known; tell a request's when all are."""
+        for job in self._scores.all:
+            try:
+                for sequence in job.take_complete():
+                    self._kv_cache.release(sequence)
+            except EngineError as error:
+                self._end_score(job, keep=False)
+                self._send(failure(job.request.id, error, job.num_read))
+                continue
+            if job.complete:
+                self._end_score(job, keep=True)
+                self._send(job.answer())
+
+    def _end_score(self, job: ScoreJob, *, keep: bool) -> None:
+        """Forget a request for scores, and what is computed of its prompts."""
+        for sequence in self._scores.remove(job.request.id):
+            if sequence in self._waiting:
+                self._waiting.remove(sequence)
+            else:
+                self._kv_cache.release(sequence, keep=keep)
 
 
 def taken(outcome: Any, then: Callable[[Any], None]) -> None:

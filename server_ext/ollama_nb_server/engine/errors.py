@@ -8,6 +8,9 @@ EngineError
 ├── InputTooLong          an embedding input longer than the limit, with truncation off
 ├── NoRoomForInput        the limit leaves no place for any token
 ├── EmbeddingNotFinite    a vector holds NaN or infinity
+├── ScoreTooLong          a prompt and the longest choice behind it do not fit the context
+├── ScoreNotFinite        a log-probability is NaN or infinite
+├── ChoiceWithoutTokens   a choice that is nothing to this vocabulary
 ├── CannotGenerate        the model only embeds
 ├── CannotEmbed           the model only ranks
 ├── CannotSee             the model was loaded without a projector
@@ -88,6 +91,33 @@ class EmbeddingNotFinite(EngineError):
 
     def __init__(self) -> None:
         super().__init__("embedding contains NaN or Inf values")
+
+
+class ScoreTooLong(EngineError):
+    """A prompt, counted from 1, leaves no room for the longest choice behind it."""
+
+    def __init__(self, number: int, num_prompt: int, num_choice: int, num_ctx: int) -> None:
+        super().__init__(
+            f"prompt {number} has {num_prompt} tokens and the longest choice {num_choice}, more "
+            f"than the context of {num_ctx} together: shorten them, or raise num_ctx"
+        )
+        self.number, self.num_prompt = number, num_prompt
+        self.num_choice, self.num_ctx = num_choice, num_ctx
+
+
+class ScoreNotFinite(EngineError):
+    """The model's logits are no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__("a log-probability is NaN or infinite: the model's weights are broken")
+
+
+class ChoiceWithoutTokens(EngineError):
+    """A choice, counted from 1, of which this vocabulary has no token."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"choice {number} has no token in this model's vocabulary")
+        self.number = number
 
 
 class CannotGenerate(EngineError):

@@ -20,7 +20,7 @@ from ollama_nb_server.engine.errors import DecodeFailed, ImageRefused
 from ollama_nb_server.engine.image_cache import ImageCache, Rows
 from ollama_nb_server.engine.image_header import ImageHeader, checked_header
 from ollama_nb_server.engine.limits import check_length, context_limit
-from ollama_nb_server.engine.messages import Generate, ImageSegment, Segment, TokenSegment
+from ollama_nb_server.engine.messages import Generate, ImageSegment, Score, Segment, TokenSegment
 from ollama_nb_server.engine.mtmd import Chunk, Projector
 from ollama_nb_server.engine.native import Model
 from ollama_nb_server.engine.png_inflation import check_inflation
@@ -68,7 +68,7 @@ class Place:
 class ImagePrompt:
     """A request's prompt on its way: the images still to be encoded, and what is there."""
 
-    request: Generate
+    request: Generate | Score
     tokens: list[int] = field(default_factory=list)
     position: int = 0  # of the next token
     places: list[Place] = field(default_factory=list)
@@ -99,7 +99,7 @@ class ImageEncoder:
         self.projector, self._model, self._cache = projector, model, cache
         self._num_ctx, self._num_batch = num_ctx, num_batch
 
-    def begin(self, request: Generate) -> ImagePrompt:
+    def begin(self, request: Generate | Score) -> ImagePrompt:
         """Measure a prompt: nothing is decoded that has no place in the context.
 
         Raises

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ollama_nb_server.engine.background import JobDone
 from ollama_nb_server.engine.errors import EngineError, InternalError
 from ollama_nb_server.engine.image_encoding import ImageEncoder, ImagePrompt
-from ollama_nb_server.engine.messages import Generate
+from ollama_nb_server.engine.messages import Generate, Score
 from ollama_nb_server.engine.spans import EncodedPrompt
 
 
@@ -21,7 +21,7 @@ from ollama_nb_server.engine.spans import EncodedPrompt
 class ImageJob:
     """A request whose images are to be encoded; `then` takes its prompt on the engine's thread."""
 
-    request: Generate
+    request: Generate | Score
     then: Callable[[EncodedPrompt], None]
     prompt: ImagePrompt | None = None
     done: bool = False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ollama_nb_server.engine.errors import PromptTooLong
-from ollama_nb_server.engine.messages import Generate
+from ollama_nb_server.engine.messages import Generate, Score
 
 MIN_CTX = 4
 
 
-def context_limit(num_ctx: int, request: Generate) -> int:
+def context_limit(num_ctx: int, request: Generate | Score) -> int:
     """The request's own limit, at most a slot's `num_ctx`."""
     wanted = max(request.num_ctx, MIN_CTX) if request.num_ctx else num_ctx
     return min(wanted, num_ctx)

@@ -220,6 +220,31 @@ class Embed:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """How likely each of several texts is behind each of several prompts.
+
+    A choice is spelled as text that stands behind others: exactly its letters, no blank before
+    them; nothing in it becomes a special token. Only a single prompt may have images. Nothing is
+    cut. With `reproducible`, choices are computed token by token, as answers are. The rest is as in
+    `Generate`.
+    """
+
+    id: int
+    prompts: tuple[tuple[Segment, ...], ...]
+    choices: tuple[tuple[TextSegment, ...], ...]
+    num_ctx: int = 0
+    num_thread: int = 0
+    priority: Priority = Priority.INTERACTIVE
+    reproducible: bool = False
+    salt: str = ""
+
+    @property
+    def prompt(self) -> tuple[Segment, ...]:
+        """The single prompt of a request with images."""
+        return self.prompts[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Tokenize:
     """Token ids of a prompt; BOS/EOS only if `add_special`, as in `Generate`.
 
@@ -368,6 +393,23 @@ class Embedded:
     num_texts_cut: int = 0
     num_tokens_before: int = 0
     num_tokens_kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Each choice's tokens, and their log-probabilities behind each prompt.
+
+    Of a prompt these are little-endian float64 (`bytes`), those of one choice behind those of the
+    choice before. The counts are the tokens of all prompts, and those whose probability is told; of
+    the prompts' `cached_count` had been computed for an earlier one.
+    """
+
+    id: int
+    tokens: tuple[tuple[int, ...], ...]
+    logprobs: tuple[bytes, ...]
+    prompt_count: int
+    eval_count: int
+    cached_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
 from ollama_nb_server.engine.native import Batch, Context, EmbeddingBatch, Model
 from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.scoring import read_scores
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import ImageSpan
 
@@ -60,8 +61,9 @@ class ModelRunner:
         output = -1
         for item in items:
             output += item.count
+            first = output + 1 - item.sequence.num_outputs(item.count)
             item.sequence.computed += item.count
-            events += self._after(item.sequence, output, now)
+            events += self._after(item.sequence, range(first, output + 1), now)
         return events
 
     def _decoded(self, items: abc.Sequence[Item]) -> bool:
@@ -82,17 +84,20 @@ class ModelRunner:
         self._rows.fill(item.sequence.slot, rows, positions, item.last)
 
     @staticmethod
-    def _row(item: Item) -> tuple[int, int, abc.Sequence[int], bool]:
+    def _row(item: Item) -> tuple[int, int, abc.Sequence[int], int]:
         sequence, at = item.sequence, item.sequence.computed
         tokens = sequence.tokens[at : at + item.count]
-        return sequence.slot, sequence.position, tokens, item.last
+        return sequence.slot, sequence.position, tokens, sequence.num_outputs(item.count)
 
-    def _after(self, sequence: Sequence, output: int, now: int) -> list[Event]:
+    def _after(self, sequence: Sequence, outputs: range, now: int) -> list[Event]:
         """What becomes of a sequence after the batch; a fault of ours ends it alone."""
-        if sequence.waiting:
+        if sequence.waiting and sequence.scores is None:
             return [Progress(sequence.id, sequence.num_prompt_computed, sequence.num_prompt)]
         try:
-            return self._drawn(sequence, output, now)
+            if sequence.scores is not None:
+                read_scores(sequence, map(self._context.logits, outputs), self._kv_cache)
+                return []
+            return self._drawn(sequence, outputs[-1], now)
         except Exception as error:
             fault = InternalError.of(error)
             return [sequence.failed("InternalError", fault.fault, fault.trace)]

@@ -480,21 +480,21 @@ class Batch:
     def _point(self, name: str, array: npt.NDArray[Any], kind: type[Any]) -> None:
         setattr(self.struct, name, ctypes.cast(array.ctypes.data, ctypes.POINTER(kind)))
 
-    def fill(self, items: Sequence[tuple[int, int, Sequence[int], bool]]) -> None:
-        """Put in (sequence, first position, tokens, wants output) after one another.
+    def fill(self, items: Sequence[tuple[int, int, Sequence[int], int]]) -> None:
+        """Put in (sequence, first position, tokens, number of outputs) after one another.
 
-        With output wanted, it is computed for the last token of the item.
+        Outputs are computed for so many of the item's last tokens.
         """
         ids: list[int] = []
         positions: list[int] = []
         seqs: list[int] = []
         outputs: list[int] = []
-        for seq, pos, tokens, wants in items:
+        for seq, pos, tokens, num_outputs in items:
             count = len(tokens)
             ids += tokens
             positions += range(pos, pos + count)
             seqs += [seq] * count
-            outputs += [len(ids) - 1] if wants else []
+            outputs += range(len(ids) - num_outputs, len(ids))
         count = len(ids)
         if count > self.room:  # llama.cpp would abort the process
             raise DecodeFailed("llama_batch", count)

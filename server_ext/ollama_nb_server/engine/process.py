@@ -43,6 +43,8 @@ from ollama_nb_server.engine.messages import (
     Loaded,
     LoadSpec,
     Progress,
+    Score,
+    Scored,
     Text,
     Tokenize,
     Tokens,
@@ -152,6 +154,17 @@ class Worker:
     async def embed(self, request: Embed, ended: Ended = unheard) -> Embedded:
         """Vectors of texts; cancelling the task cancels the request."""
         return await self._answered(request, Embedded, ended)
+
+    async def score(self, request: Score, ended: Ended = unheard) -> Scored:
+        """How likely texts are behind prompts; cancelling the task cancels the request.
+
+        Raises
+        ------
+        ScoreTooLong, ChoiceWithoutTokens, ScoreNotFinite, PromptTooLong, CannotGenerate,
+        DecodeFailed, WorkerDied, InternalError
+            As the engine's errors say.
+        """
+        return await self._answered(request, Scored, ended)
 
     async def tokenize(self, prompt: Segments, *, add_special: bool = False) -> tuple[int, ...]:
         """Token ids of a prompt."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ollama_nb_server.engine.client import End, Ending
-from ollama_nb_server.engine.messages import Cancelled, Delta, Embedded, Finished, Progress
+from ollama_nb_server.engine.messages import Cancelled, Delta, Embedded, Finished, Progress, Scored
 
 
 class ResponseStream:
@@ -74,6 +74,8 @@ class ResponseStream:
         match self._last:
             case Finished(prompt_count=prompt, eval_count=generated, cached_count=cached):
                 return Ending(End.FINISHED, prompt, generated, cached)
+            case Scored(prompt_count=prompt, eval_count=scored, cached_count=cached):
+                return Ending(End.FINISHED, prompt + scored, 0, cached)  # all of it has been read
             case Embedded(prompt_count=prompt):
                 return Ending(End.FINISHED, prompt)
             case Cancelled(prompt_count=prompt, eval_count=generated):

@@ -14,6 +14,7 @@ from ollama_nb_server.engine.text import TextStream
 if TYPE_CHECKING:  # bookkeeping loads nothing native
     from ollama_nb_server.engine.constraint import Constraint
     from ollama_nb_server.engine.logprobs import Pieces
+    from ollama_nb_server.engine.scoring import PromptScores
 
 MAX_TAIL = 64  # tokens behind an answer that wait and still count as decoding; more are a prompt
 MIN_LOOSE = 4  # tokens of a context that a shift may always drop from, as in llama-server
@@ -38,7 +39,8 @@ class Sequence:
     sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
     while this prompt's turn did not come. `tags` are the control tokens that are written out, and
     their texts. `num_cached` tokens of the prompt had been computed for somebody else; only those
-    with the same `salt` share them.
+    with the same `salt` share them. A sequence with `scores` is only read: what follows its prompt
+    comes from there.
     """
 
     id: int
@@ -56,6 +58,7 @@ class Sequence:
     unsettled: bool = False
     constraint: Constraint | None = None
     pieces: Pieces | None = None
+    scores: PromptScores | None = None
     tags: Mapping[int, bytes] = field(default_factory=dict)
     num_thread: int = 0
     priority: Priority = Priority.INTERACTIVE
@@ -76,6 +79,8 @@ class Sequence:
     def prefilling(self) -> bool:
         """Whether a prompt waits, or all after a lost memory; more than what a grammar forced."""
         waiting = len(self.tokens) - self.computed  # asked several times a step: soon answered
+        if self.scores is not None:
+            return True
         if waiting > 1 and (waiting >= MAX_TAIL or not self.num_generated):
             return True
         return self.spans.ahead(self.computed)
@@ -94,6 +99,13 @@ class Sequence:
     def position(self) -> int:
         """The position of what is computed next."""
         return self.spans.position(self.computed)
+
+    def num_outputs(self, count: int) -> int:
+        """Of how many of the next `count` tokens logits are wanted, always the last ones."""
+        if self.scores is None:
+            return int(count == self.waiting)
+        first = self.num_prompt - 1 + self.scores.num_read
+        return max(0, min(count, self.computed + count - first))
 
     @property
     def num_generated(self) -> int:

@@ -9,6 +9,8 @@ from ollama_nb_server.answering import create as creating
 from ollama_nb_server.answering import embed as embedding
 from ollama_nb_server.answering import generate as generating
 from ollama_nb_server.answering import models as managing
+from ollama_nb_server.answering import score as scoring
+from ollama_nb_server.answering import tokens as tokenizing
 from ollama_nb_server.answering import transfer as transferring
 from ollama_nb_server.handlers.base import JSON_BARE, ApiHandler
 from ollama_nb_server.library.digests import Digest
@@ -26,11 +28,14 @@ from ollama_nb_server.wire.models import (
     PushRequest,
     ShowRequest,
 )
+from ollama_nb_server.wire.score import ScoreRequest
+from ollama_nb_server.wire.tokens import DetokenizeRequest, TokenizeRequest
 
 # The release of Ollama whose API this is: clients compare it with what they need.
 OLLAMA_VERSION = "0.33.0"
 FIELDS_HEADER = "X-Ollama-Nb-Fields"
 FIELDS = tuple(name for name in ("think_budget", "tool_choice") if name in ChatRequest.model_fields)
+OWN_ROUTES = ("/api/detokenize", "/api/score", "/api/tokenize")  # that Ollama does not have
 
 
 async def root(handler: ApiHandler) -> None:
@@ -39,9 +44,9 @@ async def root(handler: ApiHandler) -> None:
 
 
 async def version(handler: ApiHandler) -> None:
-    """The version of the API; who asks for extras hears which fields Ollama does not have."""
+    """The version of the API; who asks for extras hears what Ollama does not have."""
     if handler.wants_extras:
-        handler.set_header(FIELDS_HEADER, ", ".join(FIELDS))
+        handler.set_header(FIELDS_HEADER, ", ".join((*FIELDS, *OWN_ROUTES)))
     await handler.answer(Document({"version": OLLAMA_VERSION}))
 
 
@@ -83,6 +88,27 @@ async def embeddings(handler: ApiHandler) -> None:
     request = await handler.read(EmbeddingsRequest)
     app, context = await handler.app_context(), handler.request_context()
     await handler.answer(await embedding.embeddings(app, request, context))
+
+
+async def score(handler: ApiHandler) -> None:
+    """How likely texts are behind prompts."""
+    request = await handler.read(ScoreRequest)
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await scoring.score(app, request, context))
+
+
+async def tokenize(handler: ApiHandler) -> None:
+    """The tokens of texts."""
+    request = await handler.read(TokenizeRequest)
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await tokenizing.tokenize(app, request, context))
+
+
+async def detokenize(handler: ApiHandler) -> None:
+    """The texts of tokens."""
+    request = await handler.read(DetokenizeRequest)
+    app, context = await handler.app_context(), handler.request_context()
+    await handler.answer(await tokenizing.detokenize(app, request, context))
 
 
 async def tags(handler: ApiHandler) -> None:

@@ -72,6 +72,10 @@ class TextGuard:
         places = self._reserved.all.starts(text)
         return frozenset(text[at : at + length] for at, length in places)
 
+    def literal(self, text: str) -> RenderedPrompt:
+        """A text that is somebody's words from beginning to end."""
+        return RenderedPrompt(text, frozenset(at for at, _ in self._reserved.all.starts(text)))
+
     def followed_by(self, prompt: RenderedPrompt, answer: str) -> RenderedPrompt:
         """A prompt and what the model said to it."""
         said = {len(prompt.text) + at for at, _ in self._own.starts(answer)}

@@ -22,6 +22,8 @@ MAX_MESSAGES = 10_000
 MAX_TOOLS = 1000
 MAX_TEXT_CHARS = 16 << 20  # about 4 million tokens, which take ten seconds to find
 MAX_TEXTS = 50_000
+MAX_PROMPTS, MAX_CHOICES, MAX_CHOICE_CHARS = 10_000, 1000, 65_536
+MAX_SCORED_CHARS = 2_000_000  # of all choices behind all prompts: an answer of 100 MB at most
 MAX_IMAGE_CHARS = 64 << 20
 MAX_STOPS, MAX_STOP_CHARS = 1000, 65_536  # every token's text is held against each of them
 MAX_DURATION_CHARS = 100
@@ -56,6 +58,10 @@ BOUNDS = (
         "400",
     ),
     Bound("`input`", f"{MAX_TEXTS:,} texts", "400"),
+    Bound("`texts`", f"{MAX_TEXTS:,} texts, {MAX_TEXT_CHARS:,} letters together", "400"),
+    Bound("`prompts`", f"{MAX_PROMPTS:,} texts, {MAX_TEXT_CHARS:,} letters together", "400"),
+    Bound("`choices`", f"{MAX_CHOICES:,} texts, {MAX_CHOICE_CHARS:,} letters together", "400"),
+    Bound("prompts times the letters of `choices`", f"{MAX_SCORED_CHARS:,}", "400"),
     Bound("`context`", "tokens that the model has", "400"),
     Bound("`keep_alive` as a number", f"{MAX_DURATION_S:.0f} s", "for good"),
     Bound("`keep_alive` as text", f"{MAX_DURATION_S:.0f} s, {MAX_DURATION_CHARS} letters", "400"),

@@ -160,6 +160,9 @@ def _few_messages(value: Any) -> Any:
     return value
 
 
+Messages = Annotated[list[Message] | None, BeforeValidator(_few_messages)]
+
+
 def _few_tools(value: Any) -> Any:
     if isinstance(value, list) and len(value) > MAX_TOOLS:
         raise TooMuch(f"{len(value):,} tools are more than {MAX_TOOLS:,}; offer fewer")
@@ -172,7 +175,7 @@ class ChatRequest(GoModel):
     go_name: ClassVar[str] = "ChatRequest"
 
     model: str | None = None
-    messages: Annotated[list[Message] | None, BeforeValidator(_few_messages)] = None
+    messages: Messages = None
     stream: bool | None = None
     format: Any = None
     keep_alive: KeepAliveField = None

@@ -6,6 +6,7 @@ RequestError
 ├── BadToolChoice, ToolChoiceConflict, BadThinkBudget, ThinkBudgetConflict
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageWithoutPlace
+├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
@@ -114,11 +115,11 @@ class GrammarConflict(RequestError):
 
 
 class NoSuchToken(RequestError):
-    """`context` holds a number that is no token of the model."""
+    """A field holds a number that is no token of the model."""
 
-    def __init__(self, token: int, num_vocab: int) -> None:
+    def __init__(self, token: int, num_vocab: int, field: str = "context") -> None:
         super().__init__(
-            f"context: {token} is no token of this model, which has {num_vocab:,} of them; send "
+            f"{field}: {token} is no token of this model, which has {num_vocab:,} of them; send "
             "what an answer of the same model gave"
         )
 
@@ -194,6 +195,21 @@ class ImageWithoutPlace(RequestError):
             f"image {number + 1} has no place in the prompt: write [img-{number}] where it belongs"
         )
         self.number = number
+
+
+class BadChoices(RequestError):
+    """`choices` of a score request are none, or not all texts with a letter; the sentence says."""
+
+
+class PromptConflict(RequestError):
+    """A request says in no way, or in several, what is to be read; the sentence says which."""
+
+
+class BadTokens(RequestError):
+    """`tokens` of a detokenize request are no list of ids, and no list of such lists."""
+
+    def __str__(self) -> str:
+        return "tokens must be a list of token ids, or a list of such lists"
 
 
 class CloudDisabled(RequestError):
@@ -357,6 +373,9 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         lambda _, __: (400, "input after truncation exceeds maximum context length"),
     ),
     (engine.EmbeddingNotFinite, _says(400)),
+    (engine.ScoreTooLong, _says(400)),
+    (engine.ScoreNotFinite, _says(400)),
+    (engine.ChoiceWithoutTokens, _says(400)),
     (engine.CannotEmbed, _says(400)),
     (engine.GrammarRefused, _says(400)),
     (engine.ImageRefused, _says(400)),
