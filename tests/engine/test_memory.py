@@ -253,8 +253,8 @@ def test_what_only_holds_on_a_cpu_is_left_out_on_a_gpu(
     monkeypatch.setattr(NativeDevices, "gpus", lambda _: FakeDevices(GIB, 8 * GIB).gpus())
     serving = Serving(demo_gguf)
     seen: list[bool] = []
-    admit = serving.engine.kv_cache.admit
-    serving.engine.kv_cache.admit = lambda s: seen.append(s.reproducible) or admit(s)
+    acquire = serving.engine.kv_cache.acquire
+    serving.engine.kv_cache.acquire = lambda s: seen.append(s.reproducible) or acquire(s)
     serving.answer("Once upon", reproducible=True)
     serving.close()
 
