@@ -93,6 +93,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("IPYTHONDIR", str(home / "ipython"))
         for name in [name for name in os.environ if name.startswith(("OLLAMA_", "JUPYTER_OLLAMA"))]:
             patch.delenv(name)
+        patch.setenv("OLLAMA_NB_CALIBRATE", "0")  # what nothing is asked about here takes seconds
         yield
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
 from prometheus_client import REGISTRY
-from traitlets import Bool, Float, Int, Unicode
+from traitlets import Bool, Enum, Float, Int, Unicode
 
 from ollama_nb_server import require_engine
 
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 MISSING = "ollama_nb: the server's packages are not installed (%s): pip install 'ollama-nb[server]'"
 
 
-SAME = ("num_thread", "gpu_overhead", "sched_spread", "debug")  # traits that are as in Settings
+SAME = (  # traits that are as in Settings
+    "num_thread",
+    "gpu_overhead",
+    "sched_spread",
+    "flash_attention",
+    "kv_cache_type",
+    "calibrate",
+    "debug",
+)
 
 
 class OllamaNb(ExtensionApp):
@@ -77,6 +85,28 @@ class OllamaNb(ExtensionApp):
         allow_none=True,
         help="Spread a model over all GPUs, also where one has room for it; empty: "
         "OLLAMA_SCHED_SPREAD, else no.",
+    ).tag(config=True)
+
+    flash_attention = Bool(
+        None,
+        allow_none=True,
+        help="Whether models take flash attention; empty: OLLAMA_FLASH_ATTENTION, else whichever "
+        "was found to be faster.",
+    ).tag(config=True)
+
+    kv_cache_type = Enum(
+        ("f16", "q8_0", "q4_0"),
+        None,
+        allow_none=True,
+        help="The numbers that contexts are kept in: q8_0 takes half of f16's memory and q4_0 a "
+        "quarter; both need flash attention; empty: OLLAMA_KV_CACHE_TYPE, else f16.",
+    ).tag(config=True)
+
+    calibrate = Bool(
+        None,
+        allow_none=True,
+        help="Measure in a model's first load on a machine, for three seconds at most, how it is "
+        "computed fastest; empty: OLLAMA_NB_CALIBRATE, else yes.",
     ).tag(config=True)
 
     debug = Bool(

@@ -15,6 +15,7 @@ from platformdirs import user_cache_dir
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
+KV_CACHE_TYPES = ("f16", "q8_0", "q4_0")  # the first is the default
 REPRODUCIBLE = ("seeded", "always", "never")  # the first is the default
 MAX_COUNT = 2**31 - 1
 MAX_BYTES = 2**63 - 1
@@ -45,6 +46,8 @@ class Settings:
     each GPU; `sched_spread`: a model is spread over all GPUs, also where one has room for it.
     `prefix_cache_mb`: megabytes a loaded model that copies of computed prompts may take (0: nothing
     that was computed is used again; None: by what is free).
+    `flash_attention` None: whichever is faster on this machine, which `calibrate` lets a first load
+    measure. `kv_cache_type` is the kind of numbers that contexts are kept in.
     `go_template` True: a model's Go template is always used; False: never; None:
     whichever of its templates supports more.
     """
@@ -62,6 +65,9 @@ class Settings:
     num_thread: int = 0
     gpu_overhead: int = 0
     sched_spread: bool = False
+    flash_attention: bool | None = None
+    kv_cache_type: str = "f16"
+    calibrate: bool = True
     debug: bool = False
     reload_on_request: bool = False
     heartbeat_s: float = 5.0
@@ -94,6 +100,9 @@ class Settings:
             num_thread=read.count("OLLAMA_NUM_THREAD", 0),
             gpu_overhead=read.count("OLLAMA_GPU_OVERHEAD", 0, MAX_BYTES),
             sched_spread=read.flag("OLLAMA_SCHED_SPREAD"),
+            flash_attention=read.choice("OLLAMA_FLASH_ATTENTION"),
+            kv_cache_type=read.one_of("OLLAMA_KV_CACHE_TYPE", KV_CACHE_TYPES),
+            calibrate=read.choice("OLLAMA_NB_CALIBRATE") is not False,
             debug=read.level("OLLAMA_DEBUG"),
             reload_on_request=read.flag("OLLAMA_NB_RELOAD_ON_REQUEST"),
             heartbeat_s=read.duration("OLLAMA_NB_HEARTBEAT", 5.0) or math.inf,
@@ -106,6 +115,11 @@ class Settings:
             token=read.text("OLLAMA_NB_TOKEN"),
             cache=read.cache(),
         )
+
+    @property
+    def choices(self) -> Path:
+        """The folder of what was found to be fastest for models on this machine."""
+        return self.cache / "choices"
 
 
 @dataclass(frozen=True, slots=True)

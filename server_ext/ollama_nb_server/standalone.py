@@ -44,7 +44,8 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         epilog="Environment: OLLAMA_HOST, OLLAMA_MODELS, OLLAMA_ORIGINS, OLLAMA_KEEP_ALIVE, "
         "OLLAMA_NUM_PARALLEL, OLLAMA_MAX_LOADED_MODELS, OLLAMA_MAX_QUEUE, OLLAMA_CONTEXT_LENGTH, "
         "OLLAMA_LOAD_TIMEOUT, OLLAMA_NUM_THREAD, OLLAMA_GPU_OVERHEAD, OLLAMA_SCHED_SPREAD, "
-        "OLLAMA_DEBUG, OLLAMA_NB_CACHE (a folder for what was read of models), "
+        "OLLAMA_FLASH_ATTENTION, OLLAMA_KV_CACHE_TYPE (f16, q8_0 or q4_0), OLLAMA_NB_CALIBRATE (0: "
+        "measure nothing), OLLAMA_DEBUG, OLLAMA_NB_CACHE (a folder for what was read of models), "
         "OLLAMA_NB_PREFIX_CACHE_MB (of memory for prompts that may come again; 0: none), "
         "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_REPRODUCIBLE (seeded, always or never), "
         "OLLAMA_NB_TOKEN (the secret that every request must carry).",

@@ -216,7 +216,7 @@ def test_nothing_is_computed_behind_a_piece_that_could_not_be(core, engine, monk
             raise DecodeFailed("llama_decode", -3)
         return decode(batch)
 
-    monkeypatch.setattr(engine.planner, "num_batch", 256)  # several pieces of 64 in a step
+    monkeypatch.setattr(engine.planner, "alone", 256)  # several pieces of 64 in a step
     monkeypatch.setattr(engine.context, "decode", failing)
     core.inbox.put(generate(1, LONG, reproducible=True))
     failed = core.until_ended(1)[-1]

@@ -66,3 +66,15 @@ async def test_cancelled_prompts_of_others_change_nothing(worker):
         other.cancel()
 
     assert await beside == alone
+
+
+async def test_flash_attention_in_long_contexts_changes_nothing(start_worker, q4_k_gguf):
+    """It shares a single sequence's context out among the threads from 512 cells on."""
+    worker = await start_worker(q4_k_gguf, num_ctx=1024, flash=True)
+    ids = random.Random(3)
+    long = [(TokenSegment(tuple(ids.choices(range(300, 3000), k=n))),) for n in (513, 513)]
+    alone = [await told(worker, prompt, num_predict=24) for prompt in long]
+
+    together = await asyncio.gather(*(told(worker, prompt, num_predict=24) for prompt in long))
+
+    assert together == alone

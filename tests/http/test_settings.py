@@ -44,6 +44,15 @@ def test_gpu_settings_reach_the_load() -> None:
     assert (spec.gpu_overhead, spec.sched_spread) == (1 << 30, True)
 
 
+def test_settings_of_attention_reach_the_load(tmp_path: Path) -> None:
+    wanted = load_of(flash_attention=True, kv_cache_type="q8_0", cache=tmp_path)
+    usual = load_of(calibrate=False)
+
+    assert (wanted.flash, wanted.kv_cache_type) == (True, "q8_0")
+    assert wanted.calibration == str(tmp_path / "choices")
+    assert (usual.flash, usual.kv_cache_type, usual.calibration) == (None, "f16", "")
+
+
 @pytest.mark.parametrize(("asked", "threads"), [({}, 3), ({"num_thread": 2}, 2)])
 def test_threads_are_the_administrators_unless_a_request_says(asked: dict, threads: int) -> None:
     assert preparation.merged_options(app(num_thread=3), MODEL, asked).num_thread == threads
@@ -64,6 +73,12 @@ def test_debugging_is_the_levels_default(debug: bool, level: str) -> None:
         ("gpu_overhead", 7, "OLLAMA_GPU_OVERHEAD", "9", 9),
         ("sched_spread", False, "OLLAMA_SCHED_SPREAD", "1", True),
         ("debug", False, "OLLAMA_DEBUG", "1", True),
+        ("flash_attention", False, "OLLAMA_FLASH_ATTENTION", "1", True),
+        ("flash_attention", True, "OLLAMA_FLASH_ATTENTION", "", None),
+        ("kv_cache_type", "q4_0", "OLLAMA_KV_CACHE_TYPE", "q8_0", "q8_0"),
+        ("kv_cache_type", "q4_0", "OLLAMA_KV_CACHE_TYPE", "q5_1", "f16"),
+        ("calibrate", True, "OLLAMA_NB_CALIBRATE", "0", False),
+        ("calibrate", False, "OLLAMA_NB_CALIBRATE", "", True),
     ],
 )
 def test_traits_win_over_the_environment(

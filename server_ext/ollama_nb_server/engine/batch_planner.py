@@ -48,12 +48,13 @@ class Item:
 class BatchPlanner:
     """Chooses the pieces of every step and their batches, each of at most `num_batch` tokens.
 
-    `least` is the smallest part of a step that prompts get. Of reproducible sequences at most
-    `alike` decode together (0: any number, with all others).
+    `least` is the smallest part of a step that prompts get beside running streams, `alone` the
+    largest without (0: a whole batch). Of reproducible sequences at most `alike` decode together
+    (0: any number, with all others).
     """
 
-    def __init__(self, num_batch: int, alike: int = 0, least: int = LEAST) -> None:
-        self.num_batch, self.alike = num_batch, alike
+    def __init__(self, num_batch: int, alike: int = 0, least: int = LEAST, alone: int = 0) -> None:
+        self.num_batch, self.alike, self.alone = num_batch, alike, alone or num_batch
         self.budget = PrefillBudget(num_batch, least)
 
     def plan(self, sequences: abc.Sequence[Sequence]) -> list[list[Item]]:
@@ -75,7 +76,7 @@ class BatchPlanner:
     def _room(self, sequences: abc.Sequence[Sequence]) -> int:
         """Tokens of prompt that the step may take in all."""
         decoding = [s for s in sequences if not s.prefilling]
-        room = self.num_batch
+        room = self.alone
         if any(s.priority is Priority.INTERACTIVE for s in decoding):
             room = self.budget.room(len(decoding))
         if len(sequences) - len(decoding) > 1:

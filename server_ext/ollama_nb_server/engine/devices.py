@@ -54,22 +54,25 @@ class NativeDevices:
 
 def _devices() -> Iterator[tuple[int, DeviceMemory]]:
     """Kind and memory of every device, the CPU included."""
-    for number in range(_ggml("ggml_backend_dev_count", ctypes.c_size_t)()):
-        device = _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(number)
-        yield _ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)(device), _memory(device)
+    for number in range(ggml_function("ggml_backend_dev_count", ctypes.c_size_t)()):
+        device = ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(number)
+        yield (
+            ggml_function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)(device),
+            _memory(device),
+        )
 
 
 def _memory(device: int) -> DeviceMemory:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     pointers = ctypes.c_void_p, ctypes.c_void_p
-    ask = _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p, *pointers)
+    ask = ggml_function("ggml_backend_dev_memory", None, ctypes.c_void_p, *pointers)
     ask(device, ctypes.byref(free), ctypes.byref(total))
-    name = _ggml("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)(device)
+    name = ggml_function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)(device)
     return DeviceMemory(name.decode("utf-8", "replace"), free.value, total.value)
 
 
 @cache
-def _ggml(name: str, result: Any, *arguments: Any) -> Any:
+def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
     """A function of ggml. The bindings have none of these; libllama was linked to them.
 
     Where a library does not show what it is linked to (Windows), ggml's own are asked: they are

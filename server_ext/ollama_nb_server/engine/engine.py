@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import abc
 from contextlib import ExitStack
+from dataclasses import replace
 
 import psutil
 
 from ollama_nb_server.engine.batch_invariance import rows_alike
 from ollama_nb_server.engine.batch_planner import CUT, BatchPlanner
+from ollama_nb_server.engine.choice import Choice
 from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
 from ollama_nb_server.engine.embedding import Embedder
 from ollama_nb_server.engine.errors import NotEnoughMemory
@@ -18,6 +20,7 @@ from ollama_nb_server.engine.grammar import Grammars
 from ollama_nb_server.engine.image_cache import ImageCache
 from ollama_nb_server.engine.image_encoding import ImageEncoder
 from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.kv_types import cache_type
 from ollama_nb_server.engine.limits import MIN_CTX
 from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec
 from ollama_nb_server.engine.model_runner import ModelRunner
@@ -38,11 +41,13 @@ from ollama_nb_server.engine.processors import usable_processors
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.special_tokens import SpecialTexts
 from ollama_nb_server.engine.thread_governor import ThreadGovernor
+from ollama_nb_server.engine.tuning import Tuning
 
 # Fewer weights than this: one thread, more would only wait for each other; flash attention, because
 # their contexts are short (demo: 1.4 to 1.9 times as fast below 80 tokens, half as fast above 400).
 TINY_PARAMS = 50_000_000
 SELF_TEST_LENGTHS = (1, 64)
+DEFAULT_NUM_BATCH = LoadSpec("").num_batch
 MAX_PREFIX_BYTES = 2 << 30  # unless more is asked for
 
 
@@ -97,6 +102,7 @@ class Engine:
         began = time.perf_counter_ns()
         self._spec, self._log, self._devices = spec, log, devices
         self.warnings: list[str] = []
+        self._governor = ThreadGovernor(threads_for(TINY_PARAMS, 0))
         before = devices.gpus() if spec.num_gpu else []
         self.offloaded = bool(before)
         self.model = Model(spec, log)
@@ -104,17 +110,19 @@ class Engine:
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = self._threads_for(spec.num_thread)
         self._own_threads, self._threads = self._threads_for(0), threads
-        self._governor = ThreadGovernor(self._own_threads)
         self.context: Context | None = None
         self.images: ImageEncoder | None = None
         self._projector_bytes = 0
         self.num_parallel, self.num_batch = 0, 0
-        self.flash = self.model.num_params < TINY_PARAMS
+        self.kv_type, warning = cache_type(spec.kv_cache_type, spec.flash, self.model.heads)
+        self.warnings += [warning] if warning and self.model.generates else []
+        tuning = self._tuning(spec)
+        self.flash = tuning.flash
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
         self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
         self._owned.callback(self.embedder.close)
         if self.model.generates:
-            self._open(spec, threads, abort)
+            self._open(spec, threads, abort, tuning)
         else:
             self.embedder.prove(SELF_TEST_LENGTHS)
         self._vram_bytes = self._taken(before)
@@ -126,7 +134,17 @@ class Engine:
     def __exit__(self, *error: object) -> None:
         self._owned.close()
 
-    def _open(self, spec: LoadSpec, threads: int, abort: AbortSwitch) -> None:
+    def _tuning(self, spec: LoadSpec) -> Tuning:
+        """What chooses by measuring; it does not for tiny models, GPUs and other memories."""
+        tiny = self.model.num_params < TINY_PARAMS
+        default = Choice(tiny, self._own_threads, spec.num_batch)
+        measures = self.model.generates and not (tiny or self.offloaded or self.model.recurs)
+        if self.kv_type != "f16":
+            spec = replace(spec, flash=True)
+        threads = min(self._governor.threads, self._own_threads)
+        return Tuning(spec, self.model, default, threads, measures=measures)
+
+    def _open(self, spec: LoadSpec, threads: int, abort: AbortSwitch, tuning: Tuning) -> None:
         """Make the generation context and the steps over it."""
         projector = self._projector(spec, threads) if spec.projector else None
         wanted = min(spec.num_parallel, max_sequences())
@@ -146,9 +164,23 @@ class Engine:
         )
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)
-        alike = 0 if self.offloaded else rows_alike(self.context, batch, self.num_parallel)
+        self.choice = tuning.in_context(self.context, batch)
+        self._own_threads = self.choice.threads
+        self._governor = ThreadGovernor(self._own_threads)
         least = LEAST_GPU if self.offloaded else LEAST
-        self.planner = BatchPlanner(self.num_batch, alike, least)
+        alone = self.choice.num_batch if spec.num_batch == DEFAULT_NUM_BATCH else self.num_batch
+        self.planner = BatchPlanner(self.num_batch, self._alike(self.context, batch), least, alone)
+
+    def _alike(self, context: Context, batch: Batch) -> int:
+        """How many reproducible sequences may be decoded together; 0: any number.
+
+        Flash attention shares the context of a single one out among the threads, of several not.
+        """
+        if self.offloaded:
+            return 0
+        if self.flash and self._own_threads > 1:
+            return 1
+        return rows_alike(context, batch, self.num_parallel)
 
     def _context(self, wanted: int, threads: int, abort: AbortSwitch) -> Context:
         """The generation context with as many slots as there is memory for; 0: as fit well."""
@@ -176,9 +208,17 @@ class Engine:
             num_parallel=num_parallel,
             num_batch=self.num_batch,
             threads=threads,
-            flash=None if self.offloaded else self.flash,
+            flash=self._flash_setting,
             abort=abort,
+            kv_type=self.kv_type,
         )
+
+    @property
+    def _flash_setting(self) -> bool | None:
+        """None: llama.cpp decides, as it does on a GPU where nobody has said anything."""
+        if self.offloaded and self._spec.flash is None and self.kv_type == "f16":
+            return None
+        return self.flash
 
     def _room(self) -> SlotRoom:
         """What slots take, and what of the host's and the GPUs' memory is free for them."""
@@ -186,7 +226,7 @@ class Engine:
         gpus = self._devices.gpus() if self.offloaded else []
         vram = usable((gpu.free_bytes for gpu in gpus), self._spec.gpu_overhead)
         return SlotRoom(
-            slot_bytes=self.num_ctx * self.model.kv_bytes_per_token,
+            slot_bytes=self.num_ctx * self.model.kv_bytes(self.kv_type),
             on_gpu=self._share_on_gpu,
             vram_bytes=max(sum(vram) - compute, 0),
             host_bytes=max(self._devices.host().free_bytes - compute, 0),
@@ -257,7 +297,7 @@ class Engine:
     def loaded(self) -> Loaded:
         """What the parent is told."""
         model = self.model
-        kv = self.num_parallel * self.num_ctx * model.kv_bytes_per_token
+        kv = self.num_parallel * self.num_ctx * model.kv_bytes(self.kv_type)
         compute = model.compute_bytes(self.num_batch) if self.context else 0
         special = SpecialTexts.of(model)
         return Loaded(

@@ -25,6 +25,9 @@ class LoadSpec:
     `gpu_overhead` is to be left free of each GPU (bytes); with `sched_spread` all GPUs are used,
     also where one has room for all. With `whole`, a load that memory is too short for fails instead
     of making do with less.
+    `flash` is flash attention (None: whichever is faster, on a GPU llama.cpp's choice), which a
+    quantised `kv_cache_type` ("q8_0", "q4_0") needs. `calibration` is the folder that keeps what
+    was chosen by measuring ("": nothing is measured).
     RoPE settings of 0 are the model's own; `numa` spreads the threads over a machine's nodes.
     `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
     GGUF's metadata with other values. `projector` is the file that lets the model see ("": none).
@@ -51,6 +54,9 @@ class LoadSpec:
     gpu_overhead: int = 0
     sched_spread: bool = False
     whole: bool = False
+    flash: bool | None = None
+    kv_cache_type: str = "f16"
+    calibration: str = ""
     overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
     prefix_cache_bytes: int = AUTOMATIC
 

@@ -7,6 +7,7 @@ the object that made it. What is decoded when is decided in `batch_planner` and 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from ollama_nb_server.engine.errors import (
     LoadFailed,
     NotEnoughMemory,
 )
+from ollama_nb_server.engine.kv_types import BYTES_PER_VALUE, GGML_TYPES, Heads
 from ollama_nb_server.engine.messages import LoadSpec
 
 TESTED = ("0.3.36",)
@@ -257,16 +259,26 @@ class Model:
         return int(ll.llama_model_size(self.pointer))
 
     @cached_property
-    def kv_bytes_per_token(self) -> int:
-        """Bytes of KV cache (f16) that one token takes in one sequence."""
-        heads = max(int(ll.llama_model_n_head(self.pointer)), 1)
+    def heads(self) -> Heads:
+        """The shape of its attention."""
+        num = max(int(ll.llama_model_n_head(self.pointer)), 1)
         num_kv = max(int(ll.llama_model_n_head_kv(self.pointer)), 1)
-        usual = int(ll.llama_model_n_embd(self.pointer)) // heads
+        usual = int(ll.llama_model_n_embd(self.pointer)) // num
         key, value = (
             int(self._of_architecture(f"attention.{half}_length") or usual)
             for half in ("key", "value")
         )
-        return 2 * num_kv * (key + value) * int(ll.llama_model_n_layer(self.pointer))
+        return Heads(num, num_kv, key, value)
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of KV cache (f16) that one token takes in one sequence."""
+        return self.kv_bytes("f16")
+
+    def kv_bytes(self, kind: str) -> int:
+        """The same for a kind of `kv_types`."""
+        values = self.heads.num_kv * (self.heads.key_length + self.heads.value_length)
+        return math.ceil(BYTES_PER_VALUE[kind] * values) * (self.num_layers - 1)
 
     def compute_bytes(self, num_batch: int) -> int:
         """Roughly the memory of one batch's computation: its logits, and some activations."""
@@ -710,6 +722,11 @@ def max_sequences() -> int:
     return int(ll.llama_max_parallel_sequences())
 
 
+def system_info() -> str:
+    """What this build of llama.cpp makes of the processor."""
+    return bytes(ll.llama_print_system_info()).decode("utf-8", "replace")
+
+
 def offloads() -> bool:
     """Whether this llama.cpp can compute on a GPU."""
     return bool(ll.llama_supports_gpu_offload())
@@ -724,6 +741,7 @@ def generation_context(
     threads: int,
     flash: bool | None,
     abort: AbortSwitch,
+    kv_type: str = "f16",
 ) -> Context:
     """A context with one stream per sequence. `flash`: flash attention; None: llama.cpp decides.
 
@@ -735,6 +753,7 @@ def generation_context(
     params.n_batch = params.n_ubatch = num_batch
     params.n_threads = params.n_threads_batch = threads
     params.kv_unified, params.no_perf = False, True
+    params.type_k = params.type_v = GGML_TYPES[kv_type]
     if flash is not None:
         kinds = ll.LLAMA_FLASH_ATTN_TYPE_DISABLED, ll.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.flash_attn_type = kinds[flash]

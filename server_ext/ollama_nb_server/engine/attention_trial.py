@@ -1,0 +1,156 @@
+"""Attention by itself, as llama.cpp's graphs have it, with flash attention and without: how long.
+
+Only attention differs between the two, so that a model's weights need not be computed for it: that
+takes milliseconds for models of any size. Contact with ggml is here alone; what follows from the
+times is decided in `calibration`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ollama_nb_server.engine.devices import ggml_function
+from ollama_nb_server.engine.kv_types import Heads
+
+F32, F16 = 0, 1  # enum ggml_type, ggml.h
+CELLS_PADDED = 256  # llama.cpp attends to a multiple of so many cells
+COLD_BYTES = 24 << 20  # of cells; fewer would stay in the processor's cache, which no model's do
+MOST_LAYERS, MOST_WORK = 12, 1 << 28  # in one computation; multiplications
+SPARE_BYTES = 32 << 20  # for graphs and what computing them takes
+pointer, size_t, i64 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64
+
+
+class _InitParams(ctypes.Structure):
+    _fields_ = (("mem_size", size_t), ("mem_buffer", pointer), ("no_alloc", ctypes.c_bool))
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A step: so many sequences, each with so many new rows at the end of so many cells."""
+
+    num_sequences: int
+    num_rows: int
+    num_cells: int
+    num_ctx: int  # cells that each has in memory
+
+    @property
+    def num_padded(self) -> int:
+        """Cells that llama.cpp attends to, of each sequence."""
+        return min(-(-self.num_cells // CELLS_PADDED) * CELLS_PADDED, self.num_ctx)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The values that a layer attends to, and what comes of them: pointers to ggml's tensors."""
+
+    value: Any
+    output: Any
+
+
+class AttentionTrial:
+    """The attention of some layers, ready to be computed again and again."""
+
+    def __init__(self, heads: Heads, case: Case, *, flash: bool) -> None:
+        self._heads, self._case, self._flash = heads, case, flash
+        layer_bytes = heads.cell_bytes * case.num_ctx * case.num_sequences
+        rows = case.num_sequences * case.num_rows * heads.num
+        length = heads.key_length + heads.value_length
+        work = rows * case.num_padded * length
+        self.num_layers = max(1, min(MOST_LAYERS, COLD_BYTES // layer_bytes, MOST_WORK // work))
+        scores = 2 * 4 * rows * (case.num_padded + 2 * length)
+        size = self.num_layers * (layer_bytes + scores) + SPARE_BYTES
+        self._memory = np.empty(size, np.uint8)
+        self._memory.fill(0)  # so that each page is one of its own
+        address = self._memory.ctypes.data
+        self._context = _ggml("ggml_init", _InitParams(size, address, False))
+        self._graph = _ggml("ggml_new_graph", self._context)
+        mask = self._mask()
+        self.layers = [self._layer(mask) for _ in range(self.num_layers)]
+        for layer in self.layers:
+            _ggml("ggml_build_forward_expand", self._graph, layer.output)
+
+    def close(self) -> None:
+        """Free the graph."""
+        _ggml("ggml_free", self._context)
+
+    def seconds(self, threads: int) -> float:
+        """Compute it; seconds of one layer."""
+        began = time.perf_counter()
+        _ggml("ggml_graph_compute_with_ctx", self._context, self._graph, threads)
+        return (time.perf_counter() - began) / self.num_layers
+
+    def _layer(self, mask: Any) -> Layer:
+        context, heads, cells = self._context, self._heads, self._case.num_padded
+        query = self._rows(F32, heads.key_length, heads.num, self._case.num_rows)
+        key = self._rows(F16, heads.key_length, heads.num_kv, cells)
+        scale = 1 / math.sqrt(heads.key_length)
+        if self._flash:
+            value = self._rows(F16, heads.value_length, heads.num_kv, cells)
+            attend = context, query, key, value, mask, scale, 0.0, 0.0
+            return Layer(value, _ggml("ggml_flash_attn_ext", *attend))
+        value = self._columns(cells)
+        scores = _ggml("ggml_mul_mat", context, key, query)
+        weights = _ggml("ggml_soft_max_ext", context, scores, mask, scale, 0.0)
+        heads_first = _ggml("ggml_mul_mat", context, value, weights)
+        rows_first = _ggml("ggml_permute", context, heads_first, 0, 2, 1, 3)
+        return Layer(value, _ggml("ggml_cont", context, rows_first))
+
+    def _rows(self, kind: int, length: int, num_heads: int, count: int) -> Any:
+        """Vectors of all heads, row by row in memory, seen head by head."""
+        made = self._new(kind, length, num_heads, count)
+        return _ggml("ggml_permute", self._context, made, 0, 2, 1, 3)
+
+    def _columns(self, cells: int) -> Any:
+        """Values as llama.cpp keeps them without flash attention: the cells of a whole context."""
+        heads, num_ctx = self._heads, self._case.num_ctx
+        whole = self._new(F16, num_ctx, heads.value_length, heads.num_kv)
+        shape = cells, heads.value_length, heads.num_kv, self._case.num_sequences
+        row = 2 * num_ctx
+        strides = row, row * heads.value_length, row * heads.value_length * heads.num_kv
+        return _ggml("ggml_view_4d", self._context, whole, *shape, *strides, 0)
+
+    def _mask(self) -> Any:
+        """What lets every row see the cells before it and its own, and none of those that pad."""
+        case, kind = self._case, F16 if self._flash else F32
+        mask = self._new(kind, case.num_padded, case.num_rows, 1)
+        dtype = np.dtype(np.float16 if self._flash else np.float32)
+        shape = case.num_sequences, case.num_rows, case.num_padded
+        begin = _ggml("ggml_get_data", mask) - self._memory.ctypes.data
+        end = begin + dtype.itemsize * math.prod(shape)
+        seen = case.num_cells - case.num_rows + np.arange(case.num_rows)
+        hidden = np.arange(case.num_padded) > seen[:, None]
+        self._memory[begin:end].view(dtype).reshape(shape)[:, hidden] = -np.inf
+        return mask
+
+    def _new(self, kind: int, *shape: int) -> Any:
+        every = (*shape, self._case.num_sequences)
+        return _ggml("ggml_new_tensor_4d", self._context, kind, *every)
+
+
+def _ggml(name: str, *arguments: Any) -> Any:
+    """What a function of ggml returns, of the library that llama.cpp itself computes with."""
+    result, kinds = FUNCTIONS[name]
+    return ggml_function(name, result, *kinds)(*arguments)
+
+
+FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "ggml_init": (pointer, (_InitParams,)),
+    "ggml_free": (None, (pointer,)),
+    "ggml_get_data": (pointer, (pointer,)),
+    "ggml_new_tensor_4d": (pointer, (pointer, ctypes.c_int, i64, i64, i64, i64)),
+    "ggml_view_4d": (pointer, (pointer, pointer, *[i64] * 4, *[size_t] * 4)),
+    "ggml_permute": (pointer, (pointer, pointer, *[ctypes.c_int] * 4)),
+    "ggml_cont": (pointer, (pointer, pointer)),
+    "ggml_mul_mat": (pointer, (pointer, pointer, pointer)),
+    "ggml_soft_max_ext": (pointer, (*[pointer] * 3, *[ctypes.c_float] * 2)),
+    "ggml_flash_attn_ext": (pointer, (*[pointer] * 5, *[ctypes.c_float] * 3)),
+    "ggml_new_graph": (pointer, (pointer,)),
+    "ggml_build_forward_expand": (None, (pointer, pointer)),
+    "ggml_graph_compute_with_ctx": (ctypes.c_int, (pointer, pointer, ctypes.c_int)),
+}
