@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import llama_cpp as ll
@@ -13,7 +15,7 @@ from gguf import GGUFReader, TokenType
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
-from ollama_nb_server.engine.messages import LoadSpec, SamplingParams
+from ollama_nb_server.engine.messages import Finished, LoadSpec, SamplingParams
 from ollama_nb_server.engine.native import (
     AbortSwitch,
     Batch,
@@ -22,8 +24,10 @@ from ollama_nb_server.engine.native import (
     NativeLog,
     generation_context,
 )
+from ollama_nb_server.engine.parallel_draws import ParallelDraws
 from ollama_nb_server.engine.sampling import LARGE_VOCABULARY, SamplerChain
 from ollama_nb_server.engine.shortlist import GROUP, allowed, shortlist
+from serving import Serving
 
 COPIES = 17  # of the bundled model's 3,072 tokens
 NUM_CTX = 512
@@ -261,3 +265,74 @@ def test_what_a_mask_allows_is_drawn_as_if_all_else_were_impossible(wide: Decode
     assert [token for token, _ in drawn] == [expected for _, expected in drawn]
     listed.close()
     other.close()
+
+
+# --- several draws of a step ----------------------------------------------------------------------
+
+ALL = SamplingParams(seed=3, temperature=1.5, top_k=0, top_p=1.0)
+
+
+@pytest.fixture(scope="module")
+def serving(wide_gguf: Path) -> Iterator[Serving]:
+    served = Serving(wide_gguf, num_ctx=256)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def drawing_threads(monkeypatch) -> list[str]:
+    """The names of the threads that draw, draw by draw."""
+    names: list[str] = []
+    sample = SamplerChain.sample
+
+    def noted(chain: SamplerChain, context: Context, output: int) -> int:
+        names.append(threading.current_thread().name.partition("_")[0])
+        return sample(chain, context, output)
+
+    monkeypatch.setattr(SamplerChain, "sample", noted)
+    return names
+
+
+def texts(serving: Serving, num_processors: int, *wishes: SamplingParams) -> list[str]:
+    """What comes of equal prompts at once."""
+    runner = serving.engine.runner
+    runner._draws = ParallelDraws(serving.engine.context, num_processors)
+    ids = [serving.ask("Once upon a time", sampling=params, num_predict=6) for params in wishes]
+    serving.run()
+    return [serving.answers[id].text for id in ids]
+
+
+def test_long_draws_of_a_step_run_in_threads_and_draw_the_same(serving, drawing_threads):
+    wishes = [replace(ALL, seed=seed) for seed in range(3)]
+    alone = texts(serving, 1, *wishes)
+    assert {*drawing_threads} == {"MainThread"}
+    drawing_threads.clear()
+
+    assert texts(serving, 2, *wishes) == alone
+    assert "draws" in drawing_threads
+
+
+def test_a_long_draw_by_itself_and_short_ones_need_no_thread(serving, drawing_threads):
+    short = replace(ALL, top_k=40)
+
+    texts(serving, 2, ALL, short, short)
+
+    assert {*drawing_threads} == {"MainThread"}
+
+
+def test_a_draw_that_fails_in_its_thread_ends_its_own_request(serving, monkeypatch):
+    sample = SamplerChain.sample
+
+    def broken(chain: SamplerChain, context: Context, output: int) -> int:
+        if chain.window == 5:
+            raise ValueError("no draw")
+        return sample(chain, context, output)
+
+    monkeypatch.setattr(SamplerChain, "sample", broken)
+
+    first, second = texts(serving, 2, replace(ALL, repeat_last_n=5), ALL)
+
+    assert not first
+    assert serving.answers[-2].end.error == "InternalError"
+    assert second
+    assert isinstance(serving.answers[-1].end, Finished)

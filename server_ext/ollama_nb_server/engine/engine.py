@@ -160,7 +160,12 @@ class Engine:
         max_bytes = prefix_bytes(spec.prefix_cache_bytes, self._devices.host().free_bytes)
         self.kv_cache = KVCache(self.context, self.num_parallel, rules, max_bytes)
         self.runner = ModelRunner(
-            self.model, self.context, self.kv_cache, batch, waits=self.offloaded
+            self.model,
+            self.context,
+            self.kv_cache,
+            batch,
+            waits=self.offloaded,
+            num_processors=usable_processors(),
         )
         self.grammars = Grammars(self.model)
         self._prove(self.context, batch)

@@ -9,12 +9,14 @@ import time
 from collections import abc
 from collections.abc import Iterable
 from contextlib import nullcontext
+from itertools import starmap
 
 from ollama_nb_server.engine.batch_planner import Item, note_turns
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd, InternalError
 from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
 from ollama_nb_server.engine.native import Batch, Context, EmbeddingBatch, Model
+from ollama_nb_server.engine.parallel_draws import ParallelDraws
 from ollama_nb_server.engine.sampling import SamplerChain
 from ollama_nb_server.engine.scoring import read_scores
 from ollama_nb_server.engine.sequence import Sequence
@@ -34,10 +36,13 @@ class ModelRunner:
         batch: Batch,
         *,
         waits: bool = False,
+        num_processors: int = 1,
     ) -> None:
         self._model, self._context, self._kv_cache, self._batch = model, context, kv_cache, batch
         self._waits = waits
         self._rows = EmbeddingBatch()
+        self._draws = ParallelDraws(context, num_processors)
+        self._tokens: dict[int, int] = {}  # that were drawn ahead in this step, by their outputs
         self._pieces: dict[int, bytes | None] = {}
 
     def run(self, items: abc.Sequence[Item]) -> list[Event] | None:
@@ -57,14 +62,15 @@ class ModelRunner:
         if self._waits and any(item.last for item in items):  # whose clock is read
             self._context.synchronize()
         now = time.perf_counter_ns()
-        events: list[Event] = []
+        rows: list[tuple[Sequence, range]] = []
         output = -1
         for item in items:
             output += item.count
             first = output + 1 - item.sequence.num_outputs(item.count)
             item.sequence.computed += item.count
-            events += self._after(item.sequence, range(first, output + 1), now)
-        return events
+            rows.append((item.sequence, range(first, output + 1)))
+        self._tokens = self._draws.drawn([draw for draw in starmap(_long_draw, rows) if draw])
+        return [event for row in rows for event in self._after(*row, now)]
 
     def _decoded(self, items: abc.Sequence[Item]) -> bool:
         """Compute a batch of tokens, or of an image's rows; False if it was aborted."""
@@ -130,6 +136,8 @@ class ModelRunner:
         Only one at a time where their probabilities are wanted: each has to be computed first.
         """
         assert isinstance(sequence.sampler, SamplerChain)
+        if output in self._tokens:
+            return (self._tokens[output],)
         if sequence.constraint is None:
             return (sequence.sampler.sample(self._context, output),)
         return sequence.constraint.following(sequence.sampler, self._context, output)
@@ -165,3 +173,12 @@ class ModelRunner:
             ends = self._model.is_end(token)
             piece = self._pieces[token] = None if ends else self._model.piece(token)
             return piece
+
+
+def _long_draw(sequence: Sequence, outputs: range) -> tuple[SamplerChain, int] | None:
+    """The chain and the output of a draw that is long and depends on nothing but these."""
+    chain = sequence.sampler
+    assert isinstance(chain, SamplerChain)
+    if not chain.is_long or sequence.constraint or sequence.scores is not None:
+        return None
+    return None if sequence.waiting or sequence.out_of_room else (chain, outputs[-1])

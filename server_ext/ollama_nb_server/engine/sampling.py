@@ -26,7 +26,8 @@ class SamplerChain:
     """One request's chain, in the order of reference/ollama-models.md 9.2.
 
     Where it keeps only the `num_kept` likeliest tokens (0: it sees all), it is shown a short list
-    of a large vocabulary, and draws what it would have drawn from all.
+    of a large vocabulary, and draws what it would have drawn from all. A draw that goes through all
+    of one `is_long`.
     """
 
     def __init__(self, model: Model, params: SamplingParams, num_ctx: int) -> None:
@@ -42,6 +43,7 @@ class SamplerChain:
         self.num_kept = _num_kept(params) if large else 0
         self._sort = ll.llama_sampler_init_top_k(self.num_kept + 1)
         self._looks = self.num_kept > 0 or (self._greedy and not self._penalties)
+        self.is_long = large and not self._looks
 
     def accept(self, tokens: Sequence[int]) -> None:
         """Show the chain the end of the prompt, which penalties count too; not images."""
