@@ -140,6 +140,25 @@ def test_every_format_is_read(serving, kind, more):
         assert other.logprobs == png.logprobs
 
 
+# --- used again -----------------------------------------------------------------------------------
+
+
+def test_an_image_that_was_read_is_not_computed_again_and_another_one_is(seeing, serving, family):
+    model, eye = seeing
+    keeping = Serving(model, projector=str(eye), num_ctx=NUM_CTX)
+    shown = [(RED, ASKED), (RED, ASKED), (BLUE, ASKED), (RED, ASKED)]
+
+    answers = [told(keeping, prompt, num_predict=6)[0] for prompt in shown]
+    keeping.close()
+
+    fresh = [told(serving, prompt, num_predict=6)[0].text for prompt in shown]
+    cached = [answer.end.cached_count for answer in answers]
+    assert [answer.text for answer in answers] == fresh
+    assert cached[1] == answers[1].end.prompt_count - 1
+    assert cached[2] < ROWS[family] < cached[1]
+    assert cached[3] in (cached[1], cached[2])  # too few tokens are not worth a copy
+
+
 # --- beside others --------------------------------------------------------------------------------
 
 

@@ -75,6 +75,12 @@ class KVCache:
         self._held[slot] = sequence
         self.prefixes.begin(sequence)
 
+    def checkpoint(self) -> None:
+        """Copy the states that others may want, of sequences that have stopped for that."""
+        for sequence in self.sequences:
+            if sequence.slot not in self._moved:
+                self.prefixes.checkpoint(sequence, alone=len(self._held) == 1)
+
     def awaits(self, sequence: Sequence) -> bool:
         """Whether a sequence had better get its slot later: another one computes its prefix."""
         return self.prefixes.awaits(sequence)

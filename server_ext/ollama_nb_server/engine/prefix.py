@@ -57,6 +57,17 @@ class PrefixRules:
         """The fewest tokens that a copy of the state of so many can be cut to."""
         return computed if self.whole or 0 < self.window < computed else 0
 
+    def pauses(self, sequence: Sequence, common: int) -> set[int]:
+        """Where to stop for a copy, because a longer state cannot be cut there.
+
+        That is where a prompt parts from another one, with which it has `common` tokens: a third
+        one may. And it is where a recurrent model's prompt ends: the same one may come again, or
+        the conversation go on with another text than was written.
+        """
+        places = {common, sequence.num_prompt} if self.whole else {common}
+        ends = {beginning(sequence, place, self) for place in places}
+        return {end for end in ends if end > sequence.computed and self.shortest(end)}
+
 
 @dataclass(slots=True, eq=False)
 class Prefix:
@@ -124,7 +135,8 @@ def beginning(sequence: Sequence, most: int, rules: PrefixRules) -> int:
 
 def promised(leader: Sequence, common: int, sequence: Sequence, rules: PrefixRules) -> int:
     """How much a prompt can take from a running one that has still to compute it."""
-    prompt = rules.length(leader, leader.num_prompt)
-    count = beginning(sequence, min(common, prompt), rules)
-    is_ahead = leader.computed < count and not leader.unsettled
-    return count if is_ahead and rules.shortest(leader.num_prompt) == 0 else 0
+    if leader.discarded:
+        return 0
+    most = min(common, leader.num_prompt)
+    count = beginning(sequence, most, rules)
+    return count if leader.computed < count and rules.length(leader, count) == count else 0

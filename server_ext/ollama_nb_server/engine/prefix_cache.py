@@ -6,6 +6,8 @@ be used again is decided in `prefix`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, Protocol
 
 from ollama_nb_server.engine.prefix import NO_SLOT, Kind, Prefix, PrefixRules, kind_of, promised
@@ -64,8 +66,20 @@ class PrefixCache:
     def begin(self, sequence: Sequence) -> None:
         """Take note that a sequence runs: others may begin with what it computes."""
         if self.is_on:
+            common, _ = next(self._matches(sequence), (0, None))
+            sequence.pauses = self._rules.pauses(sequence, common)
             self.running[sequence] = prefix = Prefix.running(sequence)
             self._list(prefix)
+
+    def checkpoint(self, sequence: Sequence, *, alone: bool) -> None:
+        """Copy a running sequence's state to the host, if it is where it was to stop for that."""
+        if sequence.computed in sequence.pauses:
+            sequence.pauses.remove(sequence.computed)
+            prefix = Prefix.of(sequence, self._rules)
+            if prefix.useful and not self._is_covered(prefix):
+                self._list(prefix)
+                if not self._copied(prefix, sequence.slot, alone=alone):
+                    self._unlist(prefix)
 
     def end(self, sequence: Sequence, *, keep: bool) -> None:
         """A sequence is over: keep what is computed of it in its slot, or empty that."""
@@ -83,14 +97,19 @@ class PrefixCache:
 
     def awaits(self, sequence: Sequence) -> bool:
         """Whether somebody is computing what a prompt begins with, and more than there is of it."""
-        now, soon = 0, 0
-        for common, prefix in self._index_of(kind_of(sequence)).matches(sequence.keys):
+        now, soon, leader = 0, 0, None
+        for common, prefix in self._matches(sequence):
             if common <= max(now, soon):
                 break
             now = max(now, self._reusable(prefix, common, sequence))
             if prefix.sequence is not None:
-                soon = max(soon, promised(prefix.sequence, common, sequence, self._rules))
-        return soon - now >= WORTH
+                count = promised(prefix.sequence, common, sequence, self._rules)
+                soon, leader = max((soon, leader), (count, prefix.sequence), key=itemgetter(0))
+        if soon - now < WORTH:
+            return False
+        if leader is not None and self._rules.shortest(leader.num_prompt):
+            leader.pauses.add(soon)
+        return True
 
     # --- filling slots ----------------------------------------------------------------------------
 
@@ -128,7 +147,7 @@ class PrefixCache:
     def _longest(self, sequence: Sequence, slot: int) -> tuple[Prefix | None, int]:
         """The prefix that saves most; of two alike, the one that lies in the slot already."""
         best, most = None, 0
-        for common, prefix in self._index_of(kind_of(sequence)).matches(sequence.keys):
+        for common, prefix in self._matches(sequence):
             if common < most:
                 break
             is_here = prefix.slot == slot
@@ -156,9 +175,12 @@ class PrefixCache:
             self._remove(prefix)
 
     def _bring(self, prefix: Prefix, count: int, slot: int, *, alone: bool) -> bool:
-        """Copy a prefix into a slot; from an idle one it is gone if the prompt goes on with it."""
-        state = self._state_of(prefix)
-        if prefix.sequence is None and prefix.length - count < WORTH:
+        """Copy a prefix into a slot. If the prompt goes on with all of it, it is needed no more.
+
+        Unless it cannot be cut: then what goes on with it serves nobody else who would.
+        """
+        state, can_be_cut = self._state_of(prefix), not self._rules.shortest(prefix.computed)
+        if prefix.sequence is None and can_be_cut and prefix.length - count < WORTH:
             self._let_go(prefix)
         elif prefix in self.store:
             self.store.touch(prefix)
@@ -189,20 +211,24 @@ class PrefixCache:
 
     def _to_host(self, prefix: Prefix, *, alone: bool) -> None:
         """Keep a copy of an idle slot's prefix on the host, or let go of it."""
-        size = self._contents.state_bytes(prefix.slot)
+        slot = prefix.slot
+        del self.idle[slot]
+        prefix.slot = NO_SLOT
+        if not self._copied(prefix, slot, alone=alone):
+            self._unlist(prefix)
+
+    def _copied(self, prefix: Prefix, slot: int, *, alone: bool) -> bool:
+        """Whether a slot's state has been copied for a prefix; others may have had to go."""
+        size, shortest = self._contents.state_bytes(slot), self._rules.shortest(prefix.computed)
         is_small = size <= self.store.max_bytes and (alone or size <= LONG_COPY)
-        shortest = self._rules.shortest(prefix.computed)
         if not is_small or prefix.length < max(WORTH, shortest):
-            self._remove(prefix)
-            return
-        state = self._contents.save(prefix.slot)
-        if state is None:
-            self._remove(prefix)
-            return
-        del self.idle[prefix.slot]
-        prefix.slot, prefix.state, prefix.shortest = NO_SLOT, state, shortest
+            return False
+        prefix.state, prefix.shortest = self._contents.save(slot), shortest
+        if prefix.state is None:
+            return False
         for gone in self.store.put(prefix):
             self._unlist(gone)
+        return True
 
     def _state_of(self, prefix: Prefix) -> Any:
         """A copy of a prefix's state; those who begin alike at the same time get the same one."""
@@ -248,6 +274,9 @@ class PrefixCache:
         index.remove(prefix)
         if not index:
             del self._indices[prefix.kind]
+
+    def _matches(self, sequence: Sequence) -> Iterator[tuple[int, Prefix]]:
+        return self._index_of(kind_of(sequence)).matches(sequence.keys)
 
     def _index_of(self, kind: Kind) -> RadixIndex[Prefix]:
         return self._indices.get(kind) or RadixIndex()

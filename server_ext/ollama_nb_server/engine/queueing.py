@@ -16,6 +16,7 @@ from ollama_nb_server.engine.sequence import Sequence
 
 def admit(waiting: deque[Sequence], kv_cache: KVCache, now_ns: int) -> None:
     """Give free slots to those who wait, and leave no hole among the slots that are used."""
+    kv_cache.checkpoint()
     while waiting and not kv_cache.is_moving:
         sequence = next_for_slot(waiting, kv_cache.num_free, kv_cache.awaits)
         if sequence is None:

@@ -39,8 +39,9 @@ class Sequence:
     sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
     while this prompt's turn did not come. `tags` are the control tokens that are written out, and
     their texts. `num_cached` tokens of the prompt had been computed for somebody else; only those
-    with the same `salt` share them. A sequence with `scores` is only read: what follows its prompt
-    comes from there.
+    with the same `salt` share them. At `pauses` its prompt is cut, so that its state can be copied
+    there for others. A sequence with `scores` is only read: what follows its prompt comes from
+    there.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Sequence:
     spans: Spans = NO_SPANS
     salt: str = ""
     num_cached: int = 0
+    pauses: set[int] = field(default_factory=set)
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
@@ -88,7 +90,8 @@ class Sequence:
     @property
     def num_alike(self) -> int:
         """How much of what waits may come in one batch: tokens, or rows of one image."""
-        return self.spans.border(self.computed, len(self.tokens)) - self.computed
+        end = min((at for at in self.pauses if at > self.computed), default=len(self.tokens))
+        return self.spans.border(self.computed, end) - self.computed
 
     @property
     def keys(self) -> list[int]:
