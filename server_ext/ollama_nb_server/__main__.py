@@ -1,35 +1,42 @@
-"""The command `ollama-nb`: `ollama-nb serve` runs the stand-alone server."""
+"""The command `ollama-nb`: `serve` runs the stand-alone server, `doctor` looks at the machine."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ollama_nb_server import require_engine
 
 USAGE = """usage: ollama-nb serve [options]
+       ollama-nb doctor [--json]
 
-Ollama's REST API on this machine, for notebooks and for every Ollama client.
+serve: Ollama's REST API on this machine, for notebooks and for every Ollama client.
+doctor: what this machine has for models, what was chosen for each of them, and why.
 `ollama-nb serve --help` lists the options."""
 
 
 def main() -> None:
     """Run the command that was named."""
     match sys.argv[1:]:
-        case ["serve", *rest]:
-            sys.exit(_serve(rest))
+        case ["serve" | "doctor" as command, *rest]:
+            sys.exit(_run(command, rest))
         case ["-h" | "--help"] | []:
             sys.stdout.write(USAGE + "\n")
         case [word, *_]:
             sys.exit(f"ollama-nb: there is no command {word!r}\n{USAGE}")
 
 
-def _serve(rest: list[str]) -> int:
+def _run(command: str, rest: list[str]) -> int:
     try:
         require_engine()
+        if command == "doctor":
+            from ollama_nb_server.doctor import doctor
+
+            return doctor(rest, os.environ)
         from ollama_nb_server.standalone import serve
     except ImportError as error:
         sys.exit(
-            f"ollama-nb serve: {error}\nThe server's packages are the extra `server`: "
+            f"ollama-nb {command}: {error}\nThe server's packages are the extra `server`: "
             "pip install 'ollama-nb[server]'"
         )
     return serve(rest)
