@@ -178,7 +178,6 @@ class ModelRunner:
 def _long_draw(sequence: Sequence, outputs: range) -> tuple[SamplerChain, int] | None:
     """The chain and the output of a draw that is long and depends on nothing but these."""
     chain = sequence.sampler
-    assert isinstance(chain, SamplerChain)
-    if not chain.is_long or sequence.constraint or sequence.scores is not None:
+    if not isinstance(chain, SamplerChain) or not chain.is_long or sequence.constraint:
         return None
     return None if sequence.waiting or sequence.out_of_room else (chain, outputs[-1])
