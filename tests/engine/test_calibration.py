@@ -94,7 +94,7 @@ def test_both_ways_compute_the_same_attention(case):
     values = np.random.default_rng(1).normal(size=(seqs, case.num_ctx, heads, length))
     outputs = []
     for flash in (False, True):
-        with closing(AttentionTrial(HEADS, case, flash=flash)) as trial:
+        with closing(AttentionTrial(HEADS, case, flash=flash, threads=2, rounds=1)) as trial:
             layer = trial.layers[0]
             if flash:
                 shape = seqs, case.num_padded, heads, length
@@ -102,13 +102,23 @@ def test_both_ways_compute_the_same_attention(case):
             else:
                 shape = seqs, heads, length, case.num_ctx
                 floats(layer.value, shape, np.float16)[:] = values.transpose(0, 2, 3, 1)
-            assert trial.seconds(2) > 0
+            assert trial.seconds() > 0
             shape = seqs, case.num_rows, HEADS.num, length
             outputs.append(floats(layer.output, shape, np.float32).copy())
 
     first_row = values[:, : case.num_cells - case.num_rows + 1].mean(axis=1)
     assert np.allclose(outputs[0][:, 0, ::2], first_row, atol=2e-3)
     assert np.allclose(outputs[0], outputs[1], atol=2e-3)
+
+
+@pytest.mark.parametrize("flash", [False, True])
+@pytest.mark.parametrize("length", [32, 256])
+def test_many_threads_have_memory_for_every_round_and_none_for_more(flash, length):
+    heads, case = Heads(2, 1, length, length), Case(2, 64, 64, 256)
+    with closing(AttentionTrial(heads, case, flash=flash, threads=64, rounds=3)) as trial:
+        assert all(trial.seconds() > 0 for _ in range(3))
+        with pytest.raises(RuntimeError, match="another round"):
+            trial.seconds()
 
 
 def test_measuring_ends_in_time():
@@ -256,6 +266,32 @@ def test_a_load_measures_really_and_what_it_keeps_is_whole(tmp_path, q4_k_gguf):
     assert made.threads == loaded.threads(0)
     for _, kept in choice.all_kept(tmp_path):  # none, if others were computing all the time
         assert kept.why == made.why
+
+
+def test_a_model_that_is_too_slow_for_its_steps_is_measured_by_one_token(
+    loads, q4_k_gguf, monkeypatch
+):
+    decoded = []
+    monkeypatch.setattr(tuning, "_decode", lambda context, batch, count: decoded.append(count))
+    monkeypatch.setattr(tuning, "_seconds", lambda work: work() or 1.0)
+    monkeypatch.setattr(tuning, "thread_counts", lambda _: (2, 3, 4))
+    monkeypatch.setattr(engine, "ThreadGovernor", lambda _: SimpleNamespace(threads=99))
+
+    with loads(q4_k_gguf, num_ctx=512) as loaded:
+        assert loaded.choice.num_batch == 512
+    assert decoded == [1]
+
+
+def test_threads_are_the_fastest_of_those_tried(loads, q4_k_gguf, monkeypatch):
+    used, seconds = [], iter([0.01, 0.04, 0.04, 0.02, 0.01, 0.03, 0.03, 9.0, 9.0, 9.0])
+    monkeypatch.setattr(tuning.Context, "set_threads", lambda _, count: used.append(count))
+    monkeypatch.setattr(tuning, "_seconds", lambda work: next(seconds))
+    monkeypatch.setattr(tuning, "thread_counts", lambda _: (2, 3, 4))
+    monkeypatch.setattr(engine, "ThreadGovernor", lambda _: SimpleNamespace(threads=99))
+
+    with loads(q4_k_gguf, num_ctx=512) as loaded:
+        assert (loaded.choice.threads, loaded.threads(0)) == (3, 3)
+    assert used[:3] == [2, 3, 4]
 
 
 def test_alone_a_prompt_takes_the_steps_that_were_chosen(loads, q4_k_gguf, monkeypatch):

@@ -22,7 +22,10 @@ F32, F16 = 0, 1  # enum ggml_type, ggml.h
 CELLS_PADDED = 256  # llama.cpp attends to a multiple of so many cells
 COLD_BYTES = 24 << 20  # of cells; fewer would stay in the processor's cache, which no model's do
 MOST_LAYERS, MOST_WORK = 12, 1 << 28  # in one computation; multiplications
-SPARE_BYTES = 32 << 20  # for graphs and what computing them takes
+GRAPH_BYTES = 4 << 20  # of tensors' and graphs' own descriptions
+THREAD_BYTES = (
+    1 << 19
+)  # that a thread works in, of heads of up to 256; ggml takes it each time anew
 pointer, size_t, i64 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64
 
 
@@ -54,21 +57,23 @@ class Layer:
 
 
 class AttentionTrial:
-    """The attention of some layers, ready to be computed again and again."""
+    """The attention of some layers, ready to be computed by `threads`, `rounds` times at most."""
 
-    def __init__(self, heads: Heads, case: Case, *, flash: bool) -> None:
+    def __init__(self, heads: Heads, case: Case, *, flash: bool, threads: int, rounds: int) -> None:
         self._heads, self._case, self._flash = heads, case, flash
+        self._threads, self._rounds_left = threads, rounds
         layer_bytes = heads.cell_bytes * case.num_ctx * case.num_sequences
         rows = case.num_sequences * case.num_rows * heads.num
         length = heads.key_length + heads.value_length
         work = rows * case.num_padded * length
         self.num_layers = max(1, min(MOST_LAYERS, COLD_BYTES // layer_bytes, MOST_WORK // work))
         scores = 2 * 4 * rows * (case.num_padded + 2 * length)
-        size = self.num_layers * (layer_bytes + scores) + SPARE_BYTES
-        self._memory = np.empty(size, np.uint8)
-        self._memory.fill(0)  # so that each page is one of its own
+        size = self.num_layers * (layer_bytes + scores) + GRAPH_BYTES
+        work_bytes = rounds * (scores + threads * max(THREAD_BYTES, 16 * 4 * 64 * length))
+        self._memory = np.empty(size + work_bytes, np.uint8)
+        self._memory[:size].fill(0)  # so that each page is one of its own
         address = self._memory.ctypes.data
-        self._context = _ggml("ggml_init", _InitParams(size, address, False))
+        self._context = _ggml("ggml_init", _InitParams(size + work_bytes, address, False))
         self._graph = _ggml("ggml_new_graph", self._context)
         mask = self._mask()
         self.layers = [self._layer(mask) for _ in range(self.num_layers)]
@@ -79,10 +84,13 @@ class AttentionTrial:
         """Free the graph."""
         _ggml("ggml_free", self._context)
 
-    def seconds(self, threads: int) -> float:
+    def seconds(self) -> float:
         """Compute it; seconds of one layer."""
+        if not self._rounds_left:  # ggml would end the process for want of memory
+            raise RuntimeError("an attention trial has no memory for another round")
+        self._rounds_left -= 1
         began = time.perf_counter()
-        _ggml("ggml_graph_compute_with_ctx", self._context, self._graph, threads)
+        _ggml("ggml_graph_compute_with_ctx", self._context, self._graph, self._threads)
         return (time.perf_counter() - began) / self.num_layers
 
     def _layer(self, mask: Any) -> Layer:

@@ -75,19 +75,21 @@ def attention_times(
     best: dict[bool, dict[Case, float]] = {False: {}, True: {}}
     for case in cases:
         with ExitStack() as stack:
-            trials = {
-                flash: stack.enter_context(closing(AttentionTrial(heads, case, flash=flash)))
-                for flash in best
-            }
+            trials = {flash: _trial(stack, heads, case, flash, threads) for flash in best}
             for _ in range(ROUNDS):  # in turn: what holds one up holds the other up
                 if watch.left_s <= 0:
                     break
                 for flash, trial in trials.items():
-                    seconds = trial.seconds(threads)
+                    seconds = trial.seconds()
                     best[flash][case] = min(seconds, best[flash].get(case, math.inf))
         if case not in best[True]:
             return None
     return dict(best)
+
+
+def _trial(stack: ExitStack, heads: Heads, case: Case, flash: bool, threads: int) -> AttentionTrial:
+    trial = AttentionTrial(heads, case, flash=flash, threads=threads, rounds=ROUNDS)
+    return stack.enter_context(closing(trial))
 
 
 def fewest_threads(times: Mapping[int, float]) -> int:

@@ -135,10 +135,14 @@ class Engine:
         self._owned.close()
 
     def _tuning(self, spec: LoadSpec) -> Tuning:
-        """What chooses by measuring; it does not for tiny models, GPUs and other memories."""
+        """What chooses by measuring; it does not for tiny models, GPUs and other memories.
+
+        Nor where a load has died of a kernel before: then nothing is risked.
+        """
         tiny = self.model.num_params < TINY_PARAMS
         default = Choice(tiny, self._own_threads, spec.num_batch)
         measures = self.model.generates and not (tiny or self.offloaded or self.model.recurs)
+        measures = measures and spec.use_extra_bufts
         if self.kv_type != "f16":
             spec = replace(spec, flash=True)
         threads = min(self._governor.threads, self._own_threads)

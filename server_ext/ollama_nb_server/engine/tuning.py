@@ -33,6 +33,8 @@ from ollama_nb_server.engine.processors import usable_processors
 
 PARALLEL = 16  # where a load takes as many slots as fit
 CLEAR = 1.25  # one is so many times the other: not because others were computing
+SLOWER = 2  # so many times the time, half of the threads may take
+STEP_TOKENS = 16  # so many times a single token, a step of 64 takes at least
 WHOLE = 256  # tokens of a whole step, as far as they are measured
 
 
@@ -75,8 +77,9 @@ class Tuning:
     def in_context(self, context: Context, batch: Batch) -> Choice:
         """The whole choice; measures the rest of it in a context that is empty, and is so again."""
         if self._folder is not None and not self._kept:
-            self._choose_threads(context, batch)
-            self._choose_step(context, batch)
+            token_s = _seconds(lambda: _decode(context, batch, 1))
+            self._choose_threads(context, batch, token_s)
+            self._choose_step(context, batch, token_s)
             if self._is_quiet or self._is_clear:
                 keep(self._folder, self._key, self._choice)
         num_batch = min(self._choice.num_batch, batch.room)
@@ -102,26 +105,26 @@ class Tuning:
         self._add(_compared(off, on, times))
         self._choice = replace(self._choice, flash=on < off)
 
-    def _choose_threads(self, context: Context, batch: Batch) -> None:
+    def _choose_threads(self, context: Context, batch: Batch, token_s: float) -> None:
+        """By single tokens, if two of each number take less time than there is."""
         counts = thread_counts(self._choice.threads)
-        if len(counts) == 1 or not self._is_quiet or self._watch.left_s <= 0:
+        needed_s = 2 * len(counts) * SLOWER * token_s
+        if len(counts) == 1 or not self._is_quiet or self._watch.left_s <= needed_s:
             return
         seconds: dict[int, float] = {}
-        for threads in sorted(counts, reverse=True):
+        for threads in counts:
             context.set_threads(threads)
             step_s = _seconds(lambda: _decode(context, batch, 1))
             seconds[threads] = min(step_s, _seconds(lambda: _decode(context, batch, 1)))
-            if self._watch.left_s <= seconds[threads]:
-                break
         context.set_threads(self._choice.threads)
         told = ", ".join(f"{n}: {1000 * s:.1f} ms" for n, s in seconds.items())
         self._add(f"a token by threads: {told}")
         self._choice = replace(self._choice, threads=fewest_threads(seconds))
 
-    def _choose_step(self, context: Context, batch: Batch) -> None:
+    def _choose_step(self, context: Context, batch: Batch, token_s: float) -> None:
         """Steps of 64 tokens against one of 256, if that takes less time than there is."""
         count = min(WHOLE, batch.room, self._num_ctx - 1) // STEP * STEP
-        if count <= STEP:
+        if count <= STEP or self._watch.left_s <= STEP_TOKENS * token_s:
             return
         small_s = _seconds(lambda: _decode(context, batch, STEP)) / STEP
         if self._watch.left_s <= 2 * count * small_s:
