@@ -186,6 +186,50 @@ def test_what_prompts_begin_with_alike_is_computed_once(demo_gguf):
     serving.close()
 
 
+CHAINS = [f" {word} there was a" for word in ("once", "one", "the", "big", "little", "happy")]
+
+
+@pytest.mark.parametrize("name", ["demo_gguf", "q4_k_gguf"])
+def test_choices_of_a_single_prompt_are_computed_side_by_side(request, name):
+    path, asked = request.getfixturevalue(name), [PROMPTS[2]]
+    apart = Serving(path, num_parallel=NUM_SLOTS, prefix_cache_bytes=0)
+    beside = Serving(path, num_parallel=NUM_SLOTS)
+
+    (one_by_one,) = apart.scores(asked, CHAINS)
+    costs = nodes_of(apart, asked, CHAINS), nodes_of(beside, asked, CHAINS)
+    assert len(beside.engine.kv_cache.prefixes.idle) == 1, "branches keep nothing"
+    story = beside.ask("The cat", num_predict=30)
+    scored = beside.score(asked * 3, CHAINS)
+    beside.run()
+
+    assert costs[1] < 0.6 * costs[0]
+    for scores in by_choice(beside.answers[scored].end):
+        for one, other in zip(one_by_one, scores, strict=True):
+            assert one == pytest.approx(other, abs=0.5 if name == "q4_k_gguf" else 0.1)
+    assert (
+        beside.answers[scored].end.prompt_count == 3 * beside.answers[scored - 2].end.prompt_count
+    )
+    assert isinstance(beside.answers[story].end, Finished)
+    for serving in (apart, beside):
+        assert is_clean(serving)
+        serving.close()
+
+
+@pytest.mark.parametrize("part", [0.5, 0.8, 0.95])
+def test_who_leaves_takes_its_branches_along(demo_gguf, part):
+    serving = Serving(demo_gguf, num_parallel=NUM_SLOTS)
+    nodes_of(serving, [PROMPTS[2]], CHAINS)
+    whole = nodes_of(serving, [PROMPTS[2]], CHAINS)
+    request, before = serving.score([PROMPTS[2]], CHAINS), serving.nodes
+    serving.in_nodes(int(part * whole), partial(serving.cancel, request))
+    serving.run()
+
+    assert serving.nodes - before == int(part * whole)
+    assert is_clean(serving)
+    assert isinstance(serving.answer("The cat").end, Finished)
+    serving.close()
+
+
 # --- others beside it -----------------------------------------------------------------------------
 
 

@@ -98,7 +98,7 @@ class EngineCore:
         self._waiting: deque[Sequence] = deque()
         self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob, Thinking | None]] = {}
         self._embeds: deque[Job] = deque()
-        self._scores = ScoreJobs()
+        self._scores = ScoreJobs(can_branch=engine.kv_cache.prefixes.can_branch)
         self._background = BackgroundThread(inbox.put)
         self.images = ImageThread(engine.images, inbox.put) if engine.images else None
 
@@ -354,9 +354,12 @@ class EngineCore:
     def _finish_scores(self) -> None:
         """Let go of the prompts whose scores are known; tell a request's when all are."""
         for job in self._scores.all:
+            for sequence in job.take_branches():
+                self._kv_cache.release(sequence, keep=False)
+            for sequence in job.take_prompts():
+                self._kv_cache.release(sequence)
             try:
-                for sequence in job.take_complete():
-                    self._kv_cache.release(sequence)
+                job.settle()
             except EngineError as error:
                 self._end_score(job, keep=False)
                 self._send(failure(job.request.id, error, job.num_read))

@@ -58,6 +58,11 @@ class PrefixCache:
         """Whether anything is kept and shared."""
         return self.store.max_bytes > 0
 
+    @property
+    def can_branch(self) -> bool:
+        """Whether others can go on with any beginning of a sequence while that runs."""
+        return self.is_on and not self._rules.whole and not self._rules.window
+
     def __len__(self) -> int:
         return sum(map(len, self._indices.values()))
 

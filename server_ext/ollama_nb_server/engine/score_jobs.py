@@ -1,7 +1,8 @@
 """Requests for scores in the engine: which prompts get a slot next, and what is known of them.
 
 A request of many prompts computes as many of them at once as there are slots that nobody else
-wants. How scores are read is in `scoring`.
+wants, and when no prompt is left, the choices of those that run side by side. How scores are read
+is in `scoring`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from ollama_nb_server.engine.choice_tree import ChoiceTree
 from ollama_nb_server.engine.encoded_scores import EncodedScores
 from ollama_nb_server.engine.messages import Score, Scored
+from ollama_nb_server.engine.prefix_cache import WORTH
 from ollama_nb_server.engine.scoring import MAX_RUN, PromptScores
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import EncodedPrompt
@@ -37,6 +39,8 @@ class ScoreJob:
     num_ctx: int
     waiting: deque[tuple[int, EncodedPrompt]]
     running: dict[int, Sequence] = field(default_factory=dict)  # by the prompt's number
+    branches: dict[Sequence, int] = field(default_factory=dict)  # of which prompt
+    read: dict[int, PromptScores] = field(default_factory=dict)  # but for what branches compute
     rows: dict[int, bytes] = field(default_factory=dict)
     num_computed: int = 0  # tokens of prompts, of those that are done
     num_cached: int = 0  # of these, the ones that had been computed for somebody else
@@ -50,13 +54,36 @@ class ScoreJob:
     @property
     def rank(self) -> tuple[int, int]:
         """Whose turn it is when a slot is free, the smallest first: the more urgent, then fair."""
-        return self.request.priority, len(self.running)
+        return self.request.priority, len(self.running) + len(self.branches)
 
-    def next_sequence(self) -> Sequence:
-        """The next prompt as a sequence, which may take a slot."""
-        number, prompt = self.waiting.popleft()
+    def next_sequence(self, *, can_branch: bool) -> Sequence | None:
+        """The next that may take a slot: a prompt, or some choices behind one, if any is left."""
+        if self.waiting:
+            number, prompt = self.waiting.popleft()
+            most = 1 if self.request.reproducible else MAX_RUN
+            self.running[number] = self._sequence(prompt, PromptScores(self.tree, most))
+            return self.running[number]
+        if can_branch and not self.request.reproducible:
+            return next(filter(None, map(self._branch, self.running)), None)
+        return None
+
+    def _branch(self, number: int) -> Sequence | None:
+        """Some of the choices behind a prompt; a short prompt is not worth a copy."""
+        leader = self.running[number]
+        if leader.scores is None or leader.num_prompt < WORTH:
+            return None
+        scores = leader.scores.branch()
+        if scores is None:
+            return None
+        prompt = EncodedPrompt(leader.tokens[: leader.num_prompt], leader.spans)
+        sequence = self._sequence(prompt, scores)
+        sequence.tokens += scores.go_on()[1]
+        self.branches[sequence] = number
+        return sequence
+
+    def _sequence(self, prompt: EncodedPrompt, scores: PromptScores) -> Sequence:
         request = self.request
-        sequence = self.running[number] = Sequence(
+        return Sequence(
             id=request.id,
             tokens=list(prompt.tokens),
             num_prompt=len(prompt.tokens),
@@ -69,25 +96,36 @@ class ScoreJob:
             priority=request.priority,
             reproducible=request.reproducible,
             salt=request.salt,
-            scores=PromptScores(self.tree, 1 if request.reproducible else MAX_RUN),
+            scores=scores,
         )
-        return sequence
 
-    def take_complete(self) -> list[Sequence]:
-        """The sequences whose scores are all known, which need no slot any more.
+    def take_branches(self) -> list[Sequence]:
+        """The branches that are computed, which need no slot any more."""
+        done = [sequence for sequence in self.branches if _is_complete(sequence)]
+        for sequence in done:
+            del self.branches[sequence]
+        return done
+
+    def take_prompts(self) -> list[Sequence]:
+        """The prompts that have nothing more to compute, which need no slot any more either."""
+        done = [number for number, sequence in self.running.items() if _is_complete(sequence)]
+        for number in done:
+            sequence = self.running[number]
+            assert sequence.scores is not None
+            self.read[number] = sequence.scores
+            self.num_computed += sequence.num_prompt
+            self.num_cached += sequence.num_cached
+        return [self.running.pop(number) for number in done]
+
+    def settle(self) -> None:
+        """Take down what is known of the prompts that have no branch any more.
 
         Raises
         ------
         ScoreNotFinite
         """
-        done = [n for n, s in self.running.items() if s.scores is not None and s.scores.complete]
-        for number in done:
-            scores = self.running[number].scores
-            assert scores is not None
-            self.rows[number] = scores.row()
-        self.num_computed += sum(self.running[number].num_prompt for number in done)
-        self.num_cached += sum(self.running[number].num_cached for number in done)
-        return [self.running.pop(number) for number in done]
+        for number in self.read.keys() - set(self.branches.values()):
+            self.rows[number] = self.read.pop(number).row()
 
     @property
     def num_read(self) -> int:
@@ -103,7 +141,7 @@ class ScoreJob:
     @property
     def complete(self) -> bool:
         """Whether every prompt's scores are known."""
-        return not (self.waiting or self.running)
+        return not (self.waiting or self.running or self.branches)
 
     def answer(self) -> Scored:
         """The message that ends the request."""
@@ -117,10 +155,15 @@ class ScoreJob:
         )
 
 
-class ScoreJobs:
-    """All such requests of one engine."""
+def _is_complete(sequence: Sequence) -> bool:
+    return sequence.scores is not None and sequence.scores.complete
 
-    def __init__(self) -> None:
+
+class ScoreJobs:
+    """All such requests of one engine; `can_branch`: a running prompt can be copied anywhere."""
+
+    def __init__(self, *, can_branch: bool) -> None:
+        self._can_branch = can_branch
         self._jobs: dict[int, ScoreJob] = {}
 
     def __bool__(self) -> bool:
@@ -137,16 +180,19 @@ class ScoreJobs:
     def remove(self, request: int) -> list[Sequence]:
         """Forget a request; its sequences, which need no slot any more."""
         job = self._jobs.pop(request, None)
-        return list(job.running.values()) if job else []
+        return [*job.running.values(), *job.branches] if job else []
 
     def next_sequences(self, num_free: int) -> list[Sequence]:
-        """The next prompts for so many free slots: the requests take turns."""
+        """The next for so many free slots: the requests take turns."""
         found: list[Sequence] = []
-        while len(found) < num_free:
-            able = [job for job in self._jobs.values() if job.waiting]
-            if not able:
-                break
-            found.append(min(able, key=lambda job: job.rank).next_sequence())
+        able = self.all
+        while able and len(found) < num_free:
+            job = min(able, key=lambda job: job.rank)
+            sequence = job.next_sequence(can_branch=self._can_branch)
+            if sequence is None:
+                able.remove(job)
+            else:
+                found.append(sequence)
         return found
 
     @property

@@ -2,7 +2,8 @@
 
 A prompt takes a slot as any other does. Its last token's logits tell of the choices' first tokens;
 what is longer is appended, piece by piece, as more prompt, and forgotten again up to where the next
-choice branches off.
+choice branches off. Where slots are free, other sequences take over some of the choices: they
+begin with a copy of the prompt.
 """
 
 from __future__ import annotations
@@ -32,12 +33,25 @@ class PromptScores:
         self._tree, self._most_at_once = tree, most_at_once
         self.logprobs = np.full(len(tree), np.nan)
         self.path, self.num_read = [ROOT], 0
-        self._next = 0  # of the inner nodes, the first that has not been in the path
+        # of the inner nodes, the first that has not been in the path, and where others' begin
+        self._next, self._end = 0, len(tree.inner)
 
     @property
     def complete(self) -> bool:
-        """Whether every node's is known."""
-        return self._next == len(self._tree.inner) and self.num_read == len(self.path)
+        """Whether those of every node are known that nobody else has taken over."""
+        return self._next == self._end and self.num_read == len(self.path)
+
+    def branch(self) -> PromptScores | None:
+        """Hand over choices that have not been begun, the last ones that begin alike, if any."""
+        depths, inner = self._tree.depths, self._tree.inner
+        places = range(self._next, self._end)
+        place = next((at for at in reversed(places) if depths[inner[at]] == 1), None)
+        if place is None or self.path == [ROOT]:  # the prompt itself is still to be read
+            return None
+        other = PromptScores(self._tree, self._most_at_once)
+        other.logprobs, other.num_read = self.logprobs, 1
+        other._next, other._end, self._end = place, self._end, place
+        return other
 
     def read(self, logits: Floats) -> None:
         """Take the row of the next node in the path."""
