@@ -117,16 +117,32 @@ def test_who_runs_who_waits_and_who_leaves(narrow: Scraped, eventually) -> None:
             now = narrow.values()
             eventually(lambda: narrow.values()["slots live"] == 1, "what the worker tells")
         assert waits.result().is_success
+        with streaming(client):
+            eventually(lambda: narrow.values()["slots live"] == 1, "what the worker tells")
     eventually(lambda: narrow.values()["slots live"] == 0, "the end of all work")
     after = narrow.values()
 
     assert now["requests_running"] == 1
     assert now.get("requests_total finished", 0) == before.get("requests_total finished", 0)
-    assert narrow.since(before)["requests_total cancelled"] == 1
+    assert narrow.since(before)["requests_total cancelled"] == 2
     assert narrow.since(before)["requests_total finished"] == 1
     assert (after["requests_running"], after["requests_waiting"]) == (0, 0)
     assert after["slots live"] + after["slots idle"] + after["slots empty"] == 1
     assert after["kv_cache_tokens"] == 0
+
+
+def test_what_was_computed_for_another_request_counts(narrow: Scraped, eventually) -> None:
+    asked = {"prompt": "Once upon a time there was a fox. " * 12, "options": {"num_predict": 2}}
+    with narrow.server.client() as client:
+        ask(client, **asked)
+        eventually(lambda: narrow.values()["slots idle"] == 1, "the kept slot")
+        before = narrow.values()
+        client.headers["X-Ollama-Nb-Extras"] = "1"
+        answer = ask(client, **asked).json()
+    after = narrow.since(before)
+
+    assert after["cached_prompt_tokens_total"] == answer["nb"]["cached_tokens"] > 0
+    assert after["prompt_tokens_total"] == answer["prompt_eval_count"]
 
 
 def test_a_worker_that_crashes_counts_and_takes_no_count_along(narrow: Scraped, eventually) -> None:

@@ -317,6 +317,7 @@ class EngineStats:
     num_live: int = 0
     num_idle: int = 0
     num_kv_tokens: int = 0  # in live slots
+    prefix_bytes: int = 0  # of copies on the host
 
 
 STEP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

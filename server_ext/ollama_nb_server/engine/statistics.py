@@ -27,32 +27,32 @@ class Statistics:
     ) -> None:
         self._kv_cache, self._tell, self._clock = kv_cache, tell, clock
         self._steps, self._steps_s = [0] * (len(STEP_BOUNDS_S) + 1), 0.0
-        self._told_s = 0.0
-        self._is_new = True  # nobody knows yet how many slots there are
+        self._told, self._told_s = EngineStats(), 0.0
 
     def count_step(self, took_s: float) -> None:
         """A step is over that took so long."""
         self._steps[bisect_left(STEP_BOUNDS_S, took_s)] += 1
         self._steps_s += took_s
-        self._is_new = True
         if self._clock() - self._told_s >= EVERY_S:
             self.tell()
 
     def tell(self) -> None:
-        """Tell what has not been told yet."""
-        if not self._is_new:
-            return
-        self._is_new, self._told_s = False, self._clock()
-        live = self._kv_cache.sequences
-        self._tell(
-            EngineStats(
-                steps=tuple(self._steps),
-                steps_s=self._steps_s,
-                num_slots=self._kv_cache.num_slots,
-                num_live=len(live),
-                num_idle=len(self._kv_cache.prefixes.idle),
-                num_kv_tokens=sum(sequence.computed for sequence in live),
-            )
+        """Tell how things are, unless that has been told."""
+        stats = self._now()
+        if stats != self._told:
+            self._told, self._told_s = stats, self._clock()
+            self._tell(stats)
+
+    def _now(self) -> EngineStats:
+        live, prefixes = self._kv_cache.sequences, self._kv_cache.prefixes
+        return EngineStats(
+            steps=tuple(self._steps),
+            steps_s=self._steps_s,
+            num_slots=self._kv_cache.num_slots,
+            num_live=len(live),
+            num_idle=len(prefixes.idle),
+            num_kv_tokens=sum(sequence.computed for sequence in live),
+            prefix_bytes=prefixes.store.num_bytes,
         )
 
 

@@ -65,6 +65,8 @@ class EngineCollector:
         yield self._gauge("slots", "Slots for sequences, by what they hold.", slots, "state")
         tokens = [((model,), stats.num_kv_tokens) for model, stats in loaded]
         yield self._gauge("kv_cache_tokens", "Tokens of the sequences in live slots.", tokens)
+        copies = [((model,), stats.prefix_bytes) for model, stats in loaded]
+        yield self._gauge("prefix_store_bytes", "Copies of what idle slots held.", copies)
         yield self._steps(loaded)
 
     def _gauge(self, name: str, told: str, values: Values, *labels: str) -> Metric:
