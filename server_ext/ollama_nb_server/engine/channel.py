@@ -63,6 +63,9 @@ def _message(head: list[Any], blobs: Any) -> Any:
     if kind is None:
         raise UnknownMessage(head[0])
     values = head[1]
+    if kind is messages.Delta:  # one for every token: a short way
+        pieces = tuple(map(_logprob, values["logprobs"]))
+        return messages.Delta(values["id"], values["text"], pieces)
     if head[0] in RAW:
         values[RAW[head[0]]] = tuple(next(blobs) for _ in range(head[2]))
     if "priority" in values:
@@ -79,8 +82,6 @@ def _message(head: list[Any], blobs: Any) -> Any:
         values["grammar"] = grammar and messages.Grammar(**_frozen(grammar))
         thinking = values.get("thinking")
         values["thinking"] = thinking and messages.Thinking(**thinking)
-    if kind is messages.Delta:
-        values["logprobs"] = [_logprob(piece) for piece in values["logprobs"]]
     return kind(**_frozen(values))
 
 

@@ -69,6 +69,10 @@ class Outbox:
             self._alarm.cancel()
 
     def _add(self, document: bytes) -> None:
+        if self._idle.is_set() and 0 < len(document) <= PIECE_BYTES:  # as a token's mostly is
+            self._taken(document)
+            self._check()
+            return
         self._waiting += document
         if self._idle.is_set():
             self._send()
@@ -79,15 +83,22 @@ class Outbox:
         while self._waiting:
             piece = bytes(self._waiting[:PIECE_BYTES])
             del self._waiting[:PIECE_BYTES]
-            self._sending = self._write(piece)
-            if not self._sending.done():
-                self._idle.clear()
-                self._alarm = asyncio.get_running_loop().call_later(self.timeout_s, self._drop)
-                self._sending.add_done_callback(self._sent)
+            if not self._taken(piece):
                 return
-            if self._sending.exception() is not None:
-                break
         self._idle.set()
+
+    def _taken(self, piece: bytes) -> bool:
+        """Write a piece; whether the system has taken it, and the connection is not over."""
+        self._sending = self._write(piece)
+        if self._sending.done():
+            if self._sending.exception() is None:
+                return True
+            self._idle.set()  # nobody will take what waits
+            return False
+        self._idle.clear()
+        self._alarm = asyncio.get_running_loop().call_later(self.timeout_s, self._drop)
+        self._sending.add_done_callback(self._sent)
+        return False
 
     def _sent(self, sent: asyncio.Future[None]) -> None:
         """The system has taken a piece, or the connection is over."""
