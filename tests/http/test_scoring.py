@@ -96,6 +96,24 @@ def test_a_seed_makes_scores_the_same_to_the_last_bit(client) -> None:
     assert scored(client, **fields) == scored(client, **fields, choices=[*CHOICES, " on"])[:3]
 
 
+TEMPLATE = "{{ range .Messages }}{{ .Content }}{{ end }}"
+
+
+@pytest.mark.parametrize(
+    ("spoken", "read"), [("", "Hi<|channel|>final<|message|>"), ("Yes", "HiYes")]
+)
+def test_the_answer_of_gpt_oss_is_opened_unless_it_is_begun(client, spoken, read) -> None:
+    made = {"model": "osslike", "from": "demo", "template": TEMPLATE, "parser": "harmony"}
+    client.post("/api/create", json=made | {"stream": False}).raise_for_status()
+    begun = [{"role": "assistant", "content": spoken}] if spoken else []
+    asked = {"model": "osslike", "messages": [{"role": "user", "content": "Hi"}, *begun]}
+
+    scores = client.post("/api/score", json=asked | {"choices": ["a"]}).json()
+
+    fields = {"text": read, "add_special": True, "parse_special": True}
+    assert scores["prompt_eval_count"] == post(client, "tokenize", **fields)["count"]
+
+
 BAD = {
     "no model of this name": ({"model": "nope"}, 404, "model 'nope' not found"),
     "no model": ({"model": ""}, 400, "model is required"),

@@ -148,7 +148,7 @@ async def _prompt(
 
 def _opened(model: Model, prompt: tuple[Segment, ...]) -> tuple[Segment, ...]:
     """A prompt behind which an answer itself begins, whatever the model would say before it."""
-    if not model.is_harmony:
+    if model.parser != "harmony":
         return prompt
     *before, last = prompt
     if isinstance(last, TextSegment) and last.parse_special:
