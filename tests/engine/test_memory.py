@@ -10,8 +10,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ollama_nb_server.engine import engine as engine_module
 from ollama_nb_server.engine import fallbacks
 from ollama_nb_server.engine.devices import DeviceMemory, NativeDevices, _devices
 from ollama_nb_server.engine.engine import Engine, fewer_slots
@@ -19,7 +21,7 @@ from ollama_nb_server.engine.errors import NotEnoughMemory
 from ollama_nb_server.engine.fitting import GPU_RESERVE
 from ollama_nb_server.engine.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
-from ollama_nb_server.engine.native import AbortSwitch, Context, NativeLog
+from ollama_nb_server.engine.native import AbortSwitch, Context, NativeLog, generation_context
 from serving import Serving
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -98,12 +100,29 @@ def test_a_load_that_is_to_be_whole_is_not_made_smaller(
         loaded(replace(spec, num_parallel=8, whole=True), FakeDevices(compute + 5 * slot))
 
 
+def test_a_context_that_cannot_be_made_is_tried_with_fewer_slots(
+    spec: LoadSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def made(*model: object, num_parallel: int, **wishes: object) -> Context:
+        tried.append(num_parallel)
+        if num_parallel > 1:
+            raise NotEnoughMemory("the context", "failed to allocate buffer for kv cache")
+        return generation_context(*model, num_parallel=num_parallel, **wishes)
+
+    monkeypatch.setattr(engine_module, "generation_context", made)
+    with loaded(replace(spec, num_parallel=12), FakeDevices(GIB)) as engine:
+        assert tried == [4, 2, 1]
+        assert engine.loaded().warnings == (fewer_slots(12, 1),)
+
+
 SHORT = """
 import json, resource, sys
 from ollama_nb_server.engine import fallbacks
 from ollama_nb_server.engine.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
-from ollama_nb_server.engine.native import AbortSwitch, NativeLog
+from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog
 
 class Devices:
     def gpus(self): return []
@@ -112,7 +131,9 @@ class Devices:
 def told(num_parallel):
     spec = LoadSpec(sys.argv[1], num_ctx=2048, num_parallel=num_parallel)
     with fallbacks.load(spec, NativeLog(), AbortSwitch(), Devices()) as engine:
-        return engine.loaded().num_parallel, engine.loaded().warnings
+        engine.grow(num_parallel)
+        engine._prove(engine.context, Batch(64))
+        return engine.kv_cache.num_slots
 
 told(1)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -124,7 +145,7 @@ except Exception as error:
 """
 
 
-def told_where_memory_is_short(demo_gguf: Path, free_bytes: int) -> list[object]:
+def told_where_memory_is_short(demo_gguf: Path, free_bytes: int) -> Any:
     """What a process gets that asks for 256 slots of 3 MiB and has addresses for so much."""
     command = [sys.executable, "-c", SHORT, str(demo_gguf), str(free_bytes)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -132,11 +153,9 @@ def told_where_memory_is_short(demo_gguf: Path, free_bytes: int) -> list[object]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no limit of addresses to set")
-def test_a_context_that_cannot_be_made_is_tried_with_fewer_slots(demo_gguf: Path) -> None:
-    num_parallel, warnings = told_where_memory_is_short(demo_gguf, 700 * MIB)
-
-    assert num_parallel == 128
-    assert warnings == [fewer_slots(256, 128)]
+def test_a_larger_context_that_cannot_be_made_leaves_the_smaller_one(demo_gguf: Path) -> None:
+    assert told_where_memory_is_short(demo_gguf, 2000 * MIB) == 256
+    assert told_where_memory_is_short(demo_gguf, 600 * MIB) == 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no limit of addresses to set")

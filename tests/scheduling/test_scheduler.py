@@ -167,6 +167,19 @@ async def test_a_load_that_fails_for_memory_takes_that_of_an_idle_model(
     assert tried == [(str(demo_gguf), False), (str(other), True), (str(other), False)]
 
 
+async def test_what_is_loaded_counts_with_the_slots_that_it_has_made_since(
+    scheduler: Scheduler, spec: LoadSpec
+) -> None:
+    async with scheduler.lease(replace(spec, num_parallel=8), label="demo") as lease:
+        (before,) = scheduler.running()
+        await asyncio.gather(*(say(lease, 40) for _ in range(8)))
+        expected = before.size_bytes + 4 * lease.info.slot_bytes
+        deadline = asyncio.get_running_loop().time() + 20
+        while scheduler.running()[0].size_bytes != expected:
+            assert asyncio.get_running_loop().time() < deadline, scheduler.running()
+            await asyncio.sleep(0.01)
+
+
 async def test_a_client_that_leaves_while_loading_stops_the_load(
     scheduler: Scheduler, spec: LoadSpec
 ) -> None:

@@ -107,6 +107,7 @@ class EngineCore:
         while True:
             self._take_in()
             self._offer_scores()
+            self._engine.grow(len(self._waiting))
             admit(self._waiting, self._kv_cache, time.perf_counter_ns())
             self._embed()
             self._step()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import abc
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import psutil
@@ -15,7 +15,13 @@ from ollama_nb_server.engine.choice import Choice
 from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
 from ollama_nb_server.engine.embedding import Embedder
 from ollama_nb_server.engine.errors import NotEnoughMemory
-from ollama_nb_server.engine.fitting import MAX_PARALLEL, SlotRoom, halvings, usable
+from ollama_nb_server.engine.fitting import (
+    MAX_PARALLEL,
+    SlotRoom,
+    first_slots,
+    halvings,
+    usable,
+)
 from ollama_nb_server.engine.grammar import Grammars
 from ollama_nb_server.engine.image_cache import ImageCache
 from ollama_nb_server.engine.image_encoding import ImageEncoder
@@ -39,6 +45,7 @@ from ollama_nb_server.engine.prefill_budget import LEAST, LEAST_GPU
 from ollama_nb_server.engine.prefix import PrefixRules
 from ollama_nb_server.engine.processors import usable_processors
 from ollama_nb_server.engine.sequence import Sequence
+from ollama_nb_server.engine.slot_growth import SlotGrowth
 from ollama_nb_server.engine.special_tokens import SpecialTexts
 from ollama_nb_server.engine.thread_governor import ThreadGovernor
 from ollama_nb_server.engine.tuning import Tuning
@@ -48,6 +55,7 @@ from ollama_nb_server.engine.tuning import Tuning
 TINY_PARAMS = 50_000_000
 SELF_TEST_LENGTHS = (1, 64)
 DEFAULT_NUM_BATCH = LoadSpec("").num_batch
+TRIAL_CTX = 256  # tokens of a slot that is only tried out; llama.cpp makes none smaller
 MAX_PREFIX_BYTES = 2 << 30  # unless more is asked for
 
 
@@ -113,7 +121,7 @@ class Engine:
         self.context: Context | None = None
         self.images: ImageEncoder | None = None
         self._projector_bytes = 0
-        self.num_parallel, self.num_batch = 0, 0
+        self.num_parallel, self.num_batch, self._num_slots = 0, 0, 0
         self.kv_type, warning = cache_type(spec.kv_cache_type, spec.flash, self.model.heads)
         self.warnings += [warning] if warning and self.model.generates else []
         tuning = self._tuning(spec)
@@ -160,9 +168,15 @@ class Engine:
             cache = ImageCache()
             self.images = ImageEncoder(projector, self.model, self.num_ctx, self.num_batch, cache)
         batch = Batch(self.num_batch)
+        self._prove(self.context, batch)
+        self.choice = tuning.in_context(self.context, batch)
+        self._own_threads = self.choice.threads
+        self._governor = ThreadGovernor(self._own_threads)
+        alike = self._tried_out(self.context, batch, threads, abort)
         rules = PrefixRules(min(CUT, self.num_batch), self.model.recurs, self.model.window)
         max_bytes = prefix_bytes(spec.prefix_cache_bytes, self._devices.host().free_bytes)
-        self.kv_cache = KVCache(self.context, self.num_parallel, rules, max_bytes)
+        self.kv_cache = KVCache(self.context, self._num_slots, rules, max_bytes)
+        self._growth = SlotGrowth(self.context, self.kv_cache, self.num_parallel, self._room)
         self.runner = ModelRunner(
             self.model,
             self.context,
@@ -172,13 +186,9 @@ class Engine:
             num_processors=usable_processors(),
         )
         self.grammars = Grammars(self.model)
-        self._prove(self.context, batch)
-        self.choice = tuning.in_context(self.context, batch)
-        self._own_threads = self.choice.threads
-        self._governor = ThreadGovernor(self._own_threads)
         least = LEAST_GPU if self.offloaded else LEAST
         alone = self.choice.num_batch if spec.num_batch == DEFAULT_NUM_BATCH else self.num_batch
-        self.planner = BatchPlanner(self.num_batch, self._alike(self.context, batch), least, alone)
+        self.planner = BatchPlanner(self.num_batch, alike, least, alone)
 
     def _alike(self, context: Context, batch: Batch) -> int:
         """How many reproducible sequences may be decoded together; 0: any number.
@@ -198,24 +208,53 @@ class Engine:
         fitting = min(asked, room.most)
         if not fitting or (self._spec.whole and fitting < asked):
             raise NotEnoughMemory(self._spec.model_path, room.shortage)
-        for self.num_parallel in halvings(fitting):
+        first = fitting if self.offloaded else first_slots(room.slot_bytes, fitting)
+        for self._num_slots in halvings(first):
             try:
-                context = self._context_of(self.num_parallel, threads, abort)
+                context = self._context_of(self._num_slots, threads, abort)
             except NotEnoughMemory:
-                if self.num_parallel == 1 or self._spec.whole:
+                if self._num_slots == 1 or self._spec.whole:
                     raise
                 continue
+            self.num_parallel = fitting if self._num_slots == first else self._num_slots
             if self.num_parallel < asked:
                 self.warnings.append(fewer_slots(asked, self.num_parallel))
             return context
         raise AssertionError("halvings end with 1")
 
-    def _context_of(self, num_parallel: int, threads: int, abort: AbortSwitch) -> Context:
+    def _tried_out(self, context: Context, batch: Batch, threads: int, abort: AbortSwitch) -> int:
+        """How many sequences may be decoded together, with all the slots that there may be.
+
+        A kind of memory that cannot be copied into a larger context gets all its slots now.
+        """
+        if self._num_slots == self.num_parallel:
+            return self._alike(context, batch)
+        try:
+            trial = self._context_of(self.num_parallel, threads, abort, TRIAL_CTX)
+        except NotEnoughMemory:
+            self.num_parallel = self._num_slots
+            return 1
+        with closing(trial):
+            carries = context.carries_to(trial)
+            alike = self._alike(trial, batch)
+        if not carries:
+            context.grow(self.num_parallel, ())
+            self._num_slots = self.num_parallel
+        return alike
+
+    def grow(self, num_waiting: int) -> None:
+        """Have more slots where so many sequences wait for one, as far as there may be more."""
+        if self.context is not None:
+            self._growth.grow(num_waiting)
+
+    def _context_of(
+        self, num_parallel: int, threads: int, abort: AbortSwitch, num_ctx: int = 0
+    ) -> Context:
         return generation_context(
             self.model,
-            num_ctx=self.num_ctx,
+            num_ctx=num_ctx or self.num_ctx,
             num_parallel=num_parallel,
-            num_batch=self.num_batch,
+            num_batch=self.num_parallel if num_ctx else self.num_batch,
             threads=threads,
             flash=self._flash_setting,
             abort=abort,
@@ -306,13 +345,16 @@ class Engine:
     def loaded(self) -> Loaded:
         """What the parent is told."""
         model = self.model
-        kv = self.num_parallel * self.num_ctx * model.kv_bytes(self.kv_type)
+        slot_bytes = self.num_ctx * model.kv_bytes(self.kv_type)
+        kv = self._num_slots * slot_bytes
         compute = model.compute_bytes(self.num_batch) if self.context else 0
         special = SpecialTexts.of(model)
         return Loaded(
             num_ctx=self.num_ctx,
             num_ctx_train=model.num_ctx_train,
             num_parallel=self.num_parallel,
+            num_slots=self._num_slots,
+            slot_bytes=slot_bytes,
             num_embd=model.num_embd,
             num_vocab=model.num_vocab,
             add_bos=model.add_bos,

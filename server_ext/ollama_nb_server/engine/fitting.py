@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 MAX_PARALLEL = 16
 MAX_INT = 2**31 - 1
 GIB = 1 << 30
+FIRST_SLOTS, FIRST_BYTES = 4, 256 << 20  # of a load; more come when they are needed
 GPU_RESERVE = 512 << 20  # bytes of a GPU for its driver, workspaces and the display
 
 
@@ -91,6 +92,12 @@ class SlotRoom:
     def _fitting(self, vram_bytes: int, host_bytes: int) -> int:
         parts = (vram_bytes, self._vram_slot), (host_bytes, self._host_slot)
         return min(free // slot if slot else MAX_INT for free, slot in parts)
+
+
+def first_slots(slot_bytes: int, num_slots: int) -> int:
+    """With how many of its slots a load begins: a few of small ones, one of large ones."""
+    few = max(1, min(FIRST_SLOTS, FIRST_BYTES // max(slot_bytes, 1)))
+    return min(few, num_slots)
 
 
 def halvings(num_slots: int) -> Iterator[int]:

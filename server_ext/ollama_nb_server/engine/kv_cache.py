@@ -60,6 +60,16 @@ class KVCache:
         """Whether somebody's data still have to move: until then `acquire` copies nothing."""
         return bool(self._moved and self._held)
 
+    @property
+    def occupied(self) -> list[int]:
+        """The slots in which something lies: of sequences, and what they left for others."""
+        return sorted({*self._held, *self.prefixes.idle})
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything lies where it belongs: nothing is still to move or to shift."""
+        return not (self._moved or any(sequence.unsettled for sequence in self.sequences))
+
     def acquire(self, sequence: Sequence) -> None:
         """Give a sequence the lowest free slot, and in it as much of its prompt as there is.
 

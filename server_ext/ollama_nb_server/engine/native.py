@@ -40,6 +40,7 @@ STRIPPING = EATS_BEFORE | EATS_BEHIND
 LONG_TEXT, MARKS_A_BLOCK = 1 << 15, 200  # letters; special tokens
 NUMA_DISTRIBUTE = 1  # enum ggml_numa_strategy, ggml-cpu.h
 NO_TOKEN = -1
+STATE_HEAD = 8  # bytes of a sequence's state before its memory's: a mark, and its number
 NO_GPU = -1  # of llama_model_params.main_gpu, with LLAMA_SPLIT_MODE_NONE
 LOAD_MODES = {  # by use_mmap and use_mlock; llama.cpp's default if neither is said
     (None, True): ll.LLAMA_LOAD_MODE_MMAP_MLOCK,
@@ -222,6 +223,11 @@ class Model:
         """Whether some layer has a state instead of a memory of tokens (Mamba, RWKV, hybrids)."""
         asked = ll.llama_model_is_recurrent, ll.llama_model_is_hybrid
         return any(ask(self.pointer) for ask in asked)
+
+    @cached_property
+    def is_hybrid(self) -> bool:
+        """Whether some layers have a state, and others a memory of tokens."""
+        return bool(ll.llama_model_is_hybrid(self.pointer))
 
     @cached_property
     def window(self) -> int:
@@ -559,15 +565,82 @@ class Context:
         params.abort_callback, params.abort_callback_data = abort.function, abort.data
         params.rope_freq_base, params.rope_freq_scale = model.rope  # 0: as the model says
         self.model, self._abort = model, abort  # kept: llama.cpp holds pointers into them
-        model.log.errors = []
-        self.pointer = ll.llama_init_from_model(model.pointer, params)
-        if not self.pointer:
-            raise model.log.failure("the context")
-        self.memory = ll.llama_get_memory(self.pointer)
-        self.num_ctx = int(ll.llama_n_ctx_seq(self.pointer))
+        self._params = params
+        self._use(self._made(params))
+
+    def _made(self, params: ll.llama_context_params) -> Any:
+        """A new llama_context."""
+        self.model.log.errors = []
+        pointer = ll.llama_init_from_model(self.model.pointer, params)
+        if not pointer:
+            raise self.model.log.failure("the context")
+        return pointer
+
+    def _use(self, pointer: Any) -> None:
+        self.pointer = pointer
+        self.memory = ll.llama_get_memory(pointer)
+        self.num_ctx = int(ll.llama_n_ctx_seq(pointer))
         self._views: dict[int, Floats] = {}  # of rows of logits, by their addresses
-        if model.adapters:
-            self._set_adapters(model.adapters)
+        if self.model.adapters:
+            self._set_adapters(self.model.adapters)
+
+    def grow(self, num_seqs: int, occupied: Sequence[int]) -> None:
+        """Have slots for more sequences; those in `occupied` slots stay there as they are.
+
+        A llama_context cannot grow: another one takes its place, and copies of all states. Call it
+        only when what was moved or shifted last has been computed.
+
+        Raises
+        ------
+        NotEnoughMemory, LoadFailed
+            Then nothing has changed.
+        """
+        params = self._params_for(num_seqs)
+        larger = self._made(params)
+        for seq in occupied:
+            if not self._carried(seq, larger):
+                ll.llama_free(larger)
+                raise NotEnoughMemory("a larger context", "a slot's state cannot be copied")
+        ll.llama_set_n_threads(larger, self._threads, self._threads)
+        self.close()
+        self._params = params
+        self._use(larger)
+
+    def carries_to(self, other: Context) -> bool:
+        """Whether what a slot holds can be copied into a context with more of them.
+
+        Memories of several parts (sliding windows, hybrids) write them one after the other.
+        """
+        if self.model.window or self.model.is_hybrid:
+            return False
+        batch = Batch(1)
+        batch.fill([(0, 0, [max(self.model.bos, 0)], True)])
+        self.decode(batch)
+        carries = self._carried(0, other.pointer)
+        self.clear()
+        other.clear()
+        return carries
+
+    def _carried(self, seq: int, target: Any) -> bool:
+        state = self.save(seq)
+        return state is not None and self._put(target, seq, state)
+
+    def _put(self, target: Any, seq: int, state: State) -> bool:
+        """Put a copied state into an empty slot of a llama_context, this one or a larger one."""
+        if not self.model.recurs:
+            state = _of_streams(state, int(ll.llama_n_seq_max(target)))
+        data = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        return bool(ll.llama_state_seq_set_data(target, data, state.nbytes, seq))
+
+    def _params_for(self, num_seqs: int) -> ll.llama_context_params:
+        params = ll.llama_context_params.from_buffer_copy(self._params)
+        params.n_ctx = self._params.n_ctx // self._params.n_seq_max * num_seqs
+        params.n_seq_max = num_seqs
+        return params
+
+    @property
+    def _threads(self) -> int:
+        return int(ll.llama_n_threads(self.pointer))
 
     def _set_adapters(self, adapters: Sequence[Any]) -> None:
         count = len(adapters)
@@ -690,8 +763,7 @@ class Context:
 
         The same holds as for `save`.
         """
-        data = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
-        if ll.llama_state_seq_set_data(self.pointer, data, state.nbytes, seq):
+        if self._put(self.pointer, seq, state):
             return True
         self.forget(seq)
         return False
@@ -715,6 +787,22 @@ class Context:
             raise DecodeFailed("llama_get_embeddings", 0)
         rows: Floats = np.ctypeslib.as_array(pointer, (count, self.model.num_embd))
         return rows
+
+
+def _of_streams(state: State, num_streams: int) -> State:
+    """A slot's state as a context with more slots writes it (llama_kv_cache::state_write).
+
+    Behind a head it has the number of streams, and of each one the number of cells, with their data
+    behind it: none are in those that are added.
+    """
+    at = slice(STATE_HEAD, STATE_HEAD + 4)
+    had = int(state[at].view(np.uint32)[0])
+    if not 0 < had < num_streams:
+        return state
+    added = np.zeros(4 * (num_streams - had), np.uint8)
+    larger: State = np.concatenate([state, added])
+    larger[at].view(np.uint32)[0] = num_streams
+    return larger
 
 
 def max_sequences() -> int:

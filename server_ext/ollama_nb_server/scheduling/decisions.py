@@ -28,6 +28,7 @@ from ollama_nb_server.scheduling.events import (
     LoadDone,
     Refuse,
     Requested,
+    Resized,
     Stop,
     Tick,
     UnloadAsked,
@@ -86,6 +87,8 @@ class Decisions:
                 self._load_done(runner, info, now)
             case LoadBroke(runner, error):
                 self._load_broke(runner, error)
+            case Resized(runner, size_bytes):
+                self.runners[runner].size_bytes = size_bytes
             case Ended(runner):
                 self.runners.pop(runner, None)
             case UnloadAsked(key):
@@ -146,7 +149,7 @@ class Decisions:
         if runner.phase is Phase.STOPPING:  # the word to stop came too late to break the load
             self._stop(runner, NOT_AWAITED)
             return
-        runner.phase, runner.info = Phase.READY, info
+        runner.phase, runner.info, runner.size_bytes = Phase.READY, info, info.size_bytes
         runner.expires = now + runner.keep_alive
 
     def _load_broke(self, number: int, error: BaseException) -> None:

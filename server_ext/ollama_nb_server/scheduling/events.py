@@ -76,6 +76,14 @@ class LoadBroke:
 
 
 @dataclass(frozen=True, slots=True)
+class Resized:
+    """A runner takes so much memory by now."""
+
+    runner: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A runner's process is gone, whether told to go or not."""
 
@@ -94,7 +102,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Requested | Left | LoadDone | LoadBroke | Ended | UnloadAsked | Tick
+Event = Requested | Left | LoadDone | LoadBroke | Resized | Ended | UnloadAsked | Tick
 
 
 # --- instructions ---------------------------------------------------------------------------------

@@ -23,6 +23,12 @@ class LoadedWorker:
         self.generating = RunQueue(max(client.info.num_parallel, 1), max_queue)
         self.embedding = RunQueue(EMBEDDINGS_AT_ONCE, max_queue)
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes of memory by now: it has made more slots since it was loaded."""
+        info, num_slots = self.client.info, self.client.stats.num_slots
+        return info.size_bytes + max(num_slots - info.num_slots, 0) * info.slot_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

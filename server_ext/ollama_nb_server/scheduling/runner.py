@@ -36,6 +36,7 @@ class Runner:
     info: Loaded | None = None
     users: set[int] = field(default_factory=set)
     expires: float = math.inf
+    size_bytes: int = 0
     used: float = 0.0  # when a request last came to it or left it
 
     @property
@@ -51,7 +52,7 @@ class Runner:
     @property
     def host_bytes(self) -> int:
         """What it takes of the host's memory."""
-        return self.info.size_bytes - self.info.vram_bytes if self.info is not None else 0
+        return self.size_bytes - self.info.vram_bytes if self.info is not None else 0
 
     def can_serve(self, wanted: WorkerRequest) -> bool:
         """Whether it gives the answers that the request is to have."""

@@ -37,6 +37,7 @@ from ollama_nb_server.scheduling.events import (
     LoadDone,
     Refuse,
     Requested,
+    Resized,
     Stop,
     Tick,
     UnloadAsked,
@@ -152,6 +153,7 @@ class Scheduler:
             raise ShuttingDown
         began = time.perf_counter_ns()
         self._bury()
+        self._note_sizes()
         number = self.ticket() if ticket is None else ticket
         wanted = WorkerRequest(
             number,
@@ -205,6 +207,7 @@ class Scheduler:
 
     def running(self) -> list[RunningModel]:
         """What is loaded or loads, the one that stays longest first; what ends is left out."""
+        self._note_sizes()
         offset = time.time() - self._clock()
         shown = [
             self._shown(runner, runner.info, offset)
@@ -310,6 +313,13 @@ class Scheduler:
             if not worker.client.alive:
                 self._ended(runner)
 
+    def _note_sizes(self) -> None:
+        """Take note of what workers take of memory by now."""
+        for number, worker in self._workers.items():
+            runner = self._decisions.runners.get(number)
+            if runner is not None and runner.size_bytes != worker.size_bytes:
+                self._tell(Resized(number, worker.size_bytes))
+
     def _ended(self, runner: int) -> None:
         """A worker's process is gone."""
         worker = self._workers.pop(runner)
@@ -353,7 +363,7 @@ class Scheduler:
             label,
             num_running=sum(queue.num_running for queue in queues),
             num_waiting=sum(queue.num_waiting for queue in queues),
-            size_bytes=worker.client.info.size_bytes,
+            size_bytes=worker.size_bytes,
             stats=worker.client.stats,
         )
 
@@ -364,7 +374,7 @@ class Scheduler:
         return RunningModel(
             label=wanted.label,
             weights=runner.key,
-            size_bytes=info.size_bytes if info is not None else 0,
+            size_bytes=runner.size_bytes,
             vram_bytes=info.vram_bytes if info is not None else 0,
             num_ctx=info.num_ctx if info is not None else wanted.spec.num_ctx,
             expires_at=expires + offset,
