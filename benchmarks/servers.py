@@ -104,8 +104,8 @@ Counted = tuple[int, float, float]
 
 
 def open_client() -> httpx.AsyncClient:
-    """A client with as many connections as there are requests."""
-    limits = httpx.Limits(max_connections=None)
+    """A client with a connection for each request: llama-server closes them behind a stream."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     return httpx.AsyncClient(timeout=600, trust_env=False, limits=limits)
 
 
