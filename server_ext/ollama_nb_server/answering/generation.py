@@ -111,6 +111,8 @@ def last_extras(finished: Finished, losses: Losses, warnings: tuple[str, ...]) -
     return Extras(
         warnings=warnings,
         cached_tokens=finished.cached_count,
+        drafted_tokens=finished.drafted_count or None,
+        accepted_tokens=finished.accepted_count if finished.drafted_count else None,
         truncated_tokens=before - kept,
         dropped_messages=losses.num_turns_dropped,
     )

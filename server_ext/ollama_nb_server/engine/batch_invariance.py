@@ -52,3 +52,27 @@ def rows_alike(context: Context, batch: Batch, num_slots: int) -> int:
     if few == num_slots or trial.alike(num_slots):
         return 0
     return few
+
+
+def draft_rows_alike(context: Context, batch: Batch, alike: int) -> int:
+    """How many tokens of one sequence may be computed together without a change of any bit.
+
+    `alike` is the number of sequences that may (0: any), of which no more is tried.
+    """
+    count = min(NUM_TOKENS if alike == 0 else alike, batch.room)
+    return count if count > 1 and _one_by_one_alike(context, batch, count) else 1
+
+
+def _one_by_one_alike(context: Context, batch: Batch, count: int) -> bool:
+    vocab = context.model.num_vocab
+    rows = [(0, place, [vocab * place // NUM_TOKENS], True) for place in range(count)]
+    found: list[list[Ints]] = []
+    for batches in ([rows], [[row] for row in rows]):
+        logits = []
+        for part in batches:
+            batch.fill(part)
+            context.decode(batch)
+            logits += [context.logits(at).copy().view("int32") for at in range(len(part))]
+        context.clear()
+        found.append(logits)
+    return all((one == other).all() for one, other in zip(*found, strict=True))

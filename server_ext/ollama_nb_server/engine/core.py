@@ -278,6 +278,7 @@ class EngineCore:
 
     def _step(self) -> None:
         self._kv_cache.shift()
+        self._engine.speculator.propose(self._kv_cache.sequences)
         batches = self._engine.planner.plan(self._kv_cache.sequences)
         if not batches:
             return
@@ -288,6 +289,8 @@ class EngineCore:
         events, whole = self._computed(batches)
         took_s = time.perf_counter() - began
         if whole:
+            self._engine.speculator.took(took_s)
+        if whole and not self._engine.speculator.drafts:
             self._engine.planner.budget.note(*counts, took_s)
         self._active.ids = frozenset()
         for event in events:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import psutil
 
-from ollama_nb_server.engine.batch_invariance import rows_alike
+from ollama_nb_server.engine.batch_invariance import draft_rows_alike, rows_alike
 from ollama_nb_server.engine.batch_planner import CUT, BatchPlanner
 from ollama_nb_server.engine.choice import Choice
 from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
@@ -47,6 +47,7 @@ from ollama_nb_server.engine.processors import usable_processors
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.slot_growth import SlotGrowth
 from ollama_nb_server.engine.special_tokens import SpecialTexts
+from ollama_nb_server.engine.speculation import Speculator
 from ollama_nb_server.engine.thread_governor import ThreadGovernor
 from ollama_nb_server.engine.tuning import Tuning
 
@@ -127,6 +128,7 @@ class Engine:
         tuning = self._tuning(spec)
         self.flash = tuning.flash
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
+        self.speculator = Speculator(0, can_forget=False)
         self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
         self._owned.callback(self.embedder.close)
         if self.model.generates:
@@ -189,6 +191,11 @@ class Engine:
         least = LEAST_GPU if self.offloaded else LEAST
         alone = self.choice.num_batch if spec.num_batch == DEFAULT_NUM_BATCH else self.num_batch
         self.planner = BatchPlanner(self.num_batch, alike, least, alone)
+        self.speculator = Speculator(
+            self.num_batch,
+            can_forget=not self.model.recurs,
+            num_exact=self._num_exact(self.context, batch, alike),
+        )
 
     def _alike(self, context: Context, batch: Batch) -> int:
         """How many reproducible sequences may be decoded together; 0: any number.
@@ -294,6 +301,12 @@ class Engine:
         taken = sum(b.free_bytes - n.free_bytes for b, n in zip(before, now, strict=False))
         least = int(self.model.size_bytes * self._share_on_gpu)
         return max(taken, least)
+
+    def _num_exact(self, context: Context, batch: Batch, alike: int) -> int:
+        """How many tokens of one sequence may be computed together without a change of any bit."""
+        if self.offloaded or self.model.recurs:
+            return 1
+        return draft_rows_alike(context, batch, alike)
 
     def _projector(self, spec: LoadSpec, threads: int) -> Projector:
         path, num_gpu = spec.projector, spec.num_gpu

@@ -367,7 +367,8 @@ class Finished:
     """The end of a generation. `reason` is `stop` or `length`; counts in tokens, times in ns.
 
     `stop` is the text among the request's that ended it, "" if none did. Of the prompt's tokens
-    `cached_count` had been computed for an earlier request.
+    `cached_count` had been computed for an earlier request. `drafted_count` tokens were computed
+    because they were expected, and `accepted_count` of them came.
     """
 
     id: int
@@ -378,6 +379,8 @@ class Finished:
     eval_ns: int
     stop: str = ""
     cached_count: int = 0
+    drafted_count: int = 0
+    accepted_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

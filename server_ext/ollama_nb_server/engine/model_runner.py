@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import abc
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Generator, Iterable
+from contextlib import closing, nullcontext
 from itertools import starmap
 
 from ollama_nb_server.engine.batch_planner import Item, note_turns
@@ -69,6 +69,7 @@ class ModelRunner:
             first = output + 1 - item.sequence.num_outputs(item.count)
             item.sequence.computed += item.count
             rows.append((item.sequence, range(first, output + 1)))
+            output += len(item.sequence.draft)
         self._tokens = self._draws.drawn([draw for draw in starmap(_long_draw, rows) if draw])
         return [event for row in rows for event in self._after(*row, now)]
 
@@ -91,9 +92,15 @@ class ModelRunner:
 
     @staticmethod
     def _row(item: Item) -> tuple[int, int, abc.Sequence[int], int]:
-        sequence, at = item.sequence, item.sequence.computed
-        tokens = sequence.tokens[at : at + item.count]
-        return sequence.slot, sequence.position, tokens, sequence.num_outputs(item.count)
+        """What waits, with the outputs that are wanted of it; then the draft, with one a token."""
+        sequence, at, draft = item.sequence, item.sequence.computed, item.sequence.draft
+        tokens = [*sequence.tokens[at : at + item.count], *draft]
+        return (
+            sequence.slot,
+            sequence.position,
+            tokens,
+            sequence.num_outputs(item.count) + len(draft),
+        )
 
     def _after(self, sequence: Sequence, outputs: range, now: int) -> list[Event]:
         """What becomes of a sequence after the batch; a fault of ours ends it alone."""
@@ -115,12 +122,13 @@ class ModelRunner:
                 return [sequence.finished("length")]
         text, reason = "", ""
         try:
-            for token in self._following(sequence, output):
-                sequence.tokens.append(token)
-                text += self._read(sequence, token, output)
-                reason = self._reason(sequence, token)
-                if reason or sequence.full or sequence.pieces:
-                    break
+            with closing(self._drawn_along(sequence, output)) as tokens:
+                for token in tokens:
+                    sequence.tokens.append(token)
+                    text += self._read(sequence, token, output)
+                    reason = self._reason(sequence, token)
+                    if reason or sequence.full or sequence.pieces:
+                        break
         except GrammarDeadEnd as error:
             dead_end = sequence.failed("GrammarDeadEnd", error.reason)
             return [*self._told(sequence, text), dead_end]
@@ -129,6 +137,26 @@ class ModelRunner:
         text += sequence.text.flush()
         last = self._told(sequence, text, last=True)
         return [*last, sequence.finished(reason)]
+
+    def _drawn_along(self, sequence: Sequence, output: int) -> Generator[int, None, None]:
+        """The tokens of a step: behind what waited, and behind each of the draft that is drawn.
+
+        Each is drawn from the logits of what really stands before it, as without a draft. Of a
+        draft that goes wrong, the rest is forgotten.
+        """
+        draft, num_right, right = sequence.draft, 0, True
+        try:
+            while right:
+                before = num_right
+                for token in self._following(sequence, output + num_right):
+                    right = right and draft[num_right : num_right + 1] == (token,)
+                    num_right += right
+                    yield token
+                right = right and num_right > before
+        finally:
+            if draft:
+                sequence.accept_draft(num_right)
+                self._kv_cache.roll_back(sequence)
 
     def _following(self, sequence: Sequence, output: int) -> Iterable[int]:
         """The next token, and those that a grammar forces behind it.

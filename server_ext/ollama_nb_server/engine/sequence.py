@@ -14,6 +14,7 @@ from ollama_nb_server.engine.text import TextStream
 if TYPE_CHECKING:  # bookkeeping loads nothing native
     from ollama_nb_server.engine.constraint import Constraint
     from ollama_nb_server.engine.logprobs import Pieces
+    from ollama_nb_server.engine.prompt_lookup import PromptLookup
     from ollama_nb_server.engine.scoring import PromptScores
 
 MAX_TAIL = 64  # tokens behind an answer that wait and still count as decoding; more are a prompt
@@ -37,11 +38,12 @@ class Sequence:
     older half of what stands behind the first `num_keep` tokens, and `discarded` counts what went
     that way. llama.cpp moves the rest in the next computation, whichever that is; until then the
     sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
-    while this prompt's turn did not come. `tags` are the control tokens that are written out, and
-    their texts. `num_cached` tokens of the prompt had been computed for somebody else; only those
-    with the same `salt` share them. At `pauses` its prompt is cut, so that its state can be copied
-    there for others. A sequence with `scores` is only read: what follows its prompt comes from
-    there.
+    while this prompt's turn did not come. `draft` are tokens that are expected behind the last
+    one and computed with it (`speculation`). `tags` are the control tokens that are written out,
+    and their texts. `num_cached` tokens of the prompt had been computed for somebody else; only
+    those with the same `salt` share them. At `pauses` its prompt is cut, so that its state can be
+    copied there for others. A sequence with `scores` is only read: what follows its prompt comes
+    from there.
     """
 
     id: int
@@ -60,10 +62,15 @@ class Sequence:
     constraint: Constraint | None = None
     pieces: Pieces | None = None
     scores: PromptScores | None = None
+    lookup: PromptLookup | None = None
+    draft: tuple[int, ...] = ()
+    num_drafted: int = 0
+    num_accepted: int = 0
     tags: Mapping[int, bytes] = field(default_factory=dict)
     num_thread: int = 0
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
+    greedy: bool = False
     passed_over: int = 0
     spans: Spans = NO_SPANS
     salt: str = ""
@@ -126,6 +133,19 @@ class Sequence:
         return len(self.tokens) >= self.num_ctx
 
     @property
+    def room_for_draft(self) -> int:
+        """Expected tokens that could become part of the answer, and one more behind them."""
+        room = min(self.num_ctx - len(self.tokens), self.num_predict - self.num_generated)
+        return max(room - 1, 0)
+
+    def accept_draft(self, count: int) -> None:
+        """Take note that so many of the draft's tokens were drawn: they have been computed."""
+        self.computed += count
+        self.num_drafted += len(self.draft)
+        self.num_accepted += count
+        self.draft = ()
+
+    @property
     def out_of_room(self) -> bool:
         """Whether the budget is used up, or the context for good."""
         return self.num_generated >= self.num_predict or (self.full and not self.shift)
@@ -172,6 +192,8 @@ class Sequence:
             now - done,
             stop=self.text.stopped,
             cached_count=self.num_cached,
+            drafted_count=self.num_drafted,
+            accepted_count=self.num_accepted,
         )
 
     def failed(self, error: str, *arguments: str | int) -> Failed:

@@ -26,6 +26,8 @@ class Extras:
     total: int | None = None
     warnings: tuple[str, ...] = ()
     cached_tokens: int | None = None
+    drafted_tokens: int | None = None
+    accepted_tokens: int | None = None
     truncated_tokens: int | None = None
     dropped_messages: int | None = None
 
