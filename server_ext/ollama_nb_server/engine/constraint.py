@@ -80,6 +80,12 @@ class Constraint:
         bound = self._phase is Phase.ANSWER and self._rules is not None and not self._calls
         return bound and not self._owed and self._matcher.complete
 
+    def look_ahead(self) -> None:
+        """Find out what may follow, so that the next draw need not."""
+        free = self._rules is None or (self._calls and self._rules.accepting)
+        if not (self._owed or free):
+            self._matcher.look_ahead()
+
     def following(self, sampler: SamplerChain, context: Context, output: int) -> Iterator[int]:
         """The next token, drawn after the batch's token `output`, and those that it entails.
 

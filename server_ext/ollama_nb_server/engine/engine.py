@@ -186,6 +186,7 @@ class Engine:
             batch,
             waits=self.offloaded,
             num_processors=usable_processors(),
+            spare=self.offloaded or usable_processors() > threads,
         )
         self.grammars = Grammars(self.model)
         least = LEAST_GPU if self.offloaded else LEAST

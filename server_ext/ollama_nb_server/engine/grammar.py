@@ -65,6 +65,11 @@ class Matcher:
             self.take(token)
         return True
 
+    def look_ahead(self) -> None:
+        """Find out what may follow; llguidance keeps it until a token is taken."""
+        if not self.forced():
+            self.compute_mask()
+
     def draw(self, sampler: SamplerChain, context: Context, output: int) -> int:
         """Draw a token that may follow; chain and grammar know of it afterwards.
 

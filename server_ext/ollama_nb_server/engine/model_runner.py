@@ -14,6 +14,7 @@ from itertools import starmap
 from ollama_nb_server.engine.batch_planner import Item, note_turns
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd, InternalError
 from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.mask_thread import MaskThread
 from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
 from ollama_nb_server.engine.native import Batch, Context, EmbeddingBatch, Model
 from ollama_nb_server.engine.parallel_draws import ParallelDraws
@@ -26,7 +27,10 @@ Event = Delta | Progress | Finished | Failed
 
 
 class ModelRunner:
-    """Computes steps of one context; one that computes on a GPU `waits` for it to be done."""
+    """Computes steps of one context; one that computes on a GPU `waits` for it to be done.
+
+    `spare`: whether a processor has nothing to do while the model computes.
+    """
 
     def __init__(
         self,
@@ -37,11 +41,13 @@ class ModelRunner:
         *,
         waits: bool = False,
         num_processors: int = 1,
+        spare: bool = False,
     ) -> None:
         self._model, self._context, self._kv_cache, self._batch = model, context, kv_cache, batch
         self._waits = waits
         self._rows = EmbeddingBatch()
         self._draws = ParallelDraws(context, num_processors)
+        self._masks = MaskThread(spare=spare)
         self._tokens: dict[int, int] = {}  # that were drawn ahead in this step, by their outputs
         self._pieces: dict[int, bytes | None] = {}
 
@@ -50,8 +56,10 @@ class ModelRunner:
 
         A native error fails every request of the batch; their slots are clean afterwards.
         """
+        bound = [item.sequence.constraint for item in items if item.last]
         try:
-            decoded = self._decoded(items)
+            with self._masks.ahead([constraint for constraint in bound if constraint]):
+                decoded = self._decoded(items)
         except DecodeFailed as error:
             return [i.sequence.failed("DecodeFailed", error.function, error.code) for i in items]
         if not decoded:
