@@ -306,6 +306,16 @@ def test_a_copy_with_a_window_serves_only_those_who_go_on_with_all_of_it():
     assert slots.cached(TEXT) == 60
 
 
+def test_what_a_grown_context_has_lost_behind_the_window_is_not_used():
+    slots = Slots(1, rules=PrefixRules(window=32))
+    slots.over(TEXT[:60])
+    state = slots.memory.save(0)
+    slots.memory.forget(0)
+    slots.memory.restore(0, state)
+
+    assert slots.cached([*TEXT[:50], 0]) == 0
+
+
 # --- while data still have to move ----------------------------------------------------------------
 
 

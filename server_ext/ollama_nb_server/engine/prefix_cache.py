@@ -166,6 +166,8 @@ class PrefixCache:
     ) -> int:
         """How much of a prefix a prompt can use: where it lies, or copied if that is worth it."""
         prefix.update(self._rules)
+        if is_here:
+            self._measure(prefix, prefix.slot)  # a context that has grown holds copies
         count = prefix.reusable(common, sequence, self._rules)
         if is_here:
             return count
