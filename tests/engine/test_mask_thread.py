@@ -70,3 +70,22 @@ def test_a_step_that_is_broken_off_leaves_them_as_they_are(serving):
     again = answers(serving, spare=True)
 
     assert [answer.text for answer in again] == [answer.text for answer in plain]
+
+
+class Slow:
+    """A constraint that takes its time."""
+
+    known = False
+
+    def look_ahead(self) -> None:
+        threading.Event().wait(0.1)
+        self.known = True
+
+
+def test_nobody_goes_on_before_the_thread_is_done():
+    constraint = Slow()
+
+    with MaskThread(spare=True).ahead([constraint]):
+        pass
+
+    assert constraint.known
