@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import NotEnoughMemory
-from ollama_nb_server.engine.fitting import first_slots
+from ollama_nb_server.engine.fitting import SlotRoom, first_slots
 from ollama_nb_server.engine.messages import SamplingParams
 from ollama_nb_server.engine.native import Context
+from ollama_nb_server.engine.slot_growth import SlotGrowth
 from serving import Serving
 
 MIB = 1 << 20
@@ -107,18 +109,26 @@ def test_few_requests_grow_nothing(demo_gguf: Path, serve: Any) -> None:
     assert serving.engine.loaded().num_parallel == 16
 
 
-def test_nothing_grows_while_a_shift_is_on_its_way(demo_gguf: Path, serve: Any) -> None:
-    serving = serve(demo_gguf)
-    kv_cache, seen = serving.engine.kv_cache, list[bool]()
-    grow = serving.engine.context.grow
-    serving.engine.context.grow = lambda *more: seen.append(kv_cache.is_settled) or grow(*more)
-    turning = serving.ask("Once upon a time", num_ctx=24, num_predict=200, shift=True)
-    others = [serving.ask(prompt, num_predict=200) for prompt in PROMPTS[:3]]
-    serving.at_piece(turning, 20, lambda: others.append(serving.ask(PROMPTS[3])))
+def test_what_lies_in_an_idle_slot_goes_along(demo_gguf: Path, serve: Any) -> None:
+    alone, serving = serve(demo_gguf, num_parallel=1), serve(demo_gguf)
+    story = "Once upon a time there was a little girl who lived in a house by the sea. " * 3
+    serving.answer(story, num_predict=4)
+    asked = [serving.ask(prompt) for prompt in (story + "She", *PROMPTS, "Tom", "Lily")]
     serving.run()
 
-    assert seen == [True]
-    assert all(serving.answers[number].end for number in [turning, *others])
+    assert slots(serving) == 16
+    assert serving.answers[asked[0]].end.cached_count > 32
+    assert serving.answers[asked[0]].text == alone.answer(story + "She").text
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_nothing_grows_while_something_moves(is_settled: bool) -> None:
+    kv_cache = SimpleNamespace(num_slots=4, num_free=0, is_settled=is_settled, occupied=[0])
+    grown: list[int] = []
+    memory = SimpleNamespace(grow=lambda num_seqs, _: grown.append(num_seqs))
+    SlotGrowth(memory, kv_cache, 8, lambda: SlotRoom(1, 0.0, 0, 100)).grow(1)
+
+    assert grown == ([8] if is_settled else [])
 
 
 def test_without_memory_the_others_wait_for_their_slot(
