@@ -178,6 +178,7 @@ def test_an_image_is_computed_in_pieces_unless_its_rows_see_each_other(
     monkeypatch.setattr(
         serving.engine.runner._rows, "fill", lambda *a: (counts.append(len(a[1])), fill(*a))
     )
+    monkeypatch.setattr(serving.engine.planner.budget, "room", lambda num_decoding: 64)
 
     told(serving, "Once upon a time", (RED, ASKED), tuple(range(300, 400)))
 

@@ -77,8 +77,9 @@ class Speculator:
         num_rows = sum(sequence.waiting for sequence in sequences)
         load, self._num_waiting = Load(len(sequences), num_rows, float(len(sequences))), num_rows
         for sequence in sequences:
-            if lookup := lookup_of(sequence):
-                load = self._drafted(sequence, lookup, load)
+            room = self._room(sequence, load)
+            if room >= LENGTHS[0] and (lookup := lookup_of(sequence)) and lookup.expects:
+                load = self._drafted(sequence, lookup, load, room)
         self._load = load
 
     @property
@@ -91,13 +92,15 @@ class Speculator:
         if self._load:
             self.times[self._load.num_sequences].took(self._load.num_rows, seconds)
 
-    def _drafted(self, sequence: Sequence, lookup: PromptLookup, load: Load) -> Load:
-        """Give a sequence the draft that pays best, if one does; the step with it."""
+    def _room(self, sequence: Sequence, load: Load) -> int:
+        """How long a sequence's draft may be."""
         room = min(self._max_rows - load.num_rows, sequence.room_for_draft)
-        if sequence.greedy:
-            room = min(room, self._num_exact - sequence.waiting)
+        return min(room, self._num_exact - sequence.waiting) if sequence.greedy else room
+
+    def _drafted(self, sequence: Sequence, lookup: PromptLookup, load: Load, room: int) -> Load:
+        """Give a sequence the draft that pays best, if one does; the step with it."""
         lengths = [length for length in LENGTHS if length <= room]
-        loads = {n: load.with_draft(lookup.chances(n)) for n in lengths if lookup.expects}
+        loads = {n: load.with_draft(lookup.chances(n)) for n in lengths}
         length = self._best(load, loads)
         sequence.draft = tuple(lookup.draft(sequence.tokens, length))
         return loads[length] if length else load
