@@ -15,6 +15,7 @@ from ollama_nb_server.engine.messages import (
     Embed,
     Generate,
     LoadSpec,
+    Progress,
     SamplingParams,
     TextSegment,
 )
@@ -50,8 +51,11 @@ async def first_piece(worker, prompt, **wishes):
     """A generation that never ends by itself, and has begun."""
     wishes = {"sampling": HOT, "num_predict": -1, "shift": True, "num_ctx": 64, **wishes}
     events = worker.generate(Generate(worker.new_id(), (TextSegment(prompt),), **wishes))
-    assert isinstance(await anext(events), Delta)
-    return events
+    async for event in events:
+        if isinstance(event, Delta):
+            return events
+        assert isinstance(event, Progress)
+    raise AssertionError("it ended before it had begun")
 
 
 async def test_more_requests_than_slots_are_all_answered_whole(worker, ask):

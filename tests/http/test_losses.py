@@ -75,7 +75,7 @@ def test_nothing_is_told_where_all_is_read(client) -> None:
 
 async def last(answer: Any) -> Any:
     """The last chunk of a stream, none of those before it having figures."""
-    chunks = [chunk async for chunk in answer]
+    chunks = [chunk async for chunk in answer.answers]
     assert all(chunk.truncated is None for chunk in chunks[:-1])
     return chunks[-1]
 

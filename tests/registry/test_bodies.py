@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from far import QUICK, Far
+from ollama_nb_server.registry.bodies import BodyTransport
 
 
 @pytest.fixture
@@ -46,3 +49,20 @@ async def test_an_address_that_is_silent_does_not_hold_up_the_next_one(
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", resolved)
 
     assert (await here.pulled(far.publish(b"w")))[-1].status == "success"
+
+
+async def test_a_connection_that_comes_about_while_it_is_given_up_is_closed() -> None:
+    """Given up at every moment: a socket that is left open is an error of its own (ResourceWarning)."""
+    transport = BodyTransport(httpx.create_ssl_context())
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listening:
+        request = httpx.Request("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        for num_turns in range(150):
+            connecting = asyncio.ensure_future(transport._connected(request, 5.0))
+            for _ in range(num_turns):
+                await asyncio.sleep(0)
+            connecting.cancel()
+            (outcome,) = await asyncio.gather(connecting, return_exceptions=True)
+            if not isinstance(outcome, BaseException):
+                outcome.close()
+            await asyncio.sleep(0.001)
+        gc.collect()

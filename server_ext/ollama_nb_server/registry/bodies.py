@@ -14,10 +14,12 @@ bodies without an announced length are parsed by h11, as there.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, suppress
-from typing import cast
+from typing import Any, cast
 
 import h11
 import httpx
@@ -48,23 +50,73 @@ class BodyTransport(httpx.AsyncBaseTransport):
         return httpx.Response(head.status_code, headers=head.headers.raw_items(), stream=body)
 
     async def _connected(self, request: httpx.Request, seconds: float | None) -> _Connection:
-        url, loop = request.url, asyncio.get_running_loop()
-        secure = url.scheme == "https"
-        half_bytes = request.extensions.get("half_bytes", HALF_BYTES)
-        opening = loop.create_connection(
-            lambda: _Connection(half_bytes),
-            url.host,
-            url.port or (443 if secure else 80),
-            ssl=self._tls if secure else None,
-            happy_eyeballs_delay=NEXT_ADDRESS_S,
-        )
         try:
-            _, connection = await asyncio.wait_for(opening, seconds)
+            return await asyncio.wait_for(self._raced(request), seconds)
         except asyncio.TimeoutError as error:
             raise httpx.ConnectTimeout("timed out", request=request) from error
         except OSError as error:
             raise httpx.ConnectError(str(error), request=request) from error
+
+    async def _raced(self, request: httpx.Request) -> _Connection:
+        """The first connection to any of a host's addresses.
+
+        asyncio's own race (`happy_eyeballs_delay`) loses a socket where it is cancelled just when
+        one has come about.
+        """
+        url, attempts = request.url, list[asyncio.Task[_Connection]]()
+        port = url.port or (443 if url.scheme == "https" else 80)
+        loop, kind = asyncio.get_running_loop(), socket.SOCK_STREAM
+        addresses = deque(await loop.getaddrinfo(url.host, port, type=kind))
+        opened = None
+        try:
+            while opened is None:
+                if addresses:
+                    opening = self._open(request, addresses.popleft()[4])
+                    attempts.append(loop.create_task(opening))
+                opened = await _first_of(attempts, NEXT_ADDRESS_S if addresses else None)
+        finally:
+            for attempt in attempts:
+                if attempt is not opened:
+                    attempt.cancel()
+                    attempt.add_done_callback(_let_go)
+        return opened.result()
+
+    async def _open(self, request: httpx.Request, address: tuple[Any, ...]) -> _Connection:
+        secure = request.url.scheme == "https"
+        half_bytes = request.extensions.get("half_bytes", HALF_BYTES)
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: _Connection(half_bytes),
+            *address[:2],
+            ssl=self._tls if secure else None,
+            server_hostname=request.url.host if secure else None,
+        )
         return connection
+
+
+async def _first_of(
+    attempts: Sequence[asyncio.Task[_Connection]], seconds: float | None
+) -> asyncio.Task[_Connection] | None:
+    """The attempt that has succeeded; None if one failed, or none ended in time.
+
+    Raises
+    ------
+    OSError
+        If all have failed: the last one's.
+    """
+    pending = [attempt for attempt in attempts if not attempt.done()]
+    if pending:
+        await asyncio.wait(pending, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    ended = [attempt for attempt in attempts if attempt.done()]
+    opened = next((attempt for attempt in ended if attempt.exception() is None), None)
+    if opened is None and seconds is None and len(ended) == len(attempts):
+        raise cast(BaseException, ended[-1].exception())
+    return opened
+
+
+def _let_go(attempt: asyncio.Task[_Connection]) -> None:
+    """Close a connection that came about all the same."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 class _Connection(asyncio.BufferedProtocol):
