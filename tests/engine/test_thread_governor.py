@@ -77,6 +77,9 @@ class Flapping:
     def threads(self) -> int:
         return next(self._numbers)
 
+    def rested(self) -> None:
+        """It looks at nothing."""
+
 
 def test_threads_that_change_between_steps_change_no_answer(q4_k_gguf, monkeypatch):
     serving = Serving(q4_k_gguf)

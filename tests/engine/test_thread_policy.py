@@ -145,3 +145,13 @@ def test_a_clock_that_stands_still_changes_nothing():
     policy.take(ProcessorTimes(1.0, 5.0, 0.0))
 
     assert policy.take(ProcessorTimes(1.0, 5.0, 0.0)) == 2
+
+
+def test_what_others_used_while_nothing_was_computed_takes_no_thread() -> None:
+    """A notebook's cell computes, then asks: its processors are ours again when it waits for us."""
+    machine = Machine(2, load=lambda seconds: 0.0)
+    machine.now_s += 10.0  # of which nobody has told
+    machine.others_s += 20.0
+    machine.policy.rested()
+
+    assert machine.run(2.0) == [2] * 8

@@ -123,7 +123,9 @@ class EngineCore:
         """Handle all messages that are there; wait for one if there is nothing to do."""
         if self._idle:
             self._statistics.tell()
-            self._handle(self._inbox.get())
+            message = self._inbox.get()
+            self._engine.rested()
+            self._handle(message)
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 

@@ -342,6 +342,10 @@ class Engine:
         least = 0 if self.model.generates else TINY_PARAMS
         return threads_for(max(self.model.num_params, least), wanted)
 
+    def rested(self) -> None:
+        """Take note that until now there was nothing to compute."""
+        self._governor.rested()
+
     def use_threads(self, threads: int) -> None:
         """Compute the next steps with so many threads."""
         if threads != self._threads and self.context is not None:

@@ -29,6 +29,12 @@ class ThreadGovernor:
             self._look()
         return self._policy.threads
 
+    def rested(self) -> None:
+        """Look anew: until now there was nothing to compute."""
+        if self._can_give_way:
+            self._policy.rested()
+            self._look()
+
     def _look(self) -> bool:
         self._looked_s = time.monotonic()
         times = self._reader.read()

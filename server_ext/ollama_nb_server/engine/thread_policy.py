@@ -39,6 +39,11 @@ class ThreadPolicy:
         self._too_many_s = self._too_few_s = 0.0
         self._patience_s, self._raised_s = PATIENCE_S, -math.inf
 
+    def rested(self) -> None:
+        """Take note that nothing was computed: what others used meanwhile says nothing of now."""
+        self._last = None
+        self._too_many_s = self._too_few_s = 0.0
+
     def take(self, now: ProcessorTimes) -> int:
         """Take in a reading; how many threads are to compute from now on."""
         last, self._last = self._last, now
