@@ -89,19 +89,23 @@ def floats(tensor: int, shape: tuple[int, ...], dtype: type) -> np.ndarray:
 
 @pytest.mark.parametrize("case", [Case(1, 1, 64, 512), Case(3, 1, 300, 512), Case(1, 70, 100, 100)])
 def test_both_ways_compute_the_same_attention(case):
-    """All keys are zeros: every row is the mean of the values that it sees."""
+    """All keys are zeros: every row is the mean of the values that it sees, its own stored here."""
     seqs, heads, length = case.num_sequences, HEADS.num_kv, HEADS.value_length
     values = np.random.default_rng(1).normal(size=(seqs, case.num_ctx, heads, length))
+    new = values[:, case.num_cells - case.num_rows : case.num_cells].copy()
+    old = values.copy()
+    old[:, case.num_cells - case.num_rows : case.num_cells] = 100.0  # until it is stored over
     outputs = []
     for flash in (False, True):
         with closing(AttentionTrial(HEADS, case, flash=flash, threads=2, rounds=1)) as trial:
             layer = trial.layers[0]
             if flash:
                 shape = seqs, case.num_padded, heads, length
-                floats(layer.value, shape, np.float16)[:] = values[:, : case.num_padded]
+                floats(layer.value, shape, np.float16)[:] = old[:, : case.num_padded]
             else:
                 shape = seqs, heads, length, case.num_ctx
-                floats(layer.value, shape, np.float16)[:] = values.transpose(0, 2, 3, 1)
+                floats(layer.value, shape, np.float16)[:] = old.transpose(0, 2, 3, 1)
+            floats(layer.new, new.shape, np.float32)[:] = new
             assert trial.seconds() > 0
             shape = seqs, case.num_rows, HEADS.num, length
             outputs.append(floats(layer.output, shape, np.float32).copy())
@@ -153,12 +157,12 @@ def test_a_choice_is_found_again_by_its_key_only(tmp_path):
 
 BROKEN = {
     "empty": b"",
-    "cut": b'{"form":1,"key":{"mod',
+    "cut": b'{"form":2,"key":{"mod',
     "another form": b'{"form":99}',
     "a list": b"[]",
     "no sense": json.dumps(
         {
-            "form": 1,
+            "form": choice.FORM,
             "key": {"model": "sha256-1", "processor": "a processor", "engine": "an engine",
                     "sizes": "16 x 1000"},
             "choice": {"flash": 7, "threads": -1, "num_batch": "many", "why": []},

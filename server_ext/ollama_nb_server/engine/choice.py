@@ -20,7 +20,7 @@ import orjson
 
 log = logging.getLogger(__name__)
 
-FORM = 1  # of the files; another one is measured again
+FORM = 2  # of the files and of what is measured; another one is measured again
 
 
 @dataclass(frozen=True, slots=True)
