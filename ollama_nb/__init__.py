@@ -14,45 +14,46 @@ from ollama_nb._version import __version__
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ollama_nb.answers import Generation
-    from ollama_nb.card import ModelCard
-    from ollama_nb.catalogue import copy, models, ps, remove
-    from ollama_nb.chatting import Conversation, chat
-    from ollama_nb.connection import Connection, connect
-    from ollama_nb.creating import create
-    from ollama_nb.describing import show
-    from ollama_nb.embedding import embed
+    from ollama_nb.answers.generation import Generation
+    from ollama_nb.answers.statistics import stats
+    from ollama_nb.asking.chatting import Conversation, chat
+    from ollama_nb.asking.embedding import embed
+    from ollama_nb.asking.generating import generate
+    from ollama_nb.connection.connection import Connection
+    from ollama_nb.connection.current import connect
+    from ollama_nb.connection.preferences import settings
     from ollama_nb.errors import Interrupted, OllamaNbError, TransferStopped
-    from ollama_nb.generating import generate
-    from ollama_nb.preferences import settings
-    from ollama_nb.statistics import stats
-    from ollama_nb.transfers import pull, push
+    from ollama_nb.managing.card import ModelCard
+    from ollama_nb.managing.catalogue import copy, models, ps, remove
+    from ollama_nb.managing.creating import create
+    from ollama_nb.managing.describing import show
+    from ollama_nb.managing.transfers import pull, push
     from ollama_nb.widgets.chat import Chat
 
 # Public name -> the module that defines it.
 _HOMES = {
     "Chat": "widgets.chat",
-    "Connection": "connection",
-    "Conversation": "chatting",
-    "Generation": "answers",
+    "Connection": "connection.connection",
+    "Conversation": "asking.chatting",
+    "Generation": "answers.generation",
     "Interrupted": "errors",
-    "ModelCard": "card",
+    "ModelCard": "managing.card",
     "OllamaNbError": "errors",
     "TransferStopped": "errors",
-    "chat": "chatting",
-    "connect": "connection",
-    "copy": "catalogue",
-    "create": "creating",
-    "embed": "embedding",
-    "generate": "generating",
-    "models": "catalogue",
-    "ps": "catalogue",
-    "pull": "transfers",
-    "push": "transfers",
-    "remove": "catalogue",
-    "settings": "preferences",
-    "show": "describing",
-    "stats": "statistics",
+    "chat": "asking.chatting",
+    "connect": "connection.current",
+    "copy": "managing.catalogue",
+    "create": "managing.creating",
+    "embed": "asking.embedding",
+    "generate": "asking.generating",
+    "models": "managing.catalogue",
+    "ps": "managing.catalogue",
+    "pull": "managing.transfers",
+    "push": "managing.transfers",
+    "remove": "managing.catalogue",
+    "settings": "connection.preferences",
+    "show": "managing.describing",
+    "stats": "answers.statistics",
 }
 
 __all__ = [

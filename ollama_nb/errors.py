@@ -1,6 +1,6 @@
 """Everything that can go wrong on the kernel side, as one tree of exceptions.
 
-The sentences are written for the person at the notebook; statuses and sockets stay in `asking`.
+The sentences are written for the person at the notebook; statuses and sockets stay in `connection`.
 
     OllamaNbError
     |-- NoServer            no server was found, and why each place failed
@@ -33,15 +33,35 @@ The sentences are written for the person at the notebook; statuses and sockets s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ollama_nb.answers import Generation
-    from ollama_nb.progress import Progress
-
 SHOWN_LETTERS = 40  # of an answer, in an error's sentence
+
+
+class Answer(Protocol):
+    """What sentences need of an answer; each is a `Generation`, which this module cannot import."""
+
+    done_reason: str | None
+    stats: Any
+    schema: Any
+    tool_calls: Any
+
+    @property
+    def text(self) -> str:
+        """What the model wrote."""
+
+
+class Transfer(Protocol):
+    """What a sentence needs of a transfer; each is a `Progress`."""
+
+    doing: str
+    name: str
+
+    def reached(self) -> str:
+        """Say how far it came."""
 
 
 class _OneLine:
@@ -57,11 +77,11 @@ class _OneLine:
 class OllamaNbError(_OneLine, Exception):
     """Any error that this package raises on purpose.
 
-    `answer` is what there was of an answer by then: in a chat with tools its `.messages` hold the
-    conversation, with all calls that have run.
+    `answer` is the `Generation` that there was by then, or None: in a chat with tools its
+    `.messages` hold the conversation, with all calls that have run.
     """
 
-    answer: Generation | None = None
+    answer: Any = None
 
 
 class NoServer(OllamaNbError):
@@ -212,7 +232,7 @@ def _where(text: str, place: int) -> str:
 class AnswerCut(OllamaNbError, ValueError):
     """An answer that ended before its JSON did; `answer` is what there is of it."""
 
-    def __init__(self, answer: Generation) -> None:
+    def __init__(self, answer: Answer) -> None:
         self.answer = answer
         tokens = answer.stats.answer_tokens
         after = f" after {tokens} tokens" if tokens else ""
@@ -230,7 +250,7 @@ class AnswerCut(OllamaNbError, ValueError):
 class NotJson(OllamaNbError, ValueError):
     """An answer that is no JSON."""
 
-    def __init__(self, answer: Generation, cause: str) -> None:
+    def __init__(self, answer: Answer, cause: str) -> None:
         self.answer = answer
         begin = (
             answer.text
@@ -283,12 +303,12 @@ class Stopped(_OneLine, KeyboardInterrupt):
 class Interrupted(Stopped):
     """Ctrl-C while a model was answering; `answer` is what had come by then."""
 
-    def __init__(self, answer: Generation, kept_in: str = "_") -> None:
-        self.answer = answer
+    def __init__(self, answer: Answer, kept_in: str = "_") -> None:
+        self.answer: Any = answer
         took = f"{answer.stats.total_s:.1f} s"
         super().__init__(
             f"stopped after {took}; what had come is kept in {kept_in}"
-            if answer or answer.tool_calls
+            if answer.text or answer.tool_calls
             else f"stopped after {took}, before the first word"
         )
 
@@ -296,8 +316,8 @@ class Interrupted(Stopped):
 class TransferStopped(Stopped):
     """Ctrl-C while a model was pulled, pushed or created; `progress` is how far that was."""
 
-    def __init__(self, progress: Progress, next_time: str) -> None:
-        self.progress = progress
+    def __init__(self, progress: Transfer, next_time: str) -> None:
+        self.progress: Any = progress
         super().__init__(
             f"{progress.doing} {progress.name} was stopped {progress.reached()}; {next_time}"
         )

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from ollama_nb.answers.schemas import schema_of
+from ollama_nb.asking.thinking import Thinking, from_word
+from ollama_nb.connection.options import parse_pairs
 from ollama_nb.errors import BadThinking, MagicUsage
 from ollama_nb.magics.line import read
 from ollama_nb.magics.pictures import named_picture
 from ollama_nb.magics.schemas import filled, suffix, wish
 from ollama_nb.magics.session import Session, in_one_line
-from ollama_nb.options import parse_pairs
-from ollama_nb.schemas import schema_of
-from ollama_nb.thinking import Thinking, from_word
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from ollama_nb.answers import Generation
-    from ollama_nb.chatting import Conversation
-    from ollama_nb.pictures import Picture
-    from ollama_nb.schemas import Schema
+    from ollama_nb.answers.generation import Generation
+    from ollama_nb.answers.schemas import Schema
+    from ollama_nb.asking.chatting import Conversation
+    from ollama_nb.pictures.picture import Picture
 
 
 def _thinking(word: str) -> Thinking:
@@ -132,7 +132,7 @@ class AskingMagics(Magics):
         string that knows its model, statistics and more. Interrupting the kernel stops the
         model and keeps what has come.
         """
-        from ollama_nb.generating import generate
+        from ollama_nb.asking.generating import generate
 
         asked = read(line, self.generate.parser)
         settings = self._settings(asked.options)
@@ -199,7 +199,7 @@ class AskingMagics(Magics):
         return text, {} if given is None else {"suffix": given}
 
     def _talk(self, *, reset: bool) -> Conversation:
-        from ollama_nb.chatting import Conversation
+        from ollama_nb.asking.chatting import Conversation
 
         if reset or self._conversation is None:
             self._conversation = Conversation()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from ollama_nb.known_names import KnownNames
+from ollama_nb.connection.options import KNOWN as OPTIONS
+from ollama_nb.magics.known_names import KnownNames
 from ollama_nb.magics.pictures import likely_pictures
 from ollama_nb.magics.schemas import schemas_among
 from ollama_nb.magics.subcommands import SUBCOMMANDS
-from ollama_nb.modelfile.parameters import NAMES as PARAMETERS
-from ollama_nb.modelfile.scanner import COMMANDS, ROLES
-from ollama_nb.options import KNOWN as OPTIONS
+from ollama_nb.managing.modelfile.parameters import NAMES as PARAMETERS
+from ollama_nb.managing.modelfile.scanner import COMMANDS, ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

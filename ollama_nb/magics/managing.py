@@ -10,10 +10,10 @@ from typing import Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
+from ollama_nb.connection.options import parse_pairs
 from ollama_nb.magics.line import parsed
 from ollama_nb.magics.session import in_one_line
 from ollama_nb.magics.subcommands import run
-from ollama_nb.options import parse_pairs
 
 
 @magics_class
@@ -99,7 +99,7 @@ class ManagingMagics(Magics):
         with safetensors; files are looked for in the notebook's working directory and sent to
         the server if it does not have them. The cell is taken literally, braces included.
         """
-        from ollama_nb.creating import create
+        from ollama_nb.managing.creating import create
 
         asked = parsed(line, self.modelfile.parser)
         parameters = parse_pairs(asked.option)

@@ -1,6 +1,6 @@
 """What `--image` names: a file, or a variable of the notebook; and what it may name, for Tab.
 
-What a picture can be made of is in `ollama_nb.pictures`.
+What a picture can be made of is in `pictures.picture`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.errors import NotAPicture
-from ollama_nb.pictures import SUFFIXES, Picture, picture_of
+from ollama_nb.pictures.picture import SUFFIXES, Picture, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

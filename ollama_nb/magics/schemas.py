@@ -1,6 +1,6 @@
 """What `--schema`, `--suffix` and `--fill` mean in a notebook: its variables, and gaps in cells.
 
-What a schema is made of is in `ollama_nb.schemas`; here only names become what they stand for.
+What a schema is made of is in `answers.schemas`; here only names become what they stand for.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def wish(text: str, variables: Mapping[str, Any]) -> Any:
     BadSchema
         For a single word that is neither a variable nor a type.
     """
-    from ollama_nb.schemas.nodes import SCALARS
+    from ollama_nb.answers.schemas.nodes import SCALARS
 
     text = text.strip()
     if text in SCALARS:
@@ -117,7 +117,7 @@ def _is_of_types(tree: ast.Expression, text: str) -> bool:
 
 def _is_in_types(value: Any) -> bool:
     """Tell whether a value may stand in a type: one itself, a word of typing, a module."""
-    from ollama_nb.schemas.types import is_type
+    from ollama_nb.answers.schemas.types import is_type
 
     is_word = type(value).__module__ in ("typing", "typing_extensions")
     return is_type(value) or is_word or isinstance(value, types.ModuleType)

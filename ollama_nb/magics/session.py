@@ -13,7 +13,7 @@ from ollama_nb.errors import Interrupted, OllamaNbError, Stopped
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ollama_nb.answers import Generation
+    from ollama_nb.answers.generation import Generation
 
 P = ParamSpec("P")
 R = TypeVar("R")

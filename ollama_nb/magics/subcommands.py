@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.card import PARTS
 from ollama_nb.errors import MagicUsage
+from ollama_nb.managing.card import PARTS
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from ollama_nb.connection import Connection
+    from ollama_nb.connection.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,19 @@ def _first(asked: Namespace) -> str | None:
 
 
 def _list(_: Namespace) -> Any:
-    from ollama_nb.catalogue import models
+    from ollama_nb.managing.catalogue import models
 
     return models()
 
 
 def _ps(_: Namespace) -> Any:
-    from ollama_nb.catalogue import ps
+    from ollama_nb.managing.catalogue import ps
 
     return ps()
 
 
 def _show(asked: Namespace) -> Any:
-    from ollama_nb.describing import show
+    from ollama_nb.managing.describing import show
 
     card = show(_first(asked))
     wanted = [part for part in PARTS if getattr(asked, part)]
@@ -90,19 +90,19 @@ def _show(asked: Namespace) -> Any:
 
 
 def _pull(asked: Namespace) -> None:
-    from ollama_nb.transfers import pull
+    from ollama_nb.managing.transfers import pull
 
     pull(asked.words[0], insecure=asked.insecure)
 
 
 def _push(asked: Namespace) -> None:
-    from ollama_nb.transfers import push
+    from ollama_nb.managing.transfers import push
 
     push(asked.words[0], insecure=asked.insecure)
 
 
 def _create(asked: Namespace) -> None:
-    from ollama_nb.creating import create
+    from ollama_nb.managing.creating import create
 
     if asked.source and asked.file:
         raise MagicUsage("%ollama create takes -f MODELFILE or --from WHAT, not both")
@@ -115,14 +115,14 @@ def _create(asked: Namespace) -> None:
 
 
 def _cp(asked: Namespace) -> None:
-    from ollama_nb.catalogue import copy
+    from ollama_nb.managing.catalogue import copy
 
     copy(*asked.words)
     _say("{} is also called {}".format(*asked.words))
 
 
 def _rm(asked: Namespace) -> None:
-    from ollama_nb.catalogue import remove
+    from ollama_nb.managing.catalogue import remove
 
     for name in asked.words:
         remove(name)
@@ -130,26 +130,26 @@ def _rm(asked: Namespace) -> None:
 
 
 def _stop(asked: Namespace) -> None:
-    from ollama_nb.catalogue import stop
+    from ollama_nb.managing.catalogue import stop
 
     _say(f"{stop(_first(asked))} is unloaded")
 
 
 def _use(asked: Namespace) -> None:
-    from ollama_nb.preferences import settings
+    from ollama_nb.connection.preferences import settings
 
     settings.model = asked.words[0]
     _say(f"calls that name no model mean {settings.model}")
 
 
 def _connect(asked: Namespace) -> None:
-    from ollama_nb.connection import connect
+    from ollama_nb.connection.current import connect
 
     _say(_described(connect(_first(asked), token=asked.token)))
 
 
 def _status(_: Namespace) -> None:
-    from ollama_nb.connection import current
+    from ollama_nb.connection.current import current
 
     _say(_described(current()))
 

@@ -1,4 +1,4 @@
 """Functions that a model may call: what it is told of them, how they are run, what it hears back.
 
-`chatting` offers them, `rounds` goes to and fro between the model and its calls.
+`asking` offers them and goes to and fro; a call itself is in `answers.tool_call`.
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ollama_nb.tools.errors import NobodyToAsk
 
 if TYPE_CHECKING:
-    from ollama_nb.tools.call import ToolCall
+    from ollama_nb.answers.tool_call import ToolCall
 
 CHOICES = "[y]es, [n]o, [a]ll calls of this answer"
 MAX_REPEATED_CHARS = 120

@@ -1,6 +1,6 @@
 """What a function takes: as the JSON Schema that a model is sent, and to check what it answers.
 
-pydantic knows the types (`ollama_nb.schemas.types`); here a signature becomes one.
+pydantic knows the types (`answers.schemas.types`); here a signature becomes one.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from inspect import Parameter
 from typing import TYPE_CHECKING, Annotated, Any
 
+from ollama_nb.answers.schemas.types import of_type, typed
 from ollama_nb.errors import BadSchema, NotFitting
-from ollama_nb.schemas.types import of_type, typed
 from ollama_nb.tools.errors import BadTool, WrongArguments
 from ollama_nb.tools.plain_schema import plain
 

@@ -13,13 +13,13 @@ import traitlets
 from IPython.display import display
 from ipywidgets import Button, HBox, Layout, Text, VBox
 
-from ollama_nb.asking import ask_async
-from ollama_nb.chatting import Conversation, chat_request
-from ollama_nb.display import LiveCell
+from ollama_nb.asking.chatting import Conversation, chat_request
+from ollama_nb.asking.request import Request
+from ollama_nb.asking.streaming import ask_async
+from ollama_nb.connection.options import checked
+from ollama_nb.display.live import OneOutput
+from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import OllamaNbError
-from ollama_nb.live import OneOutput
-from ollama_nb.options import checked
-from ollama_nb.request import Request
 from ollama_nb.widgets import transcript
 
 TEXT_FOLLOWS_WITHIN_S = 0.3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ollama_nb.chatting import Turn
+    from ollama_nb.asking.chatting import Turn
 
 
 def bundle(turns: Sequence[Turn], question: str = "", answer: str = "") -> dict[str, str]:

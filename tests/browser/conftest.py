@@ -115,8 +115,8 @@ def temperature(city: Literal["Rome"]) -> float:
 how = {"temperature": 0, "tool_choice": "required", "options": {"num_predict": 60}}
 ollama_nb.chat("How warm is Rome?", model="asking", tools=[temperature], **how)"""
 LAYERS = """import time
-from ollama_nb.progress import Progress
-from ollama_nb.transfers import following
+from ollama_nb.display.progress import Progress
+from ollama_nb.managing.transfers import following
 progress = Progress("pulling", "pulled", "tiny")
 with following(progress, show=True, next_time="") as tell:
     tell({"status": "pulling aaaa<b>", "total": 4_000_000, "completed": 4_000_000})

@@ -18,10 +18,11 @@ def _clean(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     yield
-    from ollama_nb import connection, preferences, statistics
+    from ollama_nb.answers import statistics
+    from ollama_nb.connection import current, preferences
 
-    connection._drop()
-    connection._current.explicit = None
+    current._drop()
+    current._current.explicit = None
     statistics.forget()
     preferences.settings.model = preferences.settings.live = None
 

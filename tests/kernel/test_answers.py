@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from ollama_nb.answers import CallStats, Generation
+from ollama_nb.answers.call_stats import CallStats
+from ollama_nb.answers.generation import Generation
 
 START = datetime(2026, 1, 2, tzinfo=timezone.utc)
 

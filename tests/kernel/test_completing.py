@@ -7,8 +7,8 @@ import time
 import pytest
 from cells import Cells, eventually, kernel_environ
 
-from ollama_nb import known_names
-from ollama_nb.known_names import KnownNames
+from ollama_nb.magics import known_names
+from ollama_nb.magics.known_names import KnownNames
 from ollama_nb.magics.subcommands import SUBCOMMANDS
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
@@ -110,7 +110,7 @@ def test_without_a_server_there_is_silence_and_none_is_started(tmp_path):
     del environ["OLLAMA_HOST"]
     alone = Cells(environ)
     try:
-        alone.run("from ollama_nb import places; places.DEFAULT_PORT = 9")
+        alone.run("from ollama_nb.connection import places; places.DEFAULT_PORT = 9")
         begin = time.monotonic()
         assert not [text for text in alone.complete("%ollama show ") if "latest" in text]
         assert time.monotonic() - begin < 2

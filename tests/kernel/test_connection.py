@@ -11,7 +11,8 @@ import pytest
 from other_ollama import OtherOllama
 
 import ollama_nb
-from ollama_nb import connection, places, starting
+from ollama_nb.connection import places, searching, starting
+from ollama_nb.connection.current import current
 from ollama_nb.errors import NoServer, ServerRefused
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
@@ -19,7 +20,7 @@ NOBODY = "http://127.0.0.1:9"  # the discard port: nothing answers there
 
 def searched(environ, runtime):
     """Search, and close what was found."""
-    found = connection.search(environ, runtime)
+    found = searching.search(environ, runtime)
     found.close()
     return found
 
@@ -41,7 +42,7 @@ def test_an_address_given_to_connect_is_used(other):
     found = ollama_nb.connect(other.url)
 
     assert (found.url, found.version, found.headers) == (other.url, "0.0-other", {})
-    assert connection.current() is found
+    assert current() is found
 
 
 def test_the_token_travels_as_a_bearer(secret):
@@ -109,7 +110,7 @@ def test_something_else_than_ollama_is_passed_over(tmp_path, no_usual_port, othe
 
 def test_a_server_named_by_a_person_is_not_replaced_by_a_new_one(tmp_path, no_usual_port):
     with pytest.raises(NoServer) as caught:
-        connection.search({"OLLAMA_HOST": NOBODY}, tmp_path)
+        searching.search({"OLLAMA_HOST": NOBODY}, tmp_path)
 
     sentence = str(caught.value)
     assert "OLLAMA_HOST: http://127.0.0.1:9:" in sentence
@@ -121,13 +122,13 @@ def test_a_server_that_moved_is_found_again_by_the_next_call(monkeypatch):
     first = OtherOllama()
     monkeypatch.setenv("OLLAMA_HOST", first.url)
     ollama_nb.generate("one")
-    connection.current().close()  # as after a pause: no open connection is left
+    current().close()  # as after a pause: no open connection is left
     first.stop()
     second = OtherOllama()
     monkeypatch.setenv("OLLAMA_HOST", second.url)
 
     assert ollama_nb.generate("two", model="other") == "two "
-    connection.current().close()
+    current().close()
     assert len(ollama_nb.embed(["three"])) == 1
     second.stop()
 
@@ -206,7 +207,7 @@ def test_a_server_is_started_when_none_is_found(startable, tmp_path):
 
     assert ollama_nb.generate("one two") == "one two "
 
-    assert connection.current().how == "started for this user's kernels"
+    assert current().how == "started for this user's kernels"
     assert stat.S_IMODE((runtime / places.RUNTIME_FILE).stat().st_mode) == 0o600
     assert starting._children[0].args[1:3] == ["-m", "ollama_nb_server"]
     token = json.loads((runtime / places.RUNTIME_FILE).read_text())["token"]
@@ -216,7 +217,7 @@ def test_a_server_is_started_when_none_is_found(startable, tmp_path):
 def test_many_kernels_start_one_server(startable, tmp_path):
     import subprocess
 
-    code = "import ollama_nb.connection as c; print(c.current().url)"
+    code = "import ollama_nb.connection.current as c; print(c.current().url)"
     kernels = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
@@ -230,7 +231,7 @@ def test_many_kernels_start_one_server(startable, tmp_path):
 
 def test_a_started_server_that_was_killed_is_replaced(startable):
     ollama_nb.generate("one")
-    connection.current().close()
+    current().close()
     starting._children[0].kill()
     starting._children[0].wait()
 

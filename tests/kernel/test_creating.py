@@ -9,7 +9,7 @@ import pytest
 from cells import Cells, eventually, kernel_environ
 
 import ollama_nb
-from ollama_nb import connection, uploading
+from ollama_nb.connection.current import current
 from ollama_nb.errors import (
     BadModelfile,
     NoSuchModelFile,
@@ -19,6 +19,7 @@ from ollama_nb.errors import (
     UnfitModelFile,
     UnknownOption,
 )
+from ollama_nb.managing import uploading
 
 WEIGHTS = b"GGUF" + bytes(3000)
 DIGEST = f"sha256:{hashlib.sha256(WEIGHTS).hexdigest()}"
@@ -150,9 +151,9 @@ def test_a_modelfile_s_paths_begin_beside_it(connected, folder):
 def test_a_file_is_never_in_memory_whole(connected, folder, monkeypatch):
     monkeypatch.setattr(uploading, "PIECE_BYTES", 1000)
     steps = []
-    (file,) = ollama_nb.modelfile.files.local_files("a.gguf", folder)
+    (file,) = ollama_nb.managing.modelfile.files.local_files("a.gguf", folder)
 
-    uploading.uploaded(connection.current(), [file], steps.append)
+    uploading.uploaded(current(), [file], steps.append)
 
     assert [step["completed"] for step in steps] == [1000, 2000, 3000, 3004] * 2
 

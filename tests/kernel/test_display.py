@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from ollama_nb.answers import Generation
-from ollama_nb.display import LiveCell, Nowhere, Terminal, screen
+from ollama_nb.answers.generation import Generation
+from ollama_nb.display.screens import LiveCell, Nowhere, Terminal, screen
 
 
 class Clock:

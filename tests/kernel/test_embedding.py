@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import ollama_nb
-from ollama_nb import embedding
+from ollama_nb.asking import embedding
 from ollama_nb.errors import NotText, ServerWarning
 
 

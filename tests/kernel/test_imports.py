@@ -81,10 +81,30 @@ def test_every_public_name_is_there(name):
     assert name in dir(ollama_nb)
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("answers", "CallStats"),
+        ("answers", "Generation"),  # saved answers (pickle) name it so
+        ("errors", "AnswerCut"),
+        ("modelfile", "Modelfile"),
+        ("modelfile", "parse"),
+        ("pictures", "Picture"),
+        ("tools.errors", "BadTool"),
+        ("widgets.chat", "Chat"),
+    ],
+)
+def test_a_module_that_is_named_in_notebooks_keeps_its_name(module, name):
+    code = f"from ollama_nb.{module} import {name}; print({name}.__name__)"
+
+    assert _run(code).strip() == name
+
+
 def test_using_the_package_does_not_hide_a_function_behind_a_module():
     code = (
-        "import ollama_nb\n"
-        "for name in ollama_nb.__all__: getattr(ollama_nb, name)\n"
+        "import importlib, pkgutil, ollama_nb\n"
+        "for module in pkgutil.walk_packages(ollama_nb.__path__, 'ollama_nb.'):\n"
+        "    importlib.import_module(module.name)\n"
         "print([n for n in ollama_nb.__all__ if type(getattr(ollama_nb, n)).__name__ == 'module'])"
     )
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import ollama_nb
-from ollama_nb.lines import LineSplitter
+from ollama_nb.connection.lines import LineSplitter
 
 ENDS = "\u2028 \u2029 \x85"
 DOCUMENTS = [{"text": f"a{ENDS}b"}, {"n": 1}, {"last": "é"}]

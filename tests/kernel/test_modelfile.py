@@ -10,10 +10,10 @@ from ollama_nb_server.library.errors import BadModelfile as TheirBadModelfile
 from ollama_nb_server.library.modelfile import parse as their_parse
 
 from ollama_nb.errors import BadModelfile, NoSuchModelFile, UnfitModelFile
+from ollama_nb.managing.modelfile.files import local_files
+from ollama_nb.managing.modelfile.ingredients import gathered
+from ollama_nb.managing.modelfile.scanner import decoded
 from ollama_nb.modelfile import Modelfile, parse
-from ollama_nb.modelfile.files import local_files
-from ollama_nb.modelfile.ingredients import gathered
-from ollama_nb.modelfile.scanner import decoded
 
 COMMANDS = '"from", "license", "template", "system", "adapter", "draft", "renderer", "parser", "parameter", "message", or "requires"'
 ROLES = '"system", "user", or "assistant"'

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from ollama_nb.connection.options import checked, parse_pairs
 from ollama_nb.errors import MagicUsage, UnknownOption
-from ollama_nb.options import checked, parse_pairs
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import warnings
 import pytest
 
 import ollama_nb
-from ollama_nb.display import LiveCell
+from ollama_nb.connection.phases import in_words
+from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import ServerWarning
-from ollama_nb.phases import in_words
 
 LONG = "word " * 600
 
@@ -94,8 +94,8 @@ def test_heartbeats_are_shown_and_are_no_text(connected) -> None:
         def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
             seen.append((text, waiting))
 
-    from ollama_nb.asking import ask
-    from ollama_nb.request import Request
+    from ollama_nb.asking.request import Request
+    from ollama_nb.asking.streaming import ask
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import ollama_nb
-from ollama_nb import thumbnails
-from ollama_nb.display import OneCell, Terminal
+from ollama_nb.display.screens import OneCell, Terminal
 from ollama_nb.errors import BadMessage, NotAPicture
 from ollama_nb.magics.pictures import likely_pictures, named_picture
-from ollama_nb.pictures import Picture, picture_of, pictures_of
+from ollama_nb.pictures import thumbnails
+from ollama_nb.pictures.picture import Picture, picture_of, pictures_of
 
 
 def file_of(kind: str, size: tuple[int, int] = (6, 4), mode: str = "RGB") -> bytes:

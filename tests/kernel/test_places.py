@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from ollama_nb import places
-from ollama_nb.places import Candidate, normal_url
+from ollama_nb.connection import places
+from ollama_nb.connection.places import Candidate, normal_url
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from ollama_nb.bars import LiveBoard, NoBoard, TerminalBoard, board
-from ollama_nb.progress import Progress, in_words
+from ollama_nb.display.bars import LiveBoard, NoBoard, TerminalBoard, board
+from ollama_nb.display.progress import Progress
+from ollama_nb.sizes import in_words
 
 MB = 1_000_000
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import ollama_nb
-from ollama_nb.answers import Generation
-from ollama_nb.display import OneCell, Terminal
+from ollama_nb.answers.call_rendering import of_calls
+from ollama_nb.answers.generation import Generation
+from ollama_nb.answers.tool_call import ToolCall
+from ollama_nb.display.screens import OneCell, Terminal
 from ollama_nb.errors import AnswerFailed, Interrupted, ServerWarning, TooManyRounds
-from ollama_nb.tools.call import ToolCall
 from ollama_nb.tools.errors import BadTool, CallRefused, NobodyToAsk, UnknownTool, WrongArguments
-from ollama_nb.tools.rendering import of_calls
 
 DEFINITION = {"type": "function", "function": {"name": "elsewhere", "parameters": {}}}
 

@@ -9,8 +9,8 @@ import pydantic
 import pytest
 import typing_extensions
 
+from ollama_nb.answers.schemas import schema_of, wanted
 from ollama_nb.errors import BadSchema
-from ollama_nb.schemas import schema_of, wanted
 
 
 class Person(pydantic.BaseModel):

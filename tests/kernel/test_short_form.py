@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from ollama_nb.answers.schemas import schema_of
+from ollama_nb.answers.schemas.nodes import SCALARS
 from ollama_nb.errors import BadSchema
-from ollama_nb.schemas import schema_of
-from ollama_nb.schemas.nodes import SCALARS
 
 TEXT, INT, NUMBER, BOOL = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
 

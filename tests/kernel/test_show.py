@@ -6,9 +6,9 @@ import pytest
 from other_models import SHOWN
 
 import ollama_nb
-from ollama_nb.card import ModelCard
-from ollama_nb.describing import card
 from ollama_nb.errors import ModelNotFound
+from ollama_nb.managing.card import ModelCard
+from ollama_nb.managing.describing import card
 
 TAGS = {"name": "big:latest", "size": 4_700_000_000, "digest": "abc", "modified_at": "2026-01-02"}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import ollama_nb
-from ollama_nb.statistics import COLUMNS
+from ollama_nb.answers.statistics import COLUMNS
 
 
 def test_no_call_gives_an_empty_frame_with_its_dtypes():

@@ -10,10 +10,11 @@ import pandas as pd
 import pydantic
 import pytest
 
-from ollama_nb.answers import CallStats, Generation
-from ollama_nb.display import LiveCell
+from ollama_nb.answers.call_stats import CallStats
+from ollama_nb.answers.generation import Generation
+from ollama_nb.answers.schemas import Schema, schema_of
+from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import AnswerCut, NotATable, NotFitting, NotJson
-from ollama_nb.schemas import Schema, schema_of
 
 
 class Person(pydantic.BaseModel):

@@ -13,7 +13,8 @@ import pytest
 from cells import Cells, eventually, kernel_environ
 
 import ollama_nb
-from ollama_nb import connection, places
+from ollama_nb.connection import places
+from ollama_nb.connection.current import current
 
 # Hot enough that the end token hardly comes: an answer that is still running when we act on it.
 ENDLESS = "-m demo -t 5 -o top_k=0 -o top_p=1 -o num_predict=100000 -o seed=1"
@@ -182,7 +183,7 @@ def test_vectors_of_the_bundled_model_are_float32(ollama_server):
     frame = ollama_nb.embed(["a cat"], model="demo")
 
     assert frame.dtypes.unique().tolist() == [np.dtype("float32")]
-    assert connection.current().url == ollama_server.url
+    assert current().url == ollama_server.url
 
 
 def test_a_model_goes_to_a_registry_and_comes_back(real, stock):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ollama_nb
-from ollama_nb.answers import Generation
-from ollama_nb.display import Terminal
+from ollama_nb.answers.generation import Generation
+from ollama_nb.asking.thinking import Thinking, from_word, thinking_of
+from ollama_nb.display.screens import Terminal
 from ollama_nb.errors import BadThinking, ServerWarning
-from ollama_nb.thinking import Thinking, from_word, thinking_of
 
 
 @pytest.mark.parametrize(

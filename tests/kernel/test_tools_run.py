@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from tool_types import Place, Span, Unit, called, weather
 
-from ollama_nb.tools.call import ToolCall
+from ollama_nb.answers.tool_call import ToolCall
 from ollama_nb.tools.choice import chosen
 from ollama_nb.tools.definition import tools_of
 from ollama_nb.tools.errors import BadTool, WrongArguments

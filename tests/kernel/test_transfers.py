@@ -7,7 +7,7 @@ from cells import eventually
 from other_ollama import OtherOllama
 
 import ollama_nb
-from ollama_nb import connection
+from ollama_nb.connection.current import current
 from ollama_nb.errors import ModelNotFound, NotDone, NotText, ServerWentAway
 
 LAST = "pulling aaaaaaaaaaaa: 40.0 MB, 100 %\npulling bbbbbbbbbbbb: 1.2 kB, 100 %\n{} is pulled"
@@ -75,7 +75,7 @@ def test_a_server_that_was_replaced_is_found_again(other, monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", first.url)
     assert ollama_nb.models().index.tolist() == ["other:latest"]
     first.stop()
-    connection.current().close()  # as the end of its process would
+    current().close()  # as the end of its process would
     monkeypatch.setenv("OLLAMA_HOST", other.url)
 
     ollama_nb.pull("tiny", show=False)

@@ -50,6 +50,14 @@ def test_the_map_names_rooms_that_exist() -> None:
         assert (ROOT / room).is_dir() or (ROOT / "server_ext/ollama_nb_server" / room).is_dir()
 
 
+def test_every_room_of_the_kernel_side_is_on_the_map() -> None:
+    rooms = {file.parent.name for file in (ROOT / "ollama_nb").glob("*/__init__.py")}
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+    assert "asking" in rooms
+    assert rooms == set(re.findall(r"^\| `ollama_nb/([a-z_]+)/`", text, re.M))
+
+
 @pytest.mark.slow
 def test_a_wheel_holds_both_houses_and_switches_the_extension_on(tmp_path: Path) -> None:
     command = [

@@ -1,0 +1,106 @@
+"""The record of every call of this kernel, and `stats()`, which shows it as a DataFrame.
+
+What a call's numbers mean is written in `call_stats`.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ollama_nb.answers.call_stats import CallStats
+
+
+@dataclass(frozen=True)
+class Record:
+    """One call: which verb, of which model, how it went."""
+
+    verb: str
+    model: str
+    done_reason: str | None
+    stats: CallStats
+
+
+# Column -> dtype; also what an empty frame looks like.
+COLUMNS = {
+    "started_at": "datetime64[ns, UTC]",
+    "verb": "string",
+    "model": "string",
+    "prompt_tokens": "Int64",
+    "answer_tokens": "Int64",
+    "cached_tokens": "Int64",
+    "truncated_tokens": "Int64",
+    "load_s": "float64",
+    "prompt_s": "float64",
+    "eval_s": "float64",
+    "first_token_s": "float64",
+    "total_s": "float64",
+    "tokens_per_s": "float64",
+    "done_reason": "string",
+}
+
+_records: list[Record] = []
+_lock = threading.Lock()  # a Chat widget answers on a thread of its own
+
+
+def record(verb: str, model: str, done_reason: str | None, stats: CallStats) -> None:
+    """Add one call to the record."""
+    with _lock:
+        _records.append(Record(verb, model, done_reason, stats))
+
+
+def forget() -> None:
+    """Empty the record."""
+    with _lock:
+        _records.clear()
+
+
+def stats() -> pd.DataFrame:
+    """Return every call of this kernel, one row a call, oldest first.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `started_at` (UTC), `verb` (generate, chat, embed), `model`, `prompt_tokens`,
+        `answer_tokens`, `cached_tokens` (of the prompt, read for an earlier call),
+        `truncated_tokens` (cut off before the model read them), then seconds: `load_s` until the
+        model was ready (waiting included), `prompt_s`, `eval_s` as the server measured them,
+        `first_token_s` until the first word reached this kernel, `total_s`; `tokens_per_s` =
+        answer_tokens / eval_s; `done_reason` (stop, length, interrupted, error). What a server
+        does not report is missing (NA); cached and truncated tokens only ours reports.
+        The index counts the calls from 0.
+
+    Examples
+    --------
+    >>> stats().groupby("model")["tokens_per_s"].median()  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    with _lock:
+        rows = [_row(entry) for entry in _records]
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return frame
+
+
+def _row(entry: Record) -> dict[str, object]:
+    numbers = entry.stats
+    return {
+        "started_at": numbers.started_at,
+        "verb": entry.verb,
+        "model": entry.model,
+        "prompt_tokens": numbers.prompt_tokens,
+        "answer_tokens": numbers.answer_tokens,
+        "cached_tokens": numbers.cached_tokens,
+        "truncated_tokens": numbers.truncated_tokens,
+        "load_s": numbers.load_s,
+        "prompt_s": numbers.prompt_s,
+        "eval_s": numbers.eval_s,
+        "first_token_s": numbers.first_token_s,
+        "total_s": numbers.total_s,
+        "tokens_per_s": numbers.tokens_per_s,
+        "done_reason": entry.done_reason,
+    }

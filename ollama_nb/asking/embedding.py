@@ -1,0 +1,147 @@
+"""`embed()`: texts in, a DataFrame of vectors out.
+
+Calls and errors are `connection`'s; what is done with the vectors is pandas' and numpy's.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from ollama_nb.answers import statistics
+from ollama_nb.answers.call_stats import CallStats
+from ollama_nb.connection.calling import asked
+from ollama_nb.connection.current import current
+from ollama_nb.connection.failures import translated
+from ollama_nb.connection.options import checked
+from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
+from ollama_nb.managing.catalogue import default_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+BATCH_TEXTS = 64  # few enough that Ctrl-C between batches is prompt, enough to fill a batch
+
+
+def embed(
+    texts: str | Iterable[str],
+    *,
+    model: str | None = None,
+    dimensions: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    keep_alive: float | str | None = None,
+) -> pd.DataFrame:
+    """Turn texts into vectors of length one, so that a dot product is the cosine similarity.
+
+    Parameters
+    ----------
+    texts
+        A text, a list of texts or a Series of texts.
+    model
+        Default as for `generate()`. A chat model gives the mean of its hidden states.
+    dimensions
+        Keep only so many numbers of each vector (renormalised), for models trained for that.
+    options, keep_alive
+        As for `generate()`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a text, columns 0, 1, ... of float32. A Series keeps its index; other texts are
+        counted from 0. No text gives no column.
+
+    Raises
+    ------
+    NotText
+        For a value that is not a text; missing values (NA) too: drop or fill them first.
+    OllamaNbError
+        When there is no server, no such model, or no answer.
+
+    Examples
+    --------
+    >>> vectors = embed(["a cat", "a kitten", "a train"])  # doctest: +SKIP
+    >>> vectors @ vectors.T  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    column = pd.Series([texts] if isinstance(texts, str) else texts, dtype=object)
+    values = _as_texts(column)
+    fields = {
+        "model": default_model(model, can="embedding"),
+        "dimensions": dimensions,
+        "options": checked(options or {}),
+        "keep_alive": keep_alive,
+    }
+    rows = _rows(values, fields)
+    frame: pd.DataFrame = pd.DataFrame(rows, index=column.index, dtype="float32")
+    return frame
+
+
+def _as_texts(column: pd.Series) -> list[str]:
+    for label, value in column.items():
+        if not isinstance(value, str):
+            raise NotText(f"the text at {label!r}", value)
+    return [str(value) for value in column]
+
+
+def _rows(texts: Sequence[str], fields: Mapping[str, Any]) -> Any:
+    """Embed in batches and stack the vectors; the whole is one call in the statistics."""
+    import numpy as np
+
+    started_at, start_s = datetime.now(timezone.utc), time.perf_counter()
+    parts: list[Mapping[str, Any]] = []
+    done_reason: str | None = "error"
+    try:
+        for begin in range(0, len(texts), BATCH_TEXTS):
+            parts.append(_one_batch(texts[begin : begin + BATCH_TEXTS], fields))
+        done_reason = None  # an embedding is not cut short
+    except KeyboardInterrupt:
+        done_reason = "interrupted"
+        raise
+    finally:
+        elapsed_s = time.perf_counter() - start_s
+        stats = CallStats.from_wire(_summed(parts), started_at=started_at, elapsed_s=elapsed_s)
+        statistics.record("embed", fields["model"], done_reason, stats)
+    blocks = [np.asarray(part["embeddings"], dtype=np.float32) for part in parts]
+    return np.concatenate(blocks) if blocks else np.empty((0, 0), dtype=np.float32)
+
+
+def _one_batch(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Send one batch; a server that died since the last call is looked for once more."""
+    import httpx
+
+    try:
+        return _send(texts, fields)
+    except ServerWentAway as error:
+        if not isinstance(error.__cause__, (httpx.ConnectError, ConnectionError)):
+            raise
+        return _send(texts, fields)
+
+
+def _send(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    import ollama
+
+    connection = current()
+    given = {name: value for name, value in fields.items() if value is not None}
+    with translated(connection, fields["model"]):
+        answer = asked(connection, "/api/embed", {"input": list(texts), **given})
+        embedded = ollama.EmbedResponse.model_validate(answer)
+    for warning in connection.warnings:  # of a text that was cut, of an option without effect
+        warnings.warn(warning, ServerWarning, stacklevel=5)
+    return {**embedded.model_dump(), "nb": answer.get("nb") or {}}
+
+
+def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up counts and durations of the batches; what no batch reports stays out."""
+    names = ("total_duration", "load_duration", "prompt_eval_count")
+    sums: dict[str, Any] = {
+        name: sum(part[name] or 0 for part in parts)
+        for name in names
+        if any(part.get(name) for part in parts)
+    }
+    cut = [part["nb"]["truncated_tokens"] for part in parts if "truncated_tokens" in part["nb"]]
+    return sums | ({"nb": {"truncated_tokens": sum(cut)}} if cut else {})

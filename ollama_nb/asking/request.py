@@ -1,0 +1,132 @@
+"""One question to the server: what is sent, and how a message of its answer is read.
+
+`streaming` sends it and collects the answer; errors are raised as the `ollama` client raises them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ollama_nb.connection.calling import raise_error
+from ollama_nb.connection.lines import ACCEPT, documents, documents_async
+from ollama_nb.connection.phases import EXTRAS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Container, Generator, Mapping, Sequence
+
+    import httpx
+
+    from ollama_nb.answers.schemas import Schema
+    from ollama_nb.pictures.picture import Picture
+
+# Extension -> what to say where it has no effect.
+UNHEEDED = {
+    "think_budget": "think_budget={} had no effect: only ollama_nb's own server knows it",
+    "tool_choice": "tool_choice={} had no effect: only ollama_nb's own server knows it",
+}
+KEPT_ANYWAY = ("auto", "none")  # choices of tools that other servers' answers keep to as well
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A message of an answer as the `ollama` client has it, and what our server adds to it."""
+
+    message: Any
+    nb: Mapping[str, Any]
+    tool_calls: Sequence[Mapping[str, Any]] = ()  # as they came: the client drops their ids
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question: the verb, the model, and the fields of Ollama's request that are set.
+
+    `schema` is the form of the answer, which is sent as `format`. `extensions` are fields that
+    Ollama does not have: only a server that names them is sent them.
+    """
+
+    verb: Literal["generate", "chat"]
+    model: str
+    fields: Mapping[str, Any]
+    schema: Schema | None = None
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str:
+        """What is asked, as text: the prompt, or the last message."""
+        if self.verb == "generate":
+            return str(self.fields["prompt"])
+        return str(self.fields["messages"][-1].get("content", ""))
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """What is asked about: the pictures of the prompt, or of the last message."""
+        asked = self.fields if self.verb == "generate" else self.fields["messages"][-1]
+        return list(asked.get("images") or ())
+
+    def parts(self, http: httpx.Client, *, known: Container[str]) -> Generator[Part, None, None]:
+        """Ask, and yield the messages of the answer; closing this stops the server.
+
+        `known` are the extensions that the server knows.
+
+        Raises
+        ------
+        ollama.ResponseError, httpx.TransportError, ValueError
+            Meant for `translated`.
+        """
+        with http.stream(**self._call(known)) as response:
+            if response.is_error:
+                response.read()
+            raise_error(response)
+            for document in documents(response):
+                yield self._read(document)
+
+    async def parts_async(
+        self, http: httpx.AsyncClient, *, known: Container[str]
+    ) -> AsyncIterator[Part]:
+        """Ask on an event loop, otherwise as `parts`."""
+        async with http.stream(**self._call(known)) as response:
+            if response.is_error:
+                await response.aread()
+            raise_error(response)
+            async for document in documents_async(response):
+                yield self._read(document)
+
+    def unheeded(self, known: Container[str]) -> list[str]:
+        """Say what has no effect at a server that knows these extensions."""
+        lost = {name: value for name, value in self.extensions.items() if name not in known}
+        return [
+            UNHEEDED[name].format(value) for name, value in lost.items() if value not in KEPT_ANYWAY
+        ]
+
+    def _call(self, known: Container[str]) -> dict[str, Any]:
+        """Return the arguments of httpx's `stream`."""
+        return {
+            "method": "POST",
+            "url": f"/api/{self.verb}",
+            "content": json.dumps(self._body(known)),  # in ASCII: a lone surrogate can be sent too
+            "headers": {"Content-Type": "application/json", **ACCEPT, **EXTRAS},
+            "timeout": None,  # a model may take its time
+            "follow_redirects": True,
+        }
+
+    def _body(self, known: Container[str]) -> dict[str, Any]:
+        more = {name: value for name, value in self.extensions.items() if name in known}
+        given = {name: value for name, value in self.fields.items() if value is not None}
+        if self.extensions.get("tool_choice") == "none" and "tool_choice" not in more:
+            given.pop("tools", None)  # no other server can be told to leave them alone
+        form = {} if self.schema is None else {"format": self.schema.format}
+        return {"model": self.model, "stream": True, **given, **more, **form}
+
+    def _read(self, document: Any) -> Part:
+        """Read a message of the answer."""
+        import ollama
+
+        if isinstance(document, dict) and (error := document.get("error")):
+            raise ollama.ResponseError(str(error))
+        kind = ollama.ChatResponse if self.verb == "chat" else ollama.GenerateResponse
+        message = kind.model_validate(document)
+        nb = document.get("nb")
+        said = document.get("message") or {}
+        return Part(message, nb if isinstance(nb, dict) else {}, said.get("tool_calls") or ())

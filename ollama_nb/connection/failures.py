@@ -1,0 +1,88 @@
+"""What went wrong, in our words: turns what httpx and the `ollama` client raise into `errors`.
+
+Whether a call is tried again is decided by its caller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ollama_nb.connection.current import forget
+from ollama_nb.errors import (
+    AnswerFailed,
+    ModelNotFound,
+    NotDone,
+    OllamaNbError,
+    ServerRefused,
+    ServerWentAway,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import ollama
+
+    from ollama_nb.connection.connection import Connection
+
+
+# Verbs for which the named model need not be there: what is not found is another one.
+MAKING = ("pulling", "creating")
+
+
+@contextlib.contextmanager
+def translated(connection: Connection, model: str, doing: str = "") -> Iterator[None]:
+    """Turn what httpx and the `ollama` client raise into our errors.
+
+    Parameters
+    ----------
+    connection, model
+        What is asked, and about which model.
+    doing
+        What is done with the model, such as "pulling"; empty where an answer is expected.
+    """
+    import httpx
+    import ollama
+
+    try:
+        yield
+    except httpx.TransportError as error:
+        forget(connection)
+        cause = str(error) or type(error).__name__
+        raise ServerWentAway(connection.url, cause) from error
+    except ConnectionError as error:  # the client's word for httpx.ConnectError
+        forget(connection)
+        raise ServerWentAway(connection.url, "nothing answers there") from error
+    except ValueError as error:  # neither JSON nor a message of the API
+        sentence = f"{connection.url} does not speak Ollama's API"
+        raise _failed(doing, model, sentence, 200) from error
+    except ollama.ResponseError as error:
+        raise _from_response(connection, model, doing, error) from None
+
+
+def _failed(doing: str, model: str, sentence: str, status: int) -> OllamaNbError:
+    if doing:
+        return NotDone(doing, model, sentence, status)
+    return AnswerFailed(model, sentence, status)
+
+
+def _from_response(
+    connection: Connection, model: str, doing: str, error: ollama.ResponseError
+) -> OllamaNbError:
+    sentence = _sentence(error.error, error.status_code)
+    if error.status_code in (401, 403):
+        return ServerRefused(connection.url, sentence)
+    if error.status_code == 404 and "not found" in sentence and doing not in MAKING:
+        return ModelNotFound(model, _names(connection))
+    return _failed(doing, model, sentence, error.status_code)
+
+
+def _names(connection: Connection) -> list[str]:
+    return [str(entry.get("name") or entry.get("model")) for entry in connection.listed("tags")]
+
+
+def _sentence(text: str, status: int) -> str:
+    """Return the server's own words, but never a page of HTML (a proxy's error page)."""
+    if not text.strip() or text.lstrip().startswith("<"):
+        return f"HTTP {status}"
+    return text.strip()
