@@ -66,8 +66,8 @@ def real(ollama_server, tmp_path_factory):
 # --- thoughts -------------------------------------------------------------------------------------
 
 THINK = "%%generate -m thinker -t 0 -o num_predict=40 {} -> a\nTell me a story about a fox."
-# Long enough for several updates, of which there are at most 15 a second; any token is as likely.
-LONG_THOUGHT = "%%generate -m thinker --think -t 5 -o top_k=0 -o num_predict=1500 -> a\nA fox."
+# 1,425 tokens, for several updates, of which there are at most 15 a second; any token is as likely.
+LONG_THOUGHT = "%%generate -m thinker --think -t 5 -o top_k=0 -o top_p=1 -o seed=5 -o num_predict=1500 -> a\nA fox."
 
 
 def test_a_thought_streams_and_is_folded_in_the_end(real):
