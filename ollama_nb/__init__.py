@@ -99,6 +99,7 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics; IPython calls this for `%load_ext ollama_nb`."""
+    from ollama_nb.magics import columns
     from ollama_nb.magics.asking import AskingMagics
     from ollama_nb.magics.completing import complete_names
     from ollama_nb.magics.managing import ManagingMagics
@@ -106,5 +107,6 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
     shell.register_magics(AskingMagics, ManagingMagics)
     complete_names(shell)
+    columns.announce()
     if protect_questions not in shell.input_transformers_cleanup:
         shell.input_transformers_cleanup.append(protect_questions)

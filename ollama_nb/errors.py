@@ -26,6 +26,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- NotATable           an answer whose JSON has no rows
     `-- MagicUsage          a magic was written in a way it does not understand
     ServerWarning           an answer came, but not all that was asked for took effect
+    CacheWarning            what was computed cannot be kept, or what was kept cannot be read
     Stopped                 Ctrl-C while a call was running (a KeyboardInterrupt)
     |-- Interrupted         while a model was answering, with the answer as far as it came
     `-- TransferStopped     while a model was pulled, pushed or created, with how far it was
@@ -294,6 +295,10 @@ class MagicUsage(OllamaNbError):
 
 class ServerWarning(UserWarning):
     """Something the server wants the user to know, such as an option without effect."""
+
+
+class CacheWarning(UserWarning):
+    """Something that is wrong with a file of the cache; the work went on without it."""
 
 
 class Stopped(_OneLine, KeyboardInterrupt):

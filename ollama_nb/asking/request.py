@@ -26,6 +26,7 @@ UNHEEDED = {
     "think_budget": "think_budget={} had no effect: only ollama_nb's own server knows it",
     "tool_choice": "tool_choice={} had no effect: only ollama_nb's own server knows it",
 }
+JSON = {"Content-Type": "application/json"}
 KEPT_ANYWAY = ("auto", "none")  # choices of tools that other servers' answers keep to as well
 
 
@@ -65,6 +66,15 @@ class Request:
         asked = self.fields if self.verb == "generate" else self.fields["messages"][-1]
         return list(asked.get("images") or ())
 
+    @property
+    def question(self) -> dict[str, Any]:
+        """All that an answer depends on beside the model's weights; equal ones ask the same."""
+        fields = {name: value for name, value in self.fields.items() if value is not None}
+        fields.pop("keep_alive", None)
+        fields["options"] = dict(sorted((fields.get("options") or {}).items()))
+        form = {} if self.schema is None else {"format": self.schema.format}
+        return {"verb": self.verb, **fields, **self.extensions, **form}
+
     def parts(self, http: httpx.Client, *, known: Container[str]) -> Generator[Part, None, None]:
         """Ask, and yield the messages of the answer; closing this stops the server.
 
@@ -93,6 +103,18 @@ class Request:
             async for document in documents_async(response):
                 yield self._read(document)
 
+    async def whole(
+        self, http: httpx.AsyncClient, *, known: Container[str], headers: Mapping[str, str]
+    ) -> Part:
+        """Ask for the answer as one message, which costs less than a message a token.
+
+        Leaving this stops the server, as with `parts`; the errors are the same.
+        """
+        call = {**self._call(known, stream=False), "headers": {**JSON, **EXTRAS, **headers}}
+        response = await http.request(**call)
+        raise_error(response)
+        return self._read(response.json())
+
     def unheeded(self, known: Container[str]) -> list[str]:
         """Say what has no effect at a server that knows these extensions."""
         lost = {name: value for name, value in self.extensions.items() if name not in known}
@@ -100,24 +122,25 @@ class Request:
             UNHEEDED[name].format(value) for name, value in lost.items() if value not in KEPT_ANYWAY
         ]
 
-    def _call(self, known: Container[str]) -> dict[str, Any]:
-        """Return the arguments of httpx's `stream`."""
+    def _call(self, known: Container[str], *, stream: bool = True) -> dict[str, Any]:
+        """Return the arguments of httpx's `stream` or `request`."""
         return {
             "method": "POST",
             "url": f"/api/{self.verb}",
-            "content": json.dumps(self._body(known)),  # in ASCII: a lone surrogate can be sent too
-            "headers": {"Content-Type": "application/json", **ACCEPT, **EXTRAS},
+            # In ASCII: a lone surrogate can be sent too.
+            "content": json.dumps(self._body(known, stream=stream)),
+            "headers": {**JSON, **ACCEPT, **EXTRAS},
             "timeout": None,  # a model may take its time
             "follow_redirects": True,
         }
 
-    def _body(self, known: Container[str]) -> dict[str, Any]:
+    def _body(self, known: Container[str], *, stream: bool = True) -> dict[str, Any]:
         more = {name: value for name, value in self.extensions.items() if name in known}
         given = {name: value for name, value in self.fields.items() if value is not None}
         if self.extensions.get("tool_choice") == "none" and "tool_choice" not in more:
             given.pop("tools", None)  # no other server can be told to leave them alone
         form = {} if self.schema is None else {"format": self.schema.format}
-        return {"model": self.model, "stream": True, **given, **more, **form}
+        return {"model": self.model, "stream": stream, **given, **more, **form}
 
     def _read(self, document: Any) -> Part:
         """Read a message of the answer."""

@@ -47,6 +47,7 @@ class Arriving:
     warnings: list[str] = field(default_factory=list)
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     waiting: str = ""  # for what, while there is no answer
+    is_streamed: bool = True  # else nobody knows when its first token came
     _start_s: float = field(default_factory=time.perf_counter)
     _first_token_s: float | None = None
 
@@ -58,7 +59,8 @@ class Arriving:
         self.text += text or ""
         self.thinking += said.thinking or ""
         self.tool_calls += part.tool_calls
-        if self._first_token_s is None and (text or said.thinking or part.tool_calls):
+        begun = bool(text or said.thinking or part.tool_calls)
+        if begun and self.is_streamed and self._first_token_s is None:
             self._first_token_s = time.perf_counter() - self._start_s
         self.waiting = in_words(part.nb)
         self.warnings = _merged(self.warnings, part.nb.get("warnings", ()))

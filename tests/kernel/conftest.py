@@ -17,6 +17,7 @@ def _clean(monkeypatch, tmp_path):
     for name in OURS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("OLLAMA_NB_CACHE", str(tmp_path / "cache"))
     yield
     from ollama_nb.answers import statistics
     from ollama_nb.connection import current, preferences

@@ -2,7 +2,8 @@
 
 It answers with the words of the prompt, one a message, and reports no durations. A prompt that
 holds `slowly` takes 0.1 s a word, `hang` never answers, `break` ends in an error line and
-`vanish` cuts the connection in mid-answer. `script` are answers of a chat with thoughts and calls.
+`vanish` cuts the connection in mid-answer. A prompt that is to be answered as a whole, not streamed,
+and holds `together` waits until as many such are there as `barrier` has parties. `script` are answers of a chat with thoughts and calls.
 What it does with models is in `other_models`.
 """
 
@@ -38,6 +39,8 @@ class OtherOllama(ThreadingHTTPServer):
         self.headers: Mapping[str, str] = {}  # of the last request
         self.requests: list[dict[str, Any]] = []
         self.left_early = threading.Event()
+        self.barrier = threading.Barrier(1)
+        self.nb: dict[str, Any] = {}  # of an answer as a whole
         self.url = f"http://127.0.0.1:{self.server_port}{prefix}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -119,6 +122,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif verb == "embed":
             vectors = [[float(len(text)), 1.0, 0.5] for text in body["input"]]
             self._send(200, {"model": name, "embeddings": vectors})
+        elif verb in ("tokenize", "score"):
+            self._send(404, {"error": "404 page not found"})
         elif verb == "show":
             self._send(200, SHOWN)
         elif verb == "copy":
@@ -144,11 +149,28 @@ class _Handler(BaseHTTPRequestHandler):
         prompt = body["prompt"] if verb == "generate" else body["messages"][-1]["content"]
         try:
             self._wait_while_hanging(prompt)
+            if body.get("stream") is False:
+                self._send_whole(verb, body["model"], prompt)
+                return
             self._begin_stream()
             self._write_words(verb, body["model"], prompt)
         except OSError:
             self.server.left_early.set()
             self.close_connection = True
+
+    def _send_whole(self, verb: str, model: str, prompt: str) -> None:
+        if "vanish" in prompt:
+            raise ConnectionAbortedError
+        if "break" in prompt:
+            self._send(500, {"error": "the model worker was killed"})
+            return
+        if "together" in prompt:
+            self.server.barrier.wait(20)
+        words = prompt.split()
+        counted = {"done": True, "done_reason": "stop", "eval_count": len(words)}
+        self._send(
+            200, {**self._part(verb, model, " ".join(words)), **counted, "nb": self.server.nb}
+        )
 
     def _wait_while_hanging(self, prompt: str) -> None:
         self.connection.settimeout(10)

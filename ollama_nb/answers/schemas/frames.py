@@ -15,8 +15,11 @@ from ollama_nb.answers.schemas.types import typed
 from ollama_nb.errors import NotATable, NotFitting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
+    from ollama_nb.answers.schemas.schema import Schema
     from ollama_nb.errors import Answer
 
 # Type of JSON Schema -> dtype that holds it, and missing values.
@@ -47,6 +50,51 @@ def as_frame(answer: Answer) -> pd.DataFrame:
     frame: pd.DataFrame = pd.DataFrame(rows, columns=names)
     for name, column in columns.items():
         frame[name] = _converted(frame[name], column)
+    return frame
+
+
+def is_object(schema: Schema) -> bool:
+    """Whether an answer of this form is one object, whose fields are columns of a row."""
+    definition = _Definition(schema.definition, schema.definition)
+    return bool(definition.properties()) or definition.schema.get("type") == "object"
+
+
+def field_names(schema: Schema) -> list[str]:
+    """Return the fields that an object of this form is said to have."""
+    return list(_Definition(schema.definition, schema.definition).properties())
+
+
+def columns_of(
+    rows: Sequence[Mapping[str, Any]], schema: Schema, name: str, index: pd.Index[Any]
+) -> pd.DataFrame:
+    """Return a frame with a row for each of many answers, missing where one lacks a field.
+
+    Parameters
+    ----------
+    rows
+        The answers' objects; of a form that is none, `{name: answer}`.
+    schema
+        The form of each.
+    name
+        What the column of such answers is called.
+    index
+        As long as `rows`.
+
+    Raises
+    ------
+    NotFitting
+        If a value is not of its column's type.
+    """
+    import pandas as pd
+
+    item = _Definition(schema.definition, schema.definition)
+    columns = item.properties() if is_object(schema) else {name: item}
+    names = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
+    # As objects first: else an int beside something missing would lose its last digits.
+    values = {key: [row.get(key) for row in rows] for key in names}
+    frame: pd.DataFrame = pd.DataFrame(values, index=index, columns=names, dtype=object)
+    for key, column in columns.items():
+        frame[key] = _converted(frame[key], column)
     return frame
 
 

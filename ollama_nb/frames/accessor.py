@@ -1,0 +1,48 @@
+"""The accessors: each method is a function of this room, with the frame as its first argument."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from ollama_nb.frames import counting, embedding, generating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _method(verb: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Make a method of a function: its help and its arguments are the function's."""
+
+    @functools.wraps(verb)
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return verb(self._obj, *args, **kwargs)
+
+    return method
+
+
+class LlmFrame:
+    """Models at work on the rows of a DataFrame, as `df.llm`."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._obj = frame
+
+    generate = _method(generating.generate)
+    count_tokens = _method(counting.count_tokens)
+    embed = _method(embedding.embed_rows)
+
+
+class LlmSeries:
+    """Models at work on a column, as `s.llm`."""
+
+    def __init__(self, series: pd.Series[Any]) -> None:
+        self._obj = series
+
+    generate = _method(generating.generate_column)
+    count_tokens = _method(counting.count_column)
+    embed = _method(embedding.embed_column)

@@ -1,0 +1,80 @@
+"""`s.llm.embed()`: a vector of each text, missing where the text is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ollama_nb.asking.embedding import embed
+from ollama_nb.frames.prompts import prompt_texts
+from ollama_nb.frames.texts import texts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+
+def embed_rows(frame: pd.DataFrame, /, template: str, **how: Any) -> pd.DataFrame:
+    """Turn each row into a vector of length one.
+
+    Parameters
+    ----------
+    template
+        The text of a row, as for `df.llm.generate()`: `"{{ title }}: {{ body }}"`.
+    how
+        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns 0, 1, ... of float32, one row for each, with its index; NaN where a column of the
+        template is missing.
+
+    Examples
+    --------
+    >>> df.llm.embed("{{ title }}: {{ body }}")  # doctest: +SKIP
+    """
+    return _embedded(prompt_texts(frame, template), frame.index, how)
+
+
+def embed_column(series: pd.Series[Any], /, **how: Any) -> pd.DataFrame:
+    """Turn each text of a column into a vector of length one.
+
+    Parameters
+    ----------
+    how
+        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns 0, 1, ... of float32, one row for each, with its index; NaN where it is missing.
+
+    Raises
+    ------
+    NotText
+        For a value that is no text.
+
+    Examples
+    --------
+    >>> df["review"].llm.embed()  # doctest: +SKIP
+    """
+    return _embedded(texts_of(series), series.index, how)
+
+
+def _embedded(
+    texts: Sequence[str | None], index: pd.Index[Any], how: dict[str, Any]
+) -> pd.DataFrame:
+    """Embed different texts once and put the vectors into the rows."""
+    import numpy as np
+    import pandas as pd
+
+    different = list(dict.fromkeys(text for text in texts if text is not None))
+    vectors = embed(different, **how).to_numpy()
+    places = {text: place for place, text in enumerate(different)}
+    block = np.full((len(texts), vectors.shape[1]), np.nan, dtype=np.float32)
+    for row, text in enumerate(texts):
+        if text is not None:
+            block[row] = vectors[places[text]]
+    frame: pd.DataFrame = pd.DataFrame(block, index=index)
+    return frame

@@ -1,0 +1,150 @@
+"""Frames of real kernels, at a real server with the bundled model."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import pandas as pd
+import psutil
+import pytest
+from cells import Cells, eventually, kernel_environ
+
+import ollama_nb
+import ollama_nb.frames
+
+NUM_ROWS = 500
+ENOUGH = int(0.4 * NUM_ROWS)
+ASK = f"""
+import pandas as pd, ollama_nb.frames
+frame = pd.DataFrame({{"who": [f"animal number {{n}}" for n in range({NUM_ROWS})]}})
+answers = frame.llm.generate(
+    "A story about {{{{ who }}}}.", model="demo", temperature=0, options={{"num_predict": 12}}
+)
+"""
+
+
+@pytest.fixture
+def start_kernel(ollama_server, tmp_path):
+    """Start kernels that share a cache, as those of one user do."""
+    kernels = []
+
+    def start():
+        environ = kernel_environ(ollama_server.url, tmp_path, OLLAMA_NB_CACHE=str(tmp_path / "c"))
+        kernels.append(Cells(environ))
+        return kernels[-1]
+
+    yield start
+    for kernel in kernels:
+        kernel.close()
+
+
+def _num_kept(folder):
+    """Answers in the cache, as another process sees them."""
+    for file in folder.glob("answers-*.sqlite"):
+        not_there_yet = contextlib.suppress(sqlite3.OperationalError)  # the table
+        with contextlib.closing(sqlite3.connect(file)) as connection, not_there_yet:
+            return connection.execute("SELECT count(*) FROM answers").fetchone()[0]
+    return 0
+
+
+def _metric(client, name):
+    """A number of the server's, over all models."""
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if re.match(name, line))
+
+
+def _num_finished(client):
+    return _metric(client, r'ollama_nb_requests_total\{.*outcome="finished"')
+
+
+def _is_idle(client):
+    return _metric(client, "ollama_nb_requests_(running|waiting)") == 0
+
+
+def test_a_kernel_that_is_killed_leaves_what_it_had_and_the_next_computes_the_rest(
+    start_kernel, client, tmp_path
+):
+    first, folder = start_kernel(), tmp_path / "c"
+    first.client.execute(ASK)
+    eventually(lambda: _num_kept(folder) >= ENOUGH, "40 % of the rows", 60)
+    kernel = psutil.Process(first.manager.provisioner.pid)
+    kernel.kill()  # SIGKILL: nothing is tidied up
+    kernel.wait(20)
+    kept = _num_kept(folder)
+    assert ENOUGH <= kept < NUM_ROWS
+    eventually(lambda: _is_idle(client), "the end of what the server was computing")
+    finished = _num_finished(client)
+
+    second = start_kernel()
+    run = second.run(ASK)
+
+    assert f"{NUM_ROWS} rows: {NUM_ROWS - kept} answered, {kept} from the cache" in run.stdout
+    assert _num_finished(client) - finished == NUM_ROWS - kept
+    assert second.run("int(answers.isna().sum()), len(answers)").result == f"(0, {NUM_ROWS})"
+
+
+PREPARE = """
+import pandas as pd, ollama_nb.frames
+frame = pd.DataFrame({"who": ["a fox"] + [f"hen {n}" for n in range(40)]})
+frame.head(1).llm.generate("On {{ who }}", model="demo", options={"num_predict": 3})
+endless = {"num_predict": -1, "temperature": 5, "top_k": 0, "top_p": 1}
+"""
+ENDLESS = (
+    "answers = frame.llm.generate('On {{ who }}', model='demo', options=endless, details=True)"
+)
+
+
+def test_stop_ends_what_the_server_computes_and_the_cell_has_the_rows_so_far(start_kernel, client):
+    kernel = start_kernel()
+    kernel.run(PREPARE)
+    stopping = threading.Thread(target=_stop_once_running, args=(kernel, client))
+    stopping.start()
+
+    run = kernel.run(ENDLESS, watched=True)
+
+    stopping.join(60)
+    assert run.status == "ok"
+    assert "to go: run it again" in run.stdout
+    eventually(lambda: _is_idle(client), "the server to compute nothing more")
+    assert kernel.run("bool(answers['_error'].str.contains('run it again').any())").result == "True"
+
+
+def _stop_once_running(kernel, client):
+    eventually(lambda: _metric(client, "ollama_nb_requests_running") > 1, "some rows", 60)
+    psutil.Process(kernel.manager.provisioner.pid).send_signal(signal.SIGINT)
+
+
+def test_tokens_are_counted_as_the_model_counts_them(ollama_server, client):
+    ollama_nb.connect(ollama_server.url)
+    series = pd.Series(["Once upon a time", None, "a", "Once upon a time"], index=list("xyzx"))
+    said = client.post("/api/tokenize", json={"model": "demo", "text": "Once upon a time"}).json()
+
+    counts = series.llm.count_tokens(model="demo")
+
+    assert counts.dtype == "Int64"
+    assert counts.tolist() == [said["count"], pd.NA, 1, said["count"]]
+    assert counts.index.tolist() == list("xyzx")
+    frame = series.to_frame("a")
+    assert frame.llm.count_tokens("{{ a }}", model="demo").equals(counts)
+
+
+SCRIPT = """
+import sys, pandas as pd, ollama_nb, ollama_nb.frames
+ollama_nb.connect(sys.argv[1])
+pd.DataFrame({"a": ["x"]}).llm.generate("{{ a }}", model="demo", options={"num_predict": 2})
+"""
+
+
+def test_in_a_program_the_line_stands_beside_its_output(ollama_server):
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, ollama_server.url]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.stdout == ""
+    assert "1 row: 1 answered; 2 tokens in" in done.stderr
