@@ -30,6 +30,7 @@ SCRIPTS = (
     "chat",
     "long_prompts",
     "structured",
+    "rows",
     "embedding",
     "slow_readers",
     "switch",
@@ -67,6 +68,9 @@ def command(script: str, options: argparse.Namespace) -> list[str]:
     if script == "embedding":
         more += options.encoders
         more += ["--llama-server", options.llama_server] if options.llama_server else []
+    if script == "rows":
+        more += ["--models", "half-billion", options.model] if options.model else []
+        more += ["--rounds", "1"] if options.quick else []
     if script == "soak":
         more += ["--seconds", "60" if options.quick else "300"]
     return [sys.executable, "-m", f"benchmarks.{script}", *more]
