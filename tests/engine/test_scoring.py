@@ -184,6 +184,53 @@ def test_what_prompts_begin_with_alike_is_computed_once(demo_gguf):
     serving.close()
 
 
+STORY = "Once upon a time there was a little girl who lived in a house by the sea. " * 3
+
+
+def scores_of_a_column(serving: Serving) -> None:
+    """Many prompts that begin alike, as those of a column's rows do."""
+    instruction = "Is this about a dog or about a cat? Say it in one word, please, and no other. "
+    serving.scores(
+        [f"{instruction}{word} {LONG} {LONG}" for word in "abcdefghijklmnopqrstuvwx"], SINGLE
+    )
+
+
+@pytest.mark.parametrize("model", ["demo_gguf", "mamba_gguf"])
+def test_a_scored_column_pushes_no_conversation_out(request, model):
+    serving = Serving(request.getfixturevalue(model), num_parallel=NUM_SLOTS)
+    serving.answer(STORY, num_predict=4)
+    held = serving.engine.kv_cache.prefixes
+    held.store.max_bytes = 3 * serving.engine.context.state_bytes(0)
+
+    scores_of_a_column(serving)
+    again = serving.answer(STORY + "She", num_predict=4)
+
+    assert again.end.cached_count > 32
+    serving.close()
+
+
+def test_what_was_scored_leaves_nothing_on_the_host(demo_gguf):
+    serving = Serving(demo_gguf, num_parallel=NUM_SLOTS)
+
+    scores_of_a_column(serving)
+
+    assert len(serving.engine.kv_cache.prefixes.store) == 0
+    assert len(serving.engine.kv_cache.prefixes.idle) == NUM_SLOTS
+    serving.close()
+
+
+def test_a_scored_conversation_is_still_there_for_who_goes_on_with_it(demo_gguf):
+    serving = Serving(demo_gguf, num_parallel=NUM_SLOTS)
+    serving.answer(STORY, num_predict=4)
+
+    serving.scores([STORY + "Was"], SINGLE)
+    scores_of_a_column(serving)
+    again = serving.answer(STORY + "She", num_predict=4)
+
+    assert again.end.cached_count > 32
+    serving.close()
+
+
 CHAINS = [f" {word} there was a" for word in ("once", "one", "the", "big", "little", "happy")]
 
 

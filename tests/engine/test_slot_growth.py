@@ -100,6 +100,19 @@ def test_what_lies_in_idle_slots_is_still_there_afterwards(demo_gguf: Path, serv
     assert again.end.cached_count > 32
 
 
+@pytest.mark.parametrize(("num_prompts", "num_slots"), [(4, 4), (5, 16)])
+def test_prompts_that_are_to_be_scored_wait_for_slots_too(
+    demo_gguf: Path, serve: Any, num_prompts: int, num_slots: int
+) -> None:
+    alone, serving = serve(demo_gguf, num_parallel=1), serve(demo_gguf)
+    prompts = [f"{PROMPTS[0]} {number}" for number in range(num_prompts)]
+
+    scores = serving.scores(prompts, ["a", "b"], reproducible=True)
+
+    assert slots(serving) == num_slots
+    assert scores == alone.scores(prompts, ["a", "b"], reproducible=True)
+
+
 def test_few_requests_grow_nothing(demo_gguf: Path, serve: Any) -> None:
     serving = serve(demo_gguf)
     for prompt in PROMPTS * 3:

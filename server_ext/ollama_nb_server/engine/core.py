@@ -106,8 +106,8 @@ class EngineCore:
         """Work for ever."""
         while True:
             self._take_in()
+            self._engine.grow(len(self._waiting) + self._scores.num_waiting)
             self._offer_scores()
-            self._engine.grow(len(self._waiting))
             admit(self._waiting, self._kv_cache, time.perf_counter_ns())
             self._embed()
             self._step()

@@ -62,9 +62,10 @@ class PrefixRules:
 
         That is where a prompt parts from another one, with which it has `common` tokens: a third
         one may. And it is where a recurrent model's prompt ends: the same one may come again, or
-        the conversation go on with another text than was written.
+        the conversation go on with another text than was written; not with one that is only scored.
         """
-        places = {common, sequence.num_prompt} if self.whole else {common}
+        comes_again = self.whole and sequence.scores is None
+        places = {common, sequence.num_prompt} if comes_again else {common}
         ends = {beginning(sequence, place, self) for place in places}
         return {end for end in ends if end > sequence.computed and self.shortest(end)}
 
@@ -76,7 +77,8 @@ class Prefix:
     They lie in the slot of a `sequence` that still runs, in a `slot` that is idle, or on the host
     as a copied `state`. Of `computed` tokens there, `length` may be used again; if they are cut,
     to no fewer than `shortest`. `keys` are what a prompt must begin with: its tokens, and what
-    tells images apart.
+    tells images apart. A `passing` one, of a prompt that was only read for scores, stays where it
+    lies until the slot is needed, for prompts that begin alike, and pushes nobody else out.
     """
 
     keys: list[int]
@@ -87,6 +89,7 @@ class Prefix:
     slot: int = NO_SLOT
     state: Any = None
     sequence: Sequence | None = None
+    passing: bool = False
 
     @classmethod
     def of(cls, sequence: Sequence, rules: PrefixRules) -> Prefix:
@@ -94,7 +97,8 @@ class Prefix:
         computed = sequence.computed
         length = rules.length(sequence, computed)
         keys = sequence.keys[:length]
-        return cls(keys, kind_of(sequence), computed, length, rules.shortest(computed))
+        shortest, passing = rules.shortest(computed), sequence.scores is not None
+        return cls(keys, kind_of(sequence), computed, length, shortest, passing=passing)
 
     @classmethod
     def running(cls, sequence: Sequence) -> Prefix:

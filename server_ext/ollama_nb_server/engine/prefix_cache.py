@@ -127,9 +127,10 @@ class PrefixCache:
         if best is None:
             self.vacate(slot, alone=alone)
             return 0
+        is_used_up = best.length - count < WORTH and (best.passing or sequence.scores is None)
         if best.slot == slot:
-            self._take(best, count, alone=alone)
-        elif not self._bring(best, count, slot, alone=alone):
+            self._take(best, is_used_up, alone=alone)
+        elif not self._bring(best, is_used_up, slot, alone=alone):
             return 0
         if self._forget(slot, sequence.spans.position(count)):
             return count
@@ -174,20 +175,20 @@ class PrefixCache:
         can_be_cut = count == prefix.computed or count >= self._rules.shortest(prefix.computed)
         return count if can_be_cut and count >= WORTH else 0
 
-    def _take(self, prefix: Prefix, count: int, *, alone: bool) -> None:
-        """Let a prompt go on in the slot where a prefix lies; much that it cuts off is copied."""
-        if prefix.length - count >= WORTH:
-            self._to_host(prefix, alone=alone)
-        else:
+    def _take(self, prefix: Prefix, is_used_up: bool, *, alone: bool) -> None:
+        """Let a prompt go on in the slot where a prefix lies; what others may want is copied."""
+        if is_used_up:
             self._remove(prefix)
+        else:
+            self._to_host(prefix, alone=alone)
 
-    def _bring(self, prefix: Prefix, count: int, slot: int, *, alone: bool) -> bool:
+    def _bring(self, prefix: Prefix, is_used_up: bool, slot: int, *, alone: bool) -> bool:
         """Copy a prefix into a slot. If the prompt goes on with all of it, it is needed no more.
 
         Unless it cannot be cut: then what goes on with it serves nobody else who would.
         """
         state, can_be_cut = self._state_of(prefix), not self._rules.shortest(prefix.computed)
-        if prefix.sequence is None and can_be_cut and prefix.length - count < WORTH:
+        if prefix.sequence is None and can_be_cut and is_used_up:
             self._let_go(prefix)
         elif prefix in self.store:
             self.store.touch(prefix)
@@ -203,14 +204,19 @@ class PrefixCache:
             prefix.shortest = min(first + window, prefix.computed) if first > 0 else 0
 
     def _is_covered(self, prefix: Prefix) -> bool:
-        """Whether a longer one serves everybody whom this one would; those that it covers go."""
+        """Whether a longer one serves everybody whom this one would; those that it covers go.
+
+        One that is passing stands in for others of its kind only: it may be gone soon.
+        """
         shorter = []
         for common, other in self._index_of(prefix.kind).matches(prefix.keys):
             if other.sequence is not None:
                 continue
-            if common == len(other.keys) and prefix.allows(other.length):
+            covers = common == len(other.keys) and prefix.allows(other.length)
+            is_covered = common == prefix.length and other.allows(prefix.length)
+            if covers and other.passing >= prefix.passing:
                 shorter.append(other)
-            elif common == prefix.length and other.allows(prefix.length):
+            elif is_covered and other.passing <= prefix.passing:
                 return True
         for other in shorter:
             self._let_go(other)
@@ -221,7 +227,7 @@ class PrefixCache:
         slot = prefix.slot
         del self.idle[slot]
         prefix.slot = NO_SLOT
-        if not self._copied(prefix, slot, alone=alone):
+        if prefix.passing or not self._copied(prefix, slot, alone=alone):
             self._unlist(prefix)
 
     def _copied(self, prefix: Prefix, slot: int, *, alone: bool) -> bool:

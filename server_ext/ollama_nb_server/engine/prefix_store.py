@@ -1,4 +1,7 @@
-"""States of sequences on the host, as many bytes as are allowed; who was used longest ago goes."""
+"""States of sequences on the host, as many bytes as are allowed; who was used longest ago goes.
+
+Those of prompts that were only scored go before all others: a column of them is no conversation.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,13 @@ class PrefixStore:
         self.num_bytes += prefix.state.nbytes
         gone = []
         while self.num_bytes > self.max_bytes:
-            oldest = prefix if prefix.state.nbytes > self.max_bytes else next(iter(self._prefixes))
-            self.remove(oldest)
-            gone.append(oldest)
+            gone.append(prefix if prefix.state.nbytes > self.max_bytes else self._next_to_go())
+            self.remove(gone[-1])
         return gone
+
+    def _next_to_go(self) -> Prefix:
+        passing = (prefix for prefix in self._prefixes if prefix.passing)
+        return next(passing, None) or next(iter(self._prefixes))
 
     def touch(self, prefix: Prefix) -> None:
         """Take note that it was used."""

@@ -196,6 +196,11 @@ class ScoreJobs:
         return found
 
     @property
+    def num_waiting(self) -> int:
+        """Prompts that have no slot yet, whoever else waits for one."""
+        return sum(len(job.waiting) for job in self._jobs.values())
+
+    @property
     def all(self) -> list[ScoreJob]:
         """Those that are not over."""
         return list(self._jobs.values())
