@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ollama_nb.asking.chatting import Conversation, chat
     from ollama_nb.asking.embedding import embed
     from ollama_nb.asking.generating import generate
+    from ollama_nb.asking.scoring import score
     from ollama_nb.connection.connection import Connection
     from ollama_nb.connection.current import connect
     from ollama_nb.connection.preferences import settings
@@ -51,6 +52,7 @@ _HOMES = {
     "pull": "managing.transfers",
     "push": "managing.transfers",
     "remove": "managing.catalogue",
+    "score": "asking.scoring",
     "settings": "connection.preferences",
     "show": "managing.describing",
     "stats": "answers.statistics",
@@ -78,6 +80,7 @@ __all__ = [
     "pull",
     "push",
     "remove",
+    "score",
     "settings",
     "show",
     "stats",

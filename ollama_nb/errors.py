@@ -13,6 +13,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- NoSuchModelFile     a path that a model was to be made of and that is not there
     |-- UnfitModelFile      a file or folder that no model can be made of, and why
     |-- UnknownOption       an option that looks like a misspelt one
+    |-- BadChoices          texts that cannot be compared as answers, and why
     |-- NotText             something else than text where a text was expected
     |-- BadThinking         a level of thinking, or a budget, that there is not
     |-- NotAPicture         something that no picture can be made of
@@ -287,6 +288,10 @@ class NotATable(OllamaNbError, ValueError):
         super().__init__(
             f"the answer's JSON is {kind}, not a list or an object: it has no rows; see its .json"
         )
+
+
+class BadChoices(OllamaNbError, ValueError):
+    """Texts, or labels, that cannot be compared as answers."""
 
 
 class MagicUsage(OllamaNbError):

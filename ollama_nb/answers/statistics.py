@@ -65,7 +65,7 @@ def stats() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns `started_at` (UTC), `verb` (generate, chat, embed), `model`, `prompt_tokens`,
+        Columns `started_at` (UTC), `verb` (generate, chat, embed, score), `model`, `prompt_tokens`,
         `answer_tokens`, `cached_tokens` (of the prompt, read for an earlier call),
         `truncated_tokens` (cut off before the model read them), then seconds: `load_s` until the
         model was ready (waiting included), `prompt_s`, `eval_s` as the server measured them,
