@@ -69,6 +69,7 @@ def test_the_public_surface_is_this():
         "pull",
         "push",
         "remove",
+        "score",
         "settings",
         "show",
         "stats",
