@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from ollama_nb.answers.generation import Generation
     from ollama_nb.answers.statistics import stats
     from ollama_nb.asking.chatting import Conversation, chat
+    from ollama_nb.asking.comparing import compare
     from ollama_nb.asking.embedding import embed
     from ollama_nb.asking.generating import generate
+    from ollama_nb.asking.measuring import bench
     from ollama_nb.asking.scoring import score
     from ollama_nb.connection.connection import Connection
     from ollama_nb.connection.current import connect
@@ -41,7 +43,9 @@ _HOMES = {
     "ModelCard": "managing.card",
     "OllamaNbError": "errors",
     "TransferStopped": "errors",
+    "bench": "asking.measuring",
     "chat": "asking.chatting",
+    "compare": "asking.comparing",
     "connect": "connection.current",
     "copy": "managing.catalogue",
     "create": "managing.creating",
@@ -68,7 +72,9 @@ __all__ = [
     "OllamaNbError",
     "TransferStopped",
     "__version__",
+    "bench",
     "chat",
+    "compare",
     "connect",
     "copy",
     "create",
@@ -105,10 +111,12 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     from ollama_nb.magics import columns
     from ollama_nb.magics.asking import AskingMagics
     from ollama_nb.magics.completing import complete_names
+    from ollama_nb.magics.figures import FiguresMagics
     from ollama_nb.magics.managing import ManagingMagics
     from ollama_nb.magics.questions import protect_questions
 
-    shell.register_magics(AskingMagics, ManagingMagics)
+    asking = AskingMagics(shell)
+    shell.register_magics(asking, FiguresMagics(shell, asking), ManagingMagics)
     complete_names(shell)
     columns.announce()
     if protect_questions not in shell.input_transformers_cleanup:

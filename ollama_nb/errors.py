@@ -25,6 +25,9 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- NotJson             an answer that is no JSON
     |-- NotFitting          an answer whose JSON is not of the type that was asked for
     |-- NotATable           an answer whose JSON has no rows
+    |-- MissingPackage      a package that a picture needs is not installed
+    |-- NoModels            models to compare that cannot be compared
+    |-- BadRepeats          a benchmark of no calls
     `-- MagicUsage          a magic was written in a way it does not understand
     ServerWarning           an answer came, but not all that was asked for took effect
     CacheWarning            what was computed cannot be kept, or what was kept cannot be read
@@ -292,6 +295,27 @@ class NotATable(OllamaNbError, ValueError):
 
 class BadChoices(OllamaNbError, ValueError):
     """Texts, or labels, that cannot be compared as answers."""
+
+
+class MissingPackage(OllamaNbError, ImportError):
+    """A package that is only needed for some things is not installed."""
+
+    def __init__(self, package: str, extra: str, what: str) -> None:
+        super().__init__(
+            f"{what} needs {package}, which is not installed here: pip install {package}, "
+            f"or pip install 'ollama-nb[{extra}]'"
+        )
+
+
+class NoModels(OllamaNbError, ValueError):
+    """Models to compare that cannot be compared: none, or one twice."""
+
+
+class BadRepeats(OllamaNbError, ValueError):
+    """A benchmark of no calls."""
+
+    def __init__(self, repeats: int) -> None:
+        super().__init__(f"repeats is at least 1, not {repeats}: a warm-up comes on top")
 
 
 class MagicUsage(OllamaNbError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+MIB = 2**20
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 

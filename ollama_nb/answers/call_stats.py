@@ -20,7 +20,8 @@ class CallStats:
     """The counts and seconds of one call; None is what the server did not report.
 
     `cached_tokens` of the prompt had been read for an earlier call; `truncated_tokens` of what was
-    sent were cut off before the model read it.
+    sent were cut off before the model read it. `queue_s` was spent waiting for other requests: for
+    a place in memory, or for a slot. Servers that do not tell it have it within `load_s`.
 
     `first_token_s` and, where the server is silent, `total_s` are measured in this kernel.
     """
@@ -35,6 +36,7 @@ class CallStats:
     answer_tokens: int | None = None
     cached_tokens: int | None = None
     truncated_tokens: int | None = None
+    queue_s: float | None = None
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -58,13 +60,14 @@ class CallStats:
             started_at=started_at,
             total_s=_seconds(part.get("total_duration")) or elapsed_s,
             first_token_s=first_token_s,
-            load_s=_seconds(part.get("load_duration")),
-            prompt_s=_seconds(part.get("prompt_eval_duration")),
+            load_s=nb.get("load_s", _seconds(part.get("load_duration"))),
+            prompt_s=nb.get("prompt_s", _seconds(part.get("prompt_eval_duration"))),
             eval_s=_seconds(part.get("eval_duration")),
             prompt_tokens=part.get("prompt_eval_count"),
             answer_tokens=part.get("eval_count"),
             cached_tokens=nb.get("cached_tokens"),
             truncated_tokens=nb.get("truncated_tokens"),
+            queue_s=nb.get("queue_s"),
         )
 
 

@@ -9,31 +9,35 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ollama_nb.times import local_zone
 
+if TYPE_CHECKING:
+    from ollama_nb.answers.call_frame import CallFrame
     from ollama_nb.answers.call_stats import CallStats
 
 
 @dataclass(frozen=True)
 class Record:
-    """One call: which verb, of which model, how it went."""
+    """One call: which verb, of which model, how it went, and the number of its cell."""
 
     verb: str
     model: str
     done_reason: str | None
     stats: CallStats
+    cell: int | None = None
 
 
-# Column -> dtype; also what an empty frame looks like.
+# Column -> dtype; also what an empty frame looks like. Moments come from UTC into local time.
 COLUMNS = {
     "started_at": "datetime64[ns, UTC]",
+    "cell": "Int64",
     "verb": "string",
     "model": "string",
     "prompt_tokens": "Int64",
     "answer_tokens": "Int64",
     "cached_tokens": "Int64",
     "truncated_tokens": "Int64",
+    "queue_s": "float64",
     "load_s": "float64",
     "prompt_s": "float64",
     "eval_s": "float64",
@@ -47,10 +51,12 @@ _records: list[Record] = []
 _lock = threading.Lock()  # a Chat widget answers on a thread of its own
 
 
-def record(verb: str, model: str, done_reason: str | None, stats: CallStats) -> None:
+def record(
+    verb: str, model: str, done_reason: str | None, stats: CallStats, cell: int | None = None
+) -> None:
     """Add one call to the record."""
     with _lock:
-        _records.append(Record(verb, model, done_reason, stats))
+        _records.append(Record(verb, model, done_reason, stats, cell))
 
 
 def forget() -> None:
@@ -59,43 +65,55 @@ def forget() -> None:
         _records.clear()
 
 
-def stats() -> pd.DataFrame:
-    """Return every call of this kernel, one row a call, oldest first.
+def stats() -> CallFrame:
+    """Return every call of this kernel, one row a call, oldest first (`%stats`).
 
     Returns
     -------
     pandas.DataFrame
-        Columns `started_at` (UTC), `verb` (generate, chat, embed, score), `model`, `prompt_tokens`,
-        `answer_tokens`, `cached_tokens` (of the prompt, read for an earlier call),
-        `truncated_tokens` (cut off before the model read them), then seconds: `load_s` until the
-        model was ready (waiting included), `prompt_s`, `eval_s` as the server measured them,
-        `first_token_s` until the first word reached this kernel, `total_s`; `tokens_per_s` =
-        answer_tokens / eval_s; `done_reason` (stop, length, interrupted, error). What a server
-        does not report is missing (NA); cached and truncated tokens only ours reports.
+        Columns `started_at` (local time), `cell` (the number in `In[n]`; NA outside of cells),
+        `verb` (generate, chat, embed, score), `model`; `prompt_tokens`, `answer_tokens`,
+        `cached_tokens` (of the prompt, read for an earlier call), `truncated_tokens` (cut off
+        before the model read them). All times are seconds: `queue_s` waiting for other requests,
+        `load_s` for the model to be loaded, `prompt_s` reading the prompt, `eval_s` writing the
+        answer, as the server measured them, `first_token_s` until the first word reached this
+        kernel, `total_s`. `tokens_per_s` = answer_tokens / eval_s; `done_reason` (stop, length,
+        interrupted, error). What a server does not report is missing (NA): queue, cached and
+        truncated tokens only ours tells, others count the queue as load.
         The index counts the calls from 0.
+
+        Its `.plot()` draws the timeline of queue, load, prompt and eval, also of what a filter
+        leaves; with arguments it is pandas' own.
 
     Examples
     --------
     >>> stats().groupby("model")["tokens_per_s"].median()  # doctest: +SKIP
+    >>> stats().query("verb == 'chat'").plot()  # doctest: +SKIP
     """
     import pandas as pd
 
+    from ollama_nb.answers.call_frame import CallFrame
+
     with _lock:
         rows = [_row(entry) for entry in _records]
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    frame["started_at"] = frame["started_at"].dt.tz_convert(local_zone())
+    calls: CallFrame = CallFrame(frame)
+    return calls
 
 
 def _row(entry: Record) -> dict[str, object]:
     numbers = entry.stats
     return {
         "started_at": numbers.started_at,
+        "cell": entry.cell,
         "verb": entry.verb,
         "model": entry.model,
         "prompt_tokens": numbers.prompt_tokens,
         "answer_tokens": numbers.answer_tokens,
         "cached_tokens": numbers.cached_tokens,
         "truncated_tokens": numbers.truncated_tokens,
+        "queue_s": numbers.queue_s,
         "load_s": numbers.load_s,
         "prompt_s": numbers.prompt_s,
         "eval_s": numbers.eval_s,

@@ -16,6 +16,7 @@ from ollama_nb.connection.calling import asked
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.options import checked
+from ollama_nb.display.live import running_cell
 from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
 from ollama_nb.managing.catalogue import default_model
 
@@ -105,7 +106,7 @@ def _rows(texts: Sequence[str], fields: Mapping[str, Any]) -> Any:
     finally:
         elapsed_s = time.perf_counter() - start_s
         stats = CallStats.from_wire(_summed(parts), started_at=started_at, elapsed_s=elapsed_s)
-        statistics.record("embed", fields["model"], done_reason, stats)
+        statistics.record("embed", fields["model"], done_reason, stats, running_cell())
     blocks = [np.asarray(part["embeddings"], dtype=np.float32) for part in parts]
     return np.concatenate(blocks) if blocks else np.empty((0, 0), dtype=np.float32)
 
@@ -143,5 +144,9 @@ def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for name in names
         if any(part.get(name) for part in parts)
     }
-    cut = [part["nb"]["truncated_tokens"] for part in parts if "truncated_tokens" in part["nb"]]
-    return sums | ({"nb": {"truncated_tokens": sum(cut)}} if cut else {})
+    told: dict[str, float] = {}
+    for part in parts:
+        for name in ("truncated_tokens", "queue_s", "load_s", "prompt_s"):
+            if name in part["nb"]:
+                told[name] = told.get(name, 0) + part["nb"][name]
+    return sums | ({"nb": told} if told else {})

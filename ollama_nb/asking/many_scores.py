@@ -21,6 +21,7 @@ from ollama_nb.answers.call_stats import CallStats
 from ollama_nb.asking.score_request import NoScores, ScoreRequest
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
+from ollama_nb.display.live import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
     ModelNotFound,
@@ -238,4 +239,4 @@ def _recorded(request: ScoreRequest) -> Iterator[dict[str, Any]]:
         elapsed_s = time.perf_counter() - start_s
         counts = {name: value for name, value in told.items() if name != "eval_count"}
         stats = CallStats.from_wire(counts, started_at=started_at, elapsed_s=elapsed_s)
-        statistics.record("score", request.model, done_reason, stats)
+        statistics.record("score", request.model, done_reason, stats, running_cell())

@@ -19,6 +19,7 @@ from ollama_nb.answers.tool_call import ToolCall
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.phases import in_words
+from ollama_nb.display.live import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
     Interrupted,
@@ -48,6 +49,7 @@ class Arriving:
     started_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     waiting: str = ""  # for what, while there is no answer
     is_streamed: bool = True  # else nobody knows when its first token came
+    cell: int | None = field(default_factory=running_cell)
     _start_s: float = field(default_factory=time.perf_counter)
     _first_token_s: float | None = None
 
@@ -77,7 +79,7 @@ class Arriving:
             first_token_s=self._first_token_s,
         )
         reason = done_reason or self.last.get("done_reason")
-        statistics.record(request.verb, request.model, reason, stats)
+        statistics.record(request.verb, request.model, reason, stats, self.cell)
         return Generation(
             self.text,
             model=request.model,
@@ -192,7 +194,7 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
     """
     import asyncio
 
-    arriving = Arriving(request)
+    arriving = Arriving(request, cell=None)  # a widget asks, whatever cell runs meanwhile
     try:
         async for part in _async_parts(request):
             arriving.add(part)

@@ -128,7 +128,7 @@ class Connection:
 
     def listed(self, route: str) -> list[dict[str, Any]]:
         """Return the models of `tags` (all) or `ps` (loaded ones), as the server lists them."""
-        answer = self.http.get(f"/api/{route}", timeout=LISTING_TIMEOUT_S)
+        answer = self.http.get(f"/api/{route}", headers=EXTRAS, timeout=LISTING_TIMEOUT_S)
         return list(answer.json().get("models") or []) if answer.is_success else []
 
     def close(self) -> None:

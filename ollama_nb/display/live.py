@@ -56,6 +56,18 @@ def running_shell() -> Any:
     return module.get_ipython() if module else None
 
 
+def running_cell() -> int | None:
+    """Return the number of the cell that runs, as in In[7]; None outside of cells."""
+    shell = running_shell()
+    if shell is None:
+        return None
+    if hasattr(shell, "kernel"):
+        header = shell.get_parent().get("header", {})
+        if header.get("msg_type") != "execute_request":  # a click in a widget, say
+            return None
+    return int(shell.execution_count)
+
+
 class OneOutput:
     """An output of the running cell that can be replaced, from any thread."""
 

@@ -38,7 +38,7 @@ def _thinking(word: str) -> Thinking:
         raise ArgumentTypeError(str(error)) from None
 
 
-def _asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
+def asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
     """Declare the options that all asking magics share; their help is the manual."""
     for declare in (
         argument(
@@ -119,7 +119,7 @@ class AskingMagics(Magics):
         metavar="TEXT",
         help="The text after the gap that the model fills; {name} takes it from a variable.",
     )
-    @_asking_options
+    @asking_options
     @no_var_expand
     @line_cell_magic
     @in_one_line
@@ -135,15 +135,15 @@ class AskingMagics(Magics):
         from ollama_nb.asking.generating import generate
 
         asked = read(line, self.generate.parser)
-        settings = self._settings(asked.options)
-        prompt = _prompt(asked.text, cell, "%%generate")
+        settings = self.settings(asked.options)
+        prompt = prompt_of(asked.text, cell, "%%generate")
         prompt, gap = self._gap(prompt, asked.options)
         settings |= gap
         return self._session.answered(lambda: generate(prompt, show=True, **settings), asked.bind)
 
     @magic_arguments()
     @argument("--reset", action="store_true", help="Forget the conversation so far.")
-    @_asking_options
+    @asking_options
     @no_var_expand
     @line_cell_magic
     @in_one_line
@@ -159,14 +159,14 @@ class AskingMagics(Magics):
         conversation = self._talk(reset=asked.options.reset)
         if asked.options.reset and not (asked.text or cell):
             return None
-        text = _prompt(asked.text, cell, "%%chat")
+        text = prompt_of(asked.text, cell, "%%chat")
         place, run = self._session.cell()
-        settings = self._settings(asked.options)
+        settings = self.settings(asked.options)
         return self._session.answered(
             lambda: conversation.say(text, cell=place, run=run, show=True, **settings), asked.bind
         )
 
-    def _settings(self, options: Namespace) -> dict[str, Any]:
+    def settings(self, options: Namespace) -> dict[str, Any]:
         """Return the arguments of the plain functions that the options stand for."""
         thinking = options.think or Thinking()
         given = {
@@ -206,7 +206,7 @@ class AskingMagics(Magics):
         return self._conversation
 
 
-def _prompt(text: str, cell: str | None, magic: str) -> str:
+def prompt_of(text: str, cell: str | None, magic: str) -> str:
     """Return the prompt: the cell's body, or the line's text where there is no body."""
     if cell is None:
         if not text:

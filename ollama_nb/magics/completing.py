@@ -28,7 +28,7 @@ FORMATS = ("json",)
 QUANTIZATIONS = ("q8_0", "q4_K_M", "q4_K_S", "f16", "bf16", "f32")
 # A line of ours up to the cursor: maybe `name =`, the magic, the words before, the begun one.
 _LINE = re.compile(
-    r"\s*(?:[\w., ]+=\s*)?%{1,2}(?P<magic>ollama|generate|chat|modelfile)\s+"
+    r"\s*(?:[\w., ]+=\s*)?%{1,2}(?P<magic>ollama|generate|chat|modelfile|stats|bench|compare)\s+"
     r"(?P<before>(?:\S+\s+)*)(?P<begun>\S*)$"
 )
 _FIRST_WORD = re.compile(r"\s*(?P<word>[A-Za-z]+)[ \t]+(?P<begun>\S*)$")
@@ -69,7 +69,8 @@ def _on_a_line(
     """Return what may stand where the begun word stands."""
     last = before[-1] if before else ""
     if last in ("-m", "--model", "--from"):
-        return names()
+        before_it, comma, _ = begun.rpartition(",")  # several: %%compare -m one,another
+        return [f"{before_it}{comma}{name}" for name in names()]
     if last == "--schema":
         return schemas_among(shell.user_ns)
     if last == "--image":

@@ -73,6 +73,12 @@ class Session:
         else:
             self._shell.displayhook.update_user_ns(answer)
 
+    def kept(self, value: R, bind: str | None) -> R:
+        """Return a value, and keep it in the variable `bind` if there is one."""
+        if bind:
+            self._shell.user_ns[bind] = value
+        return value
+
     def cell(self) -> tuple[str | None, object]:
         """Return the running cell's id, where the front end tells, and which run of it this is."""
         if not hasattr(self._shell, "kernel"):

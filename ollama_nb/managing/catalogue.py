@@ -14,6 +14,9 @@ from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.preferences import settings
 from ollama_nb.errors import NotText, ServerWentAway
+from ollama_nb.managing.memory import memory_columns
+from ollama_nb.sizes import MIB
+from ollama_nb.times import local_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BUNDLED = "demo"
-MIB = 2**20
 
 
 def default_model(wanted: str | None = None, *, can: str = "completion") -> str:
@@ -60,18 +62,24 @@ def models() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index `model`; columns `size_mib`, `family`, `parameters`, `quantization`, `modified_at`
-        (UTC). What the server does not tell is missing (NA).
+        Index `model`; columns `size_mib` (its files), `family`, `parameters`, `quantization`,
+        `context_length` (the longest), `capabilities` (`completion, tools`), `modified_at` (local
+        time) and `memory_mib`, which is what it takes now if it is loaded: NA if it is not, and
+        `ps()` says for what. What the server does not tell is missing (NA).
     """
     import pandas as pd
 
     entries = listed("tags")
     frame = _frame(entries)
-    frame["modified_at"] = pd.to_datetime(
-        pd.Series([entry.get("modified_at") for entry in entries], index=frame.index, dtype=object),
-        utc=True,
-        format="ISO8601",
+    details = [entry.get("details") or {} for entry in entries]
+    abilities = [entry.get("capabilities") for entry in entries]
+    taken = {_label(entry): _mib(entry) for entry in listed("ps")}
+    frame["context_length"] = pd.array([of.get("context_length") for of in details], dtype="Int64")
+    frame["capabilities"] = pd.array(
+        [", ".join(found) if found else None for found in abilities], dtype="string"
     )
+    frame["modified_at"] = _moments(entries, "modified_at", frame.index)
+    frame["memory_mib"] = pd.array([taken.get(name) for name in frame.index], dtype="Float64")
     return frame
 
 
@@ -81,21 +89,26 @@ def ps() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index `model`; columns `size_mib`, `family`, `parameters`, `quantization`,
-        `context_length` and `expires_at` (UTC; the year 2300 and later stands for never: NaT).
+        Index `model`. `size_mib` is all that it takes: `weights_mib` + `slots` x `slot_mib` +
+        `buffers_mib`. A slot holds the context of one request; more are made, up to `max_slots`,
+        when requests wait for one. Of the slots `live_slots` are answering, and `idle_slots` keep
+        what was computed, for a prompt that begins alike. `prefixes_mib` are copies of such, in
+        memory beside all that. `gpu_mib` is the part on GPUs. Then `family`, `parameters`,
+        `quantization`, `context_length` (of a slot, in tokens) and `expires_at` (local time; the
+        year 2300 and later stands for never: NaT). Of the slots and the rest only ollama_nb's own
+        server tells; otherwise they are missing (NA).
     """
     import pandas as pd
 
     entries = listed("ps")
     frame = _frame(entries)
     lengths = [entry.get("context_length") for entry in entries]
+    on_gpu = [_mib(entry, "size_vram") for entry in entries]
+    columns = memory_columns(entries) | {"gpu_mib": pd.array(on_gpu, dtype="Float64")}
+    for place, (name, values) in enumerate(columns.items(), start=1):
+        frame.insert(place, name, values)
     frame["context_length"] = pd.array(lengths, dtype="Int64")
-    frame["expires_at"] = pd.to_datetime(
-        pd.Series([entry.get("expires_at") for entry in entries], index=frame.index, dtype=object),
-        utc=True,
-        format="ISO8601",
-        errors="coerce",
-    )
+    frame["expires_at"] = _moments(entries, "expires_at", frame.index)
     return frame
 
 
@@ -103,20 +116,36 @@ def _frame(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     details = [entry.get("details") or {} for entry in entries]
-    labels = [entry.get("name") or entry.get("model") for entry in entries]
-    sizes = [(entry.get("size") or 0) / MIB for entry in entries]
-    frame: pd.DataFrame = pd.DataFrame(
-        {
-            "size_mib": pd.array(sizes, dtype="float64"),
-            "family": pd.array([of.get("family") for of in details], dtype="string"),
-            "parameters": pd.array([of.get("parameter_size") for of in details], dtype="string"),
-            "quantization": pd.array(
-                [of.get("quantization_level") for of in details], dtype="string"
-            ),
-        },
-        index=pd.Index(labels, name="model", dtype="string"),
-    ).round(1)
+    facts = {
+        "family": "family",
+        "parameters": "parameter_size",
+        "quantization": "quantization_level",
+    }
+    columns = {
+        name: pd.array([of.get(key) for of in details], dtype="string")
+        for name, key in facts.items()
+    }
+    sizes = pd.array([_mib(entry) or 0.0 for entry in entries], dtype="float64")
+    index = pd.Index([_label(entry) for entry in entries], name="model", dtype="string")
+    frame: pd.DataFrame = pd.DataFrame({"size_mib": sizes, **columns}, index=index)
     return frame
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("name") or entry.get("model"))
+
+
+def _mib(entry: Mapping[str, Any], key: str = "size") -> float | None:
+    return None if entry.get(key) is None else round(entry[key] / MIB, 1)
+
+
+def _moments(entries: Sequence[Mapping[str, Any]], key: str, index: pd.Index) -> pd.Series:
+    """Return moments in local time; one that pandas cannot hold is missing."""
+    import pandas as pd
+
+    told = pd.Series([entry.get(key) for entry in entries], index=index, dtype=object)
+    moments = pd.to_datetime(told, utc=True, format="ISO8601", errors="coerce")
+    return moments.dt.tz_convert(local_zone())
 
 
 def stop(model: str | None = None) -> str:

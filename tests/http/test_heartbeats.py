@@ -198,6 +198,81 @@ def test_the_last_line_tells_what_was_lost(client, verb: str, stream: bool) -> N
     assert last["cached_tokens"] >= 0
 
 
+# --- how long a request waited ----------------------------------------------------------------------
+
+
+def last_of(lines: Iterator[str]) -> dict[str, Any]:
+    return json.loads(list(lines)[-1])
+
+
+def started(stack: ExitStack, client: httpx.Client, verb: str, **fields: Any) -> Iterator[str]:
+    """The lines of an answer that has begun to wait."""
+    lines = stack.enter_context(streamed(client, verb, EXTRAS, **fields)).iter_lines()
+    next(lines)
+    return lines
+
+
+@pytest.mark.parametrize("verb", ASKED)
+def test_a_wait_for_a_slot_is_told(client, stopped: int, verb: str) -> None:
+    with ExitStack() as stack:
+        running, queued = (started(stack, client, verb) for _ in range(2))
+        os.kill(stopped, signal.SIGCONT)
+        first, second = last_of(running), last_of(queued)
+
+    assert first["nb"]["load_s"] == second["nb"]["load_s"] == 0
+    assert second["nb"]["queue_s"] > first["nb"]["queue_s"]
+    assert second["nb"]["queue_s"] * 1e9 > first["eval_duration"]
+
+
+def test_the_load_is_told_apart_from_the_wait_for_a_place(client, stopped: int) -> None:
+    """Whoever wants the model otherwise waits until nobody uses it, and then for its load."""
+    other = {"options": OPTIONS | {"rope_frequency_base": 7000.0}}
+    with ExitStack() as stack:
+        running = started(stack, client, "generate")
+        queued = started(stack, client, "generate", **other)
+        os.kill(stopped, signal.SIGCONT)
+        first, second = last_of(running), last_of(queued)
+
+    waited = second["nb"]
+    assert waited["load_s"] > 0
+    assert waited["queue_s"] * 1e9 > first["eval_duration"]
+    assert waited["queue_s"] + waited["load_s"] > second["load_duration"] / 1e9 - 1e-5
+
+
+def test_who_comes_while_a_model_loads_waits_for_the_rest_of_the_load(server, eventually) -> None:
+    with server.client() as client, ExitStack() as stack:
+        client.post("/api/generate", json={"model": "demo", "keep_alive": 0})
+        eventually(lambda: not server.workers(), "the worker ends")
+        lines = [started(stack, client, "generate") for _ in range(2)]
+        first, second = map(last_of, lines)
+
+    assert 0 < second["nb"]["load_s"] <= first["nb"]["load_s"]
+    assert first["nb"]["load_s"] > first["nb"]["queue_s"]
+
+
+IN_ONE_PIECE = {
+    "embed": {"input": ["a", "b"]},
+    "score": {"prompt": "a", "choices": ["b", "c"]},
+}
+
+
+@pytest.mark.parametrize("verb", IN_ONE_PIECE)
+def test_answers_in_one_piece_tell_their_waits_and_their_time(
+    client, server, eventually, verb: str
+) -> None:
+    client.post("/api/generate", json={"model": "demo", "keep_alive": 0})
+    eventually(lambda: not server.workers(), "the worker ends")
+    asked = {"model": "demo", **IN_ONE_PIECE[verb]}
+    cold, warm = (
+        client.post(f"/api/{verb}", json=asked, headers=EXTRAS).json()["nb"] for _ in range(2)
+    )
+
+    assert cold["load_s"] > 0 == warm["load_s"]
+    assert min(cold["prompt_s"], warm["prompt_s"]) > 0
+    assert cold["queue_s"] < cold["load_s"]
+    assert "nb" not in client.post(f"/api/{verb}", json=asked).json()
+
+
 # --- their clock ----------------------------------------------------------------------------------
 
 

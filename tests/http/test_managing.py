@@ -297,6 +297,22 @@ def own(start_server, demo_gguf: Path, tmp_path: Path) -> Iterator[httpx.Client]
         yield client
 
 
+def test_a_loaded_model_tells_what_takes_its_memory_to_who_asks(own: httpx.Client) -> None:
+    own.post("/api/generate", json={"model": "first", "prompt": "Hi", "stream": False, "options": {"num_predict": 2}})  # fmt: skip
+    extras = {"X-Ollama-Nb-Extras": "1"}
+
+    (entry,) = own.get("/api/ps", headers=extras).json()["models"]
+
+    memory = entry["nb"]
+    slots = memory["num_slots"] * memory["slot_bytes"]
+    assert memory["weight_bytes"] + slots + memory["buffer_bytes"] == entry["size"]
+    assert min(memory["weight_bytes"], memory["slot_bytes"], memory["buffer_bytes"]) > 0
+    assert memory["num_slots"] < memory["max_slots"]  # the rest comes when it is needed
+    assert memory["num_live"] + memory["num_idle"] <= memory["num_slots"]
+    (plain,) = loaded(own)
+    assert list(plain) == [key for key in entry if key != "nb"]
+
+
 def test_what_is_loaded_has_the_details_of_the_model_that_loaded_it(own: httpx.Client) -> None:
     own.post("/api/generate", json={"model": "first", "keep_alive": "10m"}).raise_for_status()
     own.post("/api/copy", json={"source": "first", "destination": "second"})

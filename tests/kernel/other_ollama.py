@@ -1,7 +1,7 @@
 """A server that is compatible with Ollama but not ours, and tells as little as it may.
 
 It answers with the words of the prompt, one a message, and reports no durations. A prompt that
-holds `slowly` takes 0.1 s a word, `hang` never answers, `break` ends in an error line and
+holds `slowly` takes 0.1 s a word, `hang` (in a model's name too) never answers, `break` ends in an error line and
 `vanish` cuts the connection in mid-answer. A prompt that is to be answered as a whole, not streamed,
 and holds `together` waits until as many such are there as `barrier` has parties. `script` are answers of a chat with thoughts and calls.
 What it does with models is in `other_models`.
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self, verb: str, body: dict[str, Any]) -> None:
         prompt = body["prompt"] if verb == "generate" else body["messages"][-1]["content"]
         try:
-            self._wait_while_hanging(prompt)
+            self._wait_while_hanging(f"{body['model']} {prompt}")
             if body.get("stream") is False:
                 self._send_whole(verb, body["model"], prompt)
                 return

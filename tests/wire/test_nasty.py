@@ -19,6 +19,7 @@ from ollama_nb_server.answering.output import Offer, OutputPlan, rendered_id
 from ollama_nb_server.environment import MAX_COUNT, Settings
 from ollama_nb_server.prompts.parsing.generic import generic
 from ollama_nb_server.prompts.parsing.parts import Situation
+from ollama_nb_server.scheduling.activity import ModelMemory
 from ollama_nb_server.wire import bounds
 from ollama_nb_server.wire.bounds import BOUNDS, MAX_DEPTH, MAX_MESSAGES, MAX_TEXTS, MAX_VALUES
 from ollama_nb_server.wire.chat import ChatRequest
@@ -291,4 +292,5 @@ def test_the_bounds_are_documented() -> None:
 def test_the_keys_of_nb_are_documented() -> None:
     named = {key for row in rows("More than") for key in re.findall(r"`(\w+)`", row[0])}
 
-    assert named == {field.name for field in dataclasses.fields(Extras)}
+    there = *dataclasses.fields(Extras), *dataclasses.fields(ModelMemory)
+    assert named == {field.name for field in there}

@@ -22,6 +22,7 @@ from ollama_nb_server.answering.generation import (
     lost_warnings,
     num_logprobs,
     run,
+    waits,
     warnings_for,
 )
 from ollama_nb_server.answering.heartbeat import AnswerStream
@@ -128,7 +129,7 @@ async def _answer(
                     done_reason=event.reason,
                     truncated=losses.truncated,
                     num_turns_dropped=losses.num_turns_dropped,
-                    nb=last_extras(event, losses, warnings),
+                    nb=last_extras(event, losses, warnings, waits(leased)),
                     **asdict(job.watch.metrics(leased, event)),
                 )
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import numpy.typing as npt
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.generation import Stopwatch, loss_warnings, warnings_for
+from ollama_nb_server.answering.generation import (
+    Stopwatch,
+    loss_warnings,
+    waits,
+    warnings_for,
+)
 from ollama_nb_server.answering.preparation import find, lease, merged_options
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
@@ -34,7 +41,8 @@ async def embed(app: AppContext, request: EmbedRequest, context: RequestContext)
         warnings = warnings_for(leased, model.name.display, request.options)
         if not texts:
             return EmbedResponse(request.model or "", None, warnings=warnings)
-        embedded = await _embedded(leased, texts, options, truncate=request.truncate is not False)
+        truncate = request.truncate is not False
+        embedded, took_ns = await _timed(leased, texts, options, truncate=truncate)
         losses = _losses(embedded, _limit(leased, options))
         warnings += loss_warnings(model.name.display, losses)
         vectors = shortened(_matrix(embedded), request.dimensions or 0)
@@ -46,6 +54,8 @@ async def embed(app: AppContext, request: EmbedRequest, context: RequestContext)
             prompt_eval_count=embedded.prompt_count,
             warnings=warnings,
             truncated=losses.truncated,
+            waited=waits(leased),
+            prompt_s=round(took_ns / 1e9, 6),
         )
 
 
@@ -59,13 +69,14 @@ async def embeddings(
         warnings = warnings_for(leased, model.name.display, request.options)
         if not request.prompt:
             return EmbeddingsResponse(None, warnings)
-        embedded = await _embedded(leased, (request.prompt,), options, truncate=False)
+        embedded, _ = await _timed(leased, (request.prompt,), options, truncate=False)
         return EmbeddingsResponse(_matrix(embedded)[0].astype(np.float64), warnings)
 
 
-async def _embedded(
+async def _timed(
     leased: Lease, texts: tuple[str, ...], options: Options, *, truncate: bool
-) -> Embedded:
+) -> tuple[Embedded, int]:
+    """The vectors, and the nanoseconds that they took."""
     worker, limit = leased.worker, _limit(leased, options)
     request = Embed(
         worker.new_id(),
@@ -76,7 +87,9 @@ async def _embedded(
         priority=leased.context.priority,
     )
     async with leased.embedding() as ended:
-        return await worker.embed(request, ended)
+        began_ns = time.perf_counter_ns()
+        embedded = await worker.embed(request, ended)
+        return embedded, time.perf_counter_ns() - began_ns
 
 
 def _limit(leased: Lease, options: Options) -> int:

@@ -21,6 +21,7 @@ from ollama_nb_server.answering.generation import (
     lost_warnings,
     num_logprobs,
     run,
+    waits,
     warnings_for,
 )
 from ollama_nb_server.answering.heartbeat import AnswerStream
@@ -118,7 +119,7 @@ async def _answer(
                     done_reason=event.reason,
                     context=ids,
                     truncated=losses.truncated,
-                    nb=last_extras(event, losses, warnings),
+                    nb=last_extras(event, losses, warnings, waits(leased)),
                     **asdict(job.watch.metrics(leased, event)),
                 )
 

@@ -28,12 +28,13 @@ from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.prompts.parsing.parts import Call, OutputBroken, Parts
 from ollama_nb_server.prompts.truncation import Losses, Truncation, cut_middle
 from ollama_nb_server.scheduling.lease import Lease
-from ollama_nb_server.wire.extras import Extras
+from ollama_nb_server.wire.extras import Extras, Waits
 from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
 
 log = logging.getLogger(__name__)
 
+NO_WAITS = Waits()
 MAX_SHOWN = 200  # letters of a lost text in a warning
 
 
@@ -105,7 +106,14 @@ def lost_warnings(label: str, lost: str) -> tuple[str, ...]:
     return (said,)
 
 
-def last_extras(finished: Finished, losses: Losses, warnings: tuple[str, ...]) -> Extras:
+def waits(lease: Lease) -> Waits:
+    """How long a request waited until it was its turn."""
+    return Waits(round(lease.queue_ns / 1e9, 6), round(lease.loading_ns / 1e9, 6))
+
+
+def last_extras(
+    finished: Finished, losses: Losses, warnings: tuple[str, ...], waited: Waits = NO_WAITS
+) -> Extras:
     """What the last message of an answer tells beyond Ollama's fields."""
     before, kept = losses.truncated or (0, 0)
     return Extras(
@@ -115,6 +123,8 @@ def last_extras(finished: Finished, losses: Losses, warnings: tuple[str, ...]) -
         accepted_tokens=finished.accepted_count if finished.drafted_count else None,
         truncated_tokens=before - kept,
         dropped_messages=losses.num_turns_dropped,
+        queue_s=waited.queue_s,
+        load_s=waited.load_s,
     )
 
 

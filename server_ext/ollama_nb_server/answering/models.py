@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +74,25 @@ def _show_remote(app: AppContext, asked: str) -> Encoded:
     return Encoded.of(showing.shown_remote(app.store.entry(name, asked)))
 
 
-async def ps(app: AppContext) -> Document:
-    """The loaded models, the one that stays longest first; what was deleted is left out."""
+async def ps(app: AppContext, *, with_extras: bool = False) -> Document:
+    """The loaded models, the one that stays longest first; what was deleted is left out.
+
+    With extras, what each takes of memory is told apart in its `nb`.
+    """
     running = app.scheduler.running()
-    return Document({"models": await app.executors.read(_all_loaded, app.store, running)})
+    loaded = await app.executors.read(_all_loaded, app.store, running, with_extras)
+    return Document({"models": loaded})
 
 
-def _all_loaded(store: Store, running: list[RunningModel]) -> list[dict[str, Any]]:
-    present = (_present(store, one) for one in running)
-    return [_loaded(one) for one in present if one is not None]
+def _all_loaded(
+    store: Store, running: list[RunningModel], with_extras: bool
+) -> list[dict[str, Any]]:
+    present = [one for one in (_present(store, one) for one in running) if one is not None]
+    return [_loaded(one) | (_memory(one) if with_extras else {}) for one in present]
+
+
+def _memory(running: RunningModel) -> dict[str, Any]:
+    return {} if running.memory is None else {"nb": asdict(running.memory)}
 
 
 def _present(store: Store, running: RunningModel) -> RunningModel | None:

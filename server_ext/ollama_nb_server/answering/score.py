@@ -11,7 +11,7 @@ import numpy as np
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.context_need import least_ctx
-from ollama_nb_server.answering.generation import Stopwatch, warnings_for
+from ollama_nb_server.answering.generation import Stopwatch, waits, warnings_for
 from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.preparation import (
     context_limit,
@@ -56,7 +56,9 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
         prompts = [await _prompt(app, leased, model, each, options) for each in asked]
         message = _message(app, leased, model, request, options, prompts)
         async with leased.generating() as ended:
+            began_ns = time.perf_counter_ns()
             scored = await leased.worker.score(message, ended)
+            took_ns = time.perf_counter_ns() - began_ns
         return ScoreResponse(
             request.model or "",
             time.time_ns(),
@@ -69,6 +71,8 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
             eval_count=scored.eval_count,
             warnings=warnings,
             cached_tokens=scored.cached_count,
+            waited=waits(leased),
+            prompt_s=round(took_ns / 1e9, 6),
         )
 
 

@@ -366,6 +366,7 @@ class Engine:
         slot_bytes = self.num_ctx * model.kv_bytes(self.kv_type)
         kv = self._num_slots * slot_bytes
         compute = model.compute_bytes(self.num_batch) if self.context else 0
+        weight_bytes = model.size_bytes + self._projector_bytes
         special = SpecialTexts.of(model)
         return Loaded(
             num_ctx=self.num_ctx,
@@ -373,6 +374,7 @@ class Engine:
             num_parallel=self.num_parallel,
             num_slots=self._num_slots,
             slot_bytes=slot_bytes,
+            weight_bytes=weight_bytes,
             num_embd=model.num_embd,
             num_vocab=model.num_vocab,
             add_bos=model.add_bos,
@@ -380,7 +382,7 @@ class Engine:
             eos_text=model.token_text(model.eos),
             fim_texts=tuple(map(model.token_text, model.fim)),
             size_bytes=max(
-                model.size_bytes + kv + compute + self.embedder.size_bytes + self._projector_bytes,
+                weight_bytes + kv + compute + self.embedder.size_bytes,
                 self._vram_bytes,
             ),
             vram_bytes=self._vram_bytes,

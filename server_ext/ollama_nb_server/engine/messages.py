@@ -298,6 +298,7 @@ class Loaded:
     load_ns: int
     num_slots: int = 0  # that there are now; the rest, up to `num_parallel`, when they are needed
     slot_bytes: int = 0
+    weight_bytes: int = 0  # the projector's too
     num_processors: int = 0  # that the worker may use
     warnings: tuple[str, ...] = ()
     fim_texts: tuple[str, ...] = ()  # of the tokens before a prefix, a suffix and the middle

@@ -118,7 +118,8 @@ async def tags(handler: ApiHandler) -> None:
 
 async def ps(handler: ApiHandler) -> None:
     """The loaded models."""
-    await handler.answer(await managing.ps(await handler.app_context()))
+    app = await handler.app_context()
+    await handler.answer(await managing.ps(app, with_extras=handler.wants_extras))
 
 
 async def show(handler: ApiHandler) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 
 from ollama_nb_server.engine.client import End, Ended, Ending, EngineClient
 from ollama_nb_server.engine.messages import Loaded
+from ollama_nb_server.scheduling.activity import ModelMemory
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.run_queue import RunQueue
 from ollama_nb_server.scheduling.usage import Account, Usage, end_of
@@ -18,22 +20,45 @@ EMBEDDINGS_AT_ONCE = 4  # one is computed, the next ones' texts are being tokeni
 class LoadedWorker:
     """A worker with the queues of those who want it to compute, each of a bounded length."""
 
-    def __init__(self, client: EngineClient, max_queue: int | None = None) -> None:
+    def __init__(
+        self,
+        client: EngineClient,
+        max_queue: int | None = None,
+        loaded_between: tuple[int, int] = (0, 0),
+    ) -> None:
         self.client = client
+        self._loaded_between = loaded_between  # by `time.perf_counter_ns`
         self.generating = RunQueue(max(client.info.num_parallel, 1), max_queue)
         self.embedding = RunQueue(EMBEDDINGS_AT_ONCE, max_queue)
 
     @property
     def size_bytes(self) -> int:
         """What it takes of memory by now: it has made more slots since it was loaded."""
-        info, num_slots = self.client.info, self.client.stats.num_slots
-        return info.size_bytes + max(num_slots - info.num_slots, 0) * info.slot_bytes
+        info = self.client.info
+        return info.size_bytes + (self.num_slots - info.num_slots) * info.slot_bytes
+
+    @property
+    def num_slots(self) -> int:
+        """How many it has by now."""
+        return max(self.client.stats.num_slots, self.client.info.num_slots)
+
+    @property
+    def memory(self) -> ModelMemory:
+        """What takes that memory."""
+        client = self.client
+        return ModelMemory.of(client.info, client.stats, self.num_slots, self.size_bytes)
+
+    def loading_ns(self, began_ns: int, ended_ns: int) -> int:
+        """How much of a time it was being loaded."""
+        load_began, load_ended = self._loaded_between
+        return max(min(ended_ns, load_ended) - max(began_ns, load_began), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A worker for one request. `load_ns` is what it took to get it, queueing included.
 
+    `loading_ns` of that the model was being loaded, for this request or for another one.
     `began_ns` is when it was asked for, by `time.perf_counter_ns`. `unlike` names load options that
     the request wanted otherwise, while others use the worker.
     """
@@ -45,6 +70,8 @@ class Lease:
     context: RequestContext
     _account: Account
     unlike: tuple[str, ...] = ()
+    loading_ns: int = 0
+    _turn_waits_ns: list[int] = field(default_factory=list)
 
     @property
     def worker(self) -> EngineClient:
@@ -66,7 +93,7 @@ class Lease:
     async def generating(self, ticket: int = 0) -> AsyncIterator[Ended]:
         """Wait for one of the worker's slots; what the block yields takes the request's ending."""
         turn = self._held.generating.turn(self.context.priority, ticket)
-        async with self._recorded() as ended, turn:
+        async with self._recorded() as ended, self._timed(turn):
             yield ended
 
     def place(self, ticket: int) -> int | None:
@@ -76,8 +103,22 @@ class Lease:
     @asynccontextmanager
     async def embedding(self) -> AsyncIterator[Ended]:
         """The same for vectors of texts, which need no slot."""
-        async with self._recorded() as ended, self._held.embedding.turn(self.context.priority):
+        turn = self._held.embedding.turn(self.context.priority)
+        async with self._recorded() as ended, self._timed(turn):
             yield ended
+
+    @property
+    def queue_ns(self) -> int:
+        """How long the request waited for others: for its worker beside the load, for its turn."""
+        return self.load_ns - self.loading_ns + sum(self._turn_waits_ns)
+
+    @asynccontextmanager
+    async def _timed(self, turn: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+        """Note how long it takes until a turn comes."""
+        began_ns = time.perf_counter_ns()
+        async with turn:
+            self._turn_waits_ns.append(time.perf_counter_ns() - began_ns)
+            yield
 
     @asynccontextmanager
     async def _recorded(self) -> AsyncIterator[Ended]:

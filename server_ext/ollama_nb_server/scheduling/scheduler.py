@@ -22,7 +22,7 @@ from ollama_nb_server.engine.client import End, Ending, EngineClient
 from ollama_nb_server.engine.errors import WorkerDied
 from ollama_nb_server.engine.messages import EngineStats, Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
-from ollama_nb_server.scheduling.activity import ModelActivity
+from ollama_nb_server.scheduling.activity import ModelActivity, ModelMemory
 from ollama_nb_server.scheduling.context import NOBODY, RequestContext
 from ollama_nb_server.scheduling.decisions import Decisions
 from ollama_nb_server.scheduling.errors import ShuttingDown
@@ -69,7 +69,8 @@ class StartWorker(Protocol):
 class RunningModel:
     """A loaded or loading model as `ps` shows it; `model` is what its first request gave along.
 
-    `expires_at` is seconds since the epoch, `inf` for good. While it loads, its size is 0.
+    `expires_at` is seconds since the epoch, `inf` for good. While it loads, its size is 0 and its
+    memory untold.
     """
 
     label: str
@@ -79,6 +80,7 @@ class RunningModel:
     num_ctx: int
     expires_at: float
     model: object = None
+    memory: ModelMemory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,17 @@ class Scheduler:
             self._tell(Requested(wanted))
             with self._recorded_if_refused(context.user, label):
                 worker, grant = await future
-            load_ns = max(time.perf_counter_ns() - began, 1)
-            yield Lease(worker, began, load_ns, label, context, self._account, grant.unlike)
+            granted = time.perf_counter_ns()
+            yield Lease(
+                worker,
+                began,
+                max(granted - began, 1),
+                label,
+                context,
+                self._account,
+                grant.unlike,
+                worker.loading_ns(began, granted),
+            )
         finally:
             del self._granted[wanted.id]
             self._tell(Left(wanted.id))
@@ -275,9 +286,12 @@ class Scheduler:
         log.info("loading %s (context %d)", spec.model_path, spec.num_ctx)
         task: asyncio.Future[EngineClient] = asyncio.ensure_future(self._start_worker(spec))
         self._loading[runner] = task
-        task.add_done_callback(partial(self._loaded, runner, self._clock()))
+        began = self._clock(), time.perf_counter_ns()
+        task.add_done_callback(partial(self._loaded, runner, *began))
 
-    def _loaded(self, runner: int, began: float, task: asyncio.Future[EngineClient]) -> None:
+    def _loaded(
+        self, runner: int, began: float, began_ns: int, task: asyncio.Future[EngineClient]
+    ) -> None:
         del self._loading[runner]
         self._record_load(runner, self._clock() - began, task)
         if task.cancelled():
@@ -287,7 +301,8 @@ class Scheduler:
             self._tell(LoadBroke(runner, error))
         else:
             worker = task.result()
-            self._workers[runner] = LoadedWorker(worker, self._max_queue)
+            took = began_ns, time.perf_counter_ns()
+            self._workers[runner] = LoadedWorker(worker, self._max_queue, took)
             self._spawn(self._watch(runner, worker))
             self._tell(LoadDone(runner, worker.info))
 
@@ -371,6 +386,7 @@ class Scheduler:
         wanted, loading = runner.wanted, runner.phase is Phase.LOADING
         keep_alive = runner.keep_alive if wanted.keep_alive is None else wanted.keep_alive
         expires = self._clock() + keep_alive if loading else runner.expires
+        worker = self._workers.get(runner.id)
         return RunningModel(
             label=wanted.label,
             weights=runner.key,
@@ -379,4 +395,5 @@ class Scheduler:
             num_ctx=info.num_ctx if info is not None else wanted.spec.num_ctx,
             expires_at=expires + offset,
             model=wanted.model,
+            memory=worker.memory if worker is not None else None,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from ollama_nb_server.wire.bounds import MAX_TEXT_CHARS, MAX_TEXTS
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import BadInput, TooMuch
-from ollama_nb_server.wire.extras import Extras
+from ollama_nb_server.wire.extras import Extras, Waits
 from ollama_nb_server.wire.golike import GoInt, GoModel, Text
 
 
@@ -73,12 +73,20 @@ class EmbedResponse:
     prompt_eval_count: int = 0
     warnings: tuple[str, ...] = ()
     truncated: tuple[int, int] | None = None  # tokens before, tokens kept
+    waited: Waits = field(default_factory=Waits)
+    prompt_s: float | None = None
 
     @property
     def nb(self) -> Extras:
         """What Ollama has no field for."""
         before, kept = self.truncated or (0, 0)
-        return Extras(warnings=self.warnings, truncated_tokens=before - kept)
+        return Extras(
+            warnings=self.warnings,
+            truncated_tokens=before - kept,
+            prompt_s=self.prompt_s,
+            queue_s=self.waited.queue_s,
+            load_s=self.waited.load_s,
+        )
 
     @property
     def num_values(self) -> int:

@@ -12,9 +12,21 @@ EXTRAS_HEADER = "X-Ollama-Nb-Extras"
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds that a request waited for others, and for its model to be loaded.
+
+    Ollama's `load_duration` is all of the wait for a worker, whatever for.
+    """
+
+    queue_s: float | None = None
+    load_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Extras:
     """How far a request is, or what its answer lacks; None and empty ones are left out.
 
+    `queue_s` and `load_s` are the seconds that a request waited for its turn and for its model.
     `phase` is queued, loading, prefill or decode; `place` counts from 1. `done` and `total` are
     tokens of the prompt. `eta_s` is told where it follows from what has been done so far.
     """
@@ -30,6 +42,9 @@ class Extras:
     accepted_tokens: int | None = None
     truncated_tokens: int | None = None
     dropped_messages: int | None = None
+    queue_s: float | None = None
+    load_s: float | None = None
+    prompt_s: float | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON."""

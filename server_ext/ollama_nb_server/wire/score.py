@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from ollama_nb_server.wire.chat import Messages
 from ollama_nb_server.wire.durations import KeepAliveField
 from ollama_nb_server.wire.encoding import encoded
 from ollama_nb_server.wire.errors import BadChoices, PromptConflict, RawConflict, TooMuch
-from ollama_nb_server.wire.extras import Extras
+from ollama_nb_server.wire.extras import Extras, Waits
 from ollama_nb_server.wire.fields import Images, Think
 from ollama_nb_server.wire.golike import GoModel, Text
 from ollama_nb_server.wire.times import utc
@@ -125,11 +125,19 @@ class ScoreResponse:
     eval_count: int = 0
     warnings: tuple[str, ...] = ()
     cached_tokens: int = 0
+    waited: Waits = field(default_factory=Waits)
+    prompt_s: float | None = None
 
     @property
     def nb(self) -> Extras:
         """What Ollama's other messages have no field for either."""
-        return Extras(warnings=self.warnings, cached_tokens=self.cached_tokens)
+        return Extras(
+            warnings=self.warnings,
+            cached_tokens=self.cached_tokens,
+            prompt_s=self.prompt_s,
+            queue_s=self.waited.queue_s,
+            load_s=self.waited.load_s,
+        )
 
     @property
     def num_values(self) -> int:
