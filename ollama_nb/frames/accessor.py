@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from ollama_nb.frames import counting, embedding, generating
+from ollama_nb.frames import classifying, counting, embedding, filtering, generating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,8 @@ class LlmFrame:
         self._obj = frame
 
     generate = _method(generating.generate)
+    classify = _method(classifying.classify)
+    filter = _method(filtering.filter)
     count_tokens = _method(counting.count_tokens)
     embed = _method(embedding.embed_rows)
 
@@ -44,5 +46,7 @@ class LlmSeries:
         self._obj = series
 
     generate = _method(generating.generate_column)
+    classify = _method(classifying.classify_column)
+    filter = _method(filtering.filter_column)
     count_tokens = _method(counting.count_column)
     embed = _method(embedding.embed_column)

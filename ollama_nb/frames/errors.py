@@ -5,7 +5,8 @@ OllamaNbError
 |-- NoColumn            a template that names no column, and so asks every row the same
 |-- BadTemplate         a template that cannot be read, or fails on a row
 |-- BadColumns          names, counts or limits that do not fit the frame
-`-- NoTokenCounts       a server that does not count tokens
+|-- NoTokenCounts       a server that does not count tokens
+`-- NoProbabilities     a server that does not tell how likely answers are
 RowsFailed              some rows have no answer; the others do (a warning)
 """
 
@@ -63,6 +64,16 @@ class NoTokenCounts(OllamaNbError):
         super().__init__(
             f"{url} does not count tokens: ollama_nb's own server does (ollama-nb serve, or the "
             "extension of a Jupyter server)"
+        )
+
+
+class NoProbabilities(OllamaNbError):
+    """A server that does not tell how likely answers are."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{url} does not tell how likely a label is, which abstain needs: ollama_nb's own "
+            "server does; leave abstain out"
         )
 
 
