@@ -26,7 +26,7 @@ from benchmarks.servers import llama_server, ours, rate
 LENGTH = 60  # tokens, so few that hardly a stream ends by itself
 PROMPTS = {"demo": "Once upon a time there was a fox", "half-billion": "abcd efgh ijkl mnop"}
 ENGLISH = "A long story about people who build a house by the sea, and what they say:"
-TRIAL_LENGTH = 20
+TRIAL_LENGTH, WARM_UP = 20, 5
 PROMPT_IDS = list(range(300, 312))
 
 
@@ -52,6 +52,8 @@ def measure(
         stack.callback(bare.close)
         target = stack.enter_context(ours(path, streams))
         other = stack.enter_context(llama_server(peer, path, streams)) if peer else None
+        for server in (target, other) if other else (target,):
+            rate(server, prompt, streams, WARM_UP)  # so that all have their slots
         for _ in range(rounds):
             runs["bare"].append(bare.run(PROMPT_IDS, length))
             runs["ours"].append(rate(target, prompt, streams, length))
