@@ -30,7 +30,7 @@ async def turn(client: httpx.AsyncClient, target: Target, past: str) -> tuple[fl
     async with client.stream("POST", target.url + path, json=body) as said:
         said.raise_for_status()
         async for line in said.aiter_lines():
-            if line:
+            if line and not line.startswith(":"):
                 first = first or time.perf_counter() - began
                 chunk = json.loads(line.removeprefix("data: "))
                 answer += chunk["response" if target.ollama else "content"]

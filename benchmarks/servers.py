@@ -73,7 +73,7 @@ async def tokens(
     ) as answer:
         answer.raise_for_status()
         async for line in answer.aiter_lines():
-            if line:
+            if line and not line.startswith(":"):
                 yield time.perf_counter()
 
 
@@ -88,7 +88,7 @@ async def counted(
     ) as answer:
         answer.raise_for_status()
         async for line in answer.aiter_lines():
-            if not line:
+            if not line or line.startswith(":"):  # a comment that keeps the connection alive
                 continue
             last = time.perf_counter()
             first = first or last

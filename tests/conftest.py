@@ -268,8 +268,18 @@ def eventually() -> Callable[..., object]:
 FILE_TYPE = {np.float32: 0, np.float16: 1}
 
 
-def write_full(source: Path, target: Path, kind: type, num_parts: int = 1, *more: str) -> None:
-    """Write a GGUF file's weights as `kind`, its metadata as they are; `more` are extra tensors."""
+def write_full(
+    source: Path,
+    target: Path,
+    kind: type,
+    num_parts: int = 1,
+    *more: str,
+    tokens: Callable[[list[str]], list[str]] = list,
+) -> None:
+    """Write a GGUF file's weights as `kind`, its metadata as they are; `more` are extra tensors.
+
+    `tokens` makes another vocabulary of its own.
+    """
     reader = GGUFReader(source)
     architecture = reader.fields["general.architecture"].contents()
     split = -(-(len(reader.tensors) + len(more)) // num_parts) if num_parts > 1 else 0
@@ -279,7 +289,10 @@ def write_full(source: Path, target: Path, kind: type, num_parts: int = 1, *more
             continue
         outer, *inner = value.types
         element = inner[0] if outer == GGUFValueType.ARRAY else None
-        writer.add_key_value(key, value.contents(), outer, element)
+        contents = value.contents()
+        if key == "tokenizer.ggml.tokens":
+            contents = tokens(contents)
+        writer.add_key_value(key, contents, outer, element)
     writer.add_file_type(FILE_TYPE[kind])
     for tensor in reader.tensors:
         whole = dequantize(tensor.data, tensor.tensor_type)
@@ -304,6 +317,14 @@ def full(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
         return path
 
     return written
+
+
+@pytest.fixture(scope="session")
+def stranger_gguf(demo_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model with some of its tokens in other places."""
+    path = tmp_path_factory.mktemp("stranger") / "stranger.gguf"
+    write_full(demo_gguf, path, np.float16, tokens=lambda all: all[:-200] + all[:-201:-1])
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -178,6 +178,7 @@ def test_a_modelfile_may_name_what_was_uploaded(
         {"modelfile": "FROM model.gguf"},
         {"modelfile": "FROM C:\\models\\model.gguf"},
         {"modelfile": "FROM demo\nADAPTER ./adapter.gguf"},
+        {"modelfile": "FROM demo\nDRAFT ./small.gguf"},
     ],
 )
 def test_a_path_on_the_server_is_refused_with_what_to_do(made: Callable, fields: dict) -> None:
@@ -340,3 +341,83 @@ def test_a_starting_server_removes_what_nobody_needs(
         assert client.get("/api/tags").is_success
 
         eventually(lambda: not store.blobs.has(digest), "the end of the blob", 10)
+
+
+# --- draft models ---------------------------------------------------------------------------------
+
+
+def extras_of(client: httpx.Client, **options: object) -> dict:
+    """What is told besides of 40 tokens that `made` writes."""
+    options = {"num_predict": 40, **options}
+    body = {"model": "made", "prompt": "Once upon a time", "stream": False, "options": options}
+    headers = {"X-Ollama-Nb-Extras": "1"}
+    return dict(client.post("/api/generate", json=body, headers=headers).json()["nb"])
+
+
+def size_of(client: httpx.Client) -> int:
+    """Bytes that `made` takes in memory."""
+    loaded = client.get("/api/ps").json()["models"]
+    return next(int(m["size"]) for m in loaded if m["name"] == "made:latest")
+
+
+def test_a_draft_model_is_stored_shown_and_loaded(
+    client: httpx.Client, made: Callable, demo_gguf: Path
+) -> None:
+    digest = uploaded(client, demo_gguf.read_bytes())
+    answer = made(**{"from": "demo"}, draft_files={"small.gguf": digest})
+
+    assert answer.json() == {"status": "success"}
+    assert f"/{digest.replace(':', '-')}" in shown(client)["modelfile"].split("\nDRAFT ")[1]
+    without = extras_of(client, draft_num_predict=0)
+    assert "warnings" not in without
+    assert "drafted_tokens" not in without
+    with_it = size_of(client)
+    made(**{"from": "demo"})
+    extras_of(client)
+    assert with_it > size_of(client) + demo_gguf.stat().st_size / 2
+
+
+def test_who_is_made_from_a_model_has_its_draft_model(
+    client: httpx.Client, made: Callable, demo_gguf: Path, full: Callable
+) -> None:
+    made(**{"from": "demo"}, draft_files={"small.gguf": uploaded(client, demo_gguf.read_bytes())})
+    made(**{"from": "made"}, system="Hi.")
+    assert shown(client)["modelfile"].count("\nDRAFT ") == 1
+    made(
+        **{"from": "made"}, draft_files={"f.gguf": uploaded(client, full(np.float16).read_bytes())}
+    )
+    assert shown(client)["modelfile"].count("\nDRAFT ") == 1
+    assert shown(client)["system"] == "Hi."
+
+
+def test_a_modelfile_may_name_a_draft_model(
+    client: httpx.Client, made: Callable, demo_gguf: Path
+) -> None:
+    digest = uploaded(client, demo_gguf.read_bytes())
+
+    assert made(modelfile=f"FROM demo\nDRAFT @{digest}").json() == {"status": "success"}
+    assert shown(client)["modelfile"].count("\nDRAFT ") == 1
+
+
+def test_a_draft_model_is_quantised(client: httpx.Client, made: Callable, full: Callable) -> None:
+    digest = uploaded(client, full(np.float16).read_bytes())
+    answer = made(
+        **{"from": "demo"}, draft_files={"d.gguf": digest}, draft_quantize="q8_0", stream=True
+    )
+
+    assert "quantizing draft model to Q8_0" in answer.text
+    assert statuses(answer)[-1] == "success"
+    assert digest.replace(":", "-") not in shown(client)["modelfile"]
+
+
+def test_what_cannot_draft_is_refused(
+    client: httpx.Client, made: Callable, demo_gguf: Path, stranger_gguf: Path
+) -> None:
+    same, other = (uploaded(client, path.read_bytes()) for path in (demo_gguf, stranger_gguf))
+    for files, error in (
+        ({"d.bin": same}, "DRAFT d.bin: a draft model must be one GGUF file"),
+        ({"d.gguf": same, "e.gguf": same}, "DRAFT d.gguf: a draft model must be one GGUF file"),
+        ({"d.gguf": other}, "DRAFT d.gguf: it has another vocabulary than the model"),
+    ):
+        answer = made(**{"from": "demo"}, draft_files=files)
+        assert (answer.status_code, error in answer.text) == (400, True), answer.text

@@ -23,7 +23,7 @@ from ollama_nb_server.library.names import ModelName, ModelRef
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.wire.bounds import MAX_MESSAGES
 from ollama_nb_server.wire.chat import Message, ToolCall
-from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, NotThereYet, TooMuch
+from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, TooMuch
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 
 HEARTBEAT_S = 15.0  # a step that takes longer is told again
@@ -52,19 +52,29 @@ def _recipe(app: AppContext, request: CreateRequest) -> tuple[Recipe, list[str]]
         raise MissingModel
     name = naming.new(app.store, request.asked)
     _refuse_what_cannot_be(request)
-    if request.modelfile and not request.source:
-        return _of_modelfile(app, request, name)
+    made = _of_modelfile if request.modelfile and not request.source else _of_fields
+    recipe, warnings = made(app, request, name)
+    if recipe.draft_quantize and not recipe.drafts:
+        raise BadBody("--draft-quantize requires a DRAFT model")
+    return recipe, warnings
+
+
+def _of_fields(
+    app: AppContext, request: CreateRequest, name: ModelName
+) -> tuple[Recipe, list[str]]:
     return Recipe(
         name=name,
         source=_source(app.store, request.source) if request.source else None,
         files=request.files,
         adapters=request.adapters,
+        drafts=request.draft_files,
         template=request.template or "",
         system=request.system or "",
         license=request.license,
         parameters=_parameters(request),
         messages=[_message(message) for message in request.messages or ()],
         quantize=_quantize(request),
+        draft_quantize=request.draft_quantize or "",
         renderer=request.renderer or "",
         parser=request.parser or "",
         requires=request.requires or "",
@@ -77,19 +87,20 @@ def _of_modelfile(
 ) -> tuple[Recipe, list[str]]:
     """The old form; fields beside `modelfile` count where the Modelfile says nothing."""
     asked = parse(request.modelfile or "")
-    _refuse_drafts(bool(asked.drafts))
     parts = ingredients(asked, app.store.blobs.folder, request.files or {})
     recipe = Recipe(
         name=name,
         source=_source(app.store, parts.source) if parts.source else None,
         files=parts.files or None,
         adapters=parts.adapters or request.adapters,
+        drafts=parts.drafts or request.draft_files,
         template=asked.template or request.template or "",
         system=asked.system or request.system or "",
         license=asked.licenses or request.license,
         parameters={**_parameters(request), **asked.parameters},
         messages=asked.messages or [_message(message) for message in request.messages or ()],
         quantize=_quantize(request),
+        draft_quantize=request.draft_quantize or "",
         renderer=asked.renderer or request.renderer or "",
         parser=asked.parser or request.parser or "",
         requires=asked.requires or request.requires or "",
@@ -117,18 +128,10 @@ def _quantize(request: CreateRequest) -> str:
 
 
 def _refuse_what_cannot_be(request: CreateRequest) -> None:
-    if request.draft_quantize and not request.draft_files:
-        raise BadBody("--draft-quantize requires a DRAFT model")
-    _refuse_drafts(bool(request.draft_files))
     if request.remote_host:
         raise CloudDisabled("remote model is unavailable")
     if request.path and not (request.modelfile or request.source or request.files):
         raise ServerPath(request.path)
-
-
-def _refuse_drafts(asked: bool) -> None:
-    if asked:
-        raise NotThereYet("draft models")
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ollama_nb_server.answering.output import OutputPlan
 from ollama_nb_server.answering.preparation import context_limit, sampling
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.engine.messages import (
+    AUTOMATIC,
     Delta,
     Finished,
     Generate,
@@ -239,6 +240,7 @@ async def run(
         reproducible=params.reproducible,
         tags=params.output.tags,
         thinking=params.thinking,
+        num_draft=max(options.draft_num_predict, AUTOMATIC),
     )
     parser = params.output.parser
     progress.waits_in(lease.place)

@@ -38,6 +38,9 @@ def _put_right(spec: LoadSpec, cache: Path, cancelled: Callable[[], bool]) -> Lo
     if spec.projector:
         form = _form(Path(spec.projector), cache, cancelled)
         spec = replace(spec, projector=str(form.translation or spec.projector))
+    if spec.draft:
+        form = _form(Path(spec.draft), cache, cancelled)
+        spec = replace(spec, draft=str(form.translation or spec.draft))
     form = _form(Path(spec.model_path), cache, cancelled)
     translation = str(form.translation or "")
     return replace(spec, translation=translation, overrides=form.overrides)

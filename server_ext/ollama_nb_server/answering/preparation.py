@@ -111,6 +111,7 @@ def lease(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
         projector=str(model.projectors[0]) if model.projectors else "",
+        draft=str(model.drafts[-1]) if model.drafts else "",
         num_ctx=max(options.num_ctx, MIN_CTX),
         num_parallel=app.settings.num_parallel,
         num_batch=options.num_batch,

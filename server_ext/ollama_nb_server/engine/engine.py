@@ -13,8 +13,9 @@ from ollama_nb_server.engine.batch_invariance import draft_rows_alike, rows_alik
 from ollama_nb_server.engine.batch_planner import CUT, BatchPlanner
 from ollama_nb_server.engine.choice import Choice
 from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
+from ollama_nb_server.engine.draft_model import DraftModel
 from ollama_nb_server.engine.embedding import Embedder
-from ollama_nb_server.engine.errors import NotEnoughMemory
+from ollama_nb_server.engine.errors import EngineError, LoadFailed, NotEnoughMemory
 from ollama_nb_server.engine.fitting import (
     MAX_PARALLEL,
     SlotRoom,
@@ -129,6 +130,7 @@ class Engine:
         self.flash = tuning.flash
         self.kv_cache, self.planner = KVCache(None, 0), BatchPlanner(0)
         self.speculator = Speculator(0, can_forget=False)
+        self.drafter: DraftModel | None = None
         self.embedder = Embedder(self.model, self.num_ctx, threads, abort)
         self._owned.callback(self.embedder.close)
         if self.model.generates:
@@ -164,6 +166,7 @@ class Engine:
         wanted = min(spec.num_parallel, max_sequences())
         at_once = projector.max_rows if projector else 0
         self.num_batch = max(min(spec.num_batch, self.num_ctx), wanted or MAX_PARALLEL, at_once)
+        self.drafter = self._draft_model(spec, threads, abort) if spec.draft else None
         self.context = self._context(wanted, threads, abort)
         self._owned.callback(self.context.close)
         if projector:
@@ -196,6 +199,7 @@ class Engine:
             self.num_batch,
             can_forget=not self.model.recurs,
             num_exact=self._num_exact(self.context, batch, alike),
+            drafter=self.drafter,
         )
 
     def _alike(self, context: Context, batch: Batch) -> int:
@@ -316,6 +320,18 @@ class Engine:
         self._projector_bytes = projector.size_bytes
         return projector
 
+    def _draft_model(self, spec: LoadSpec, threads: int, abort: AbortSwitch) -> DraftModel | None:
+        """None, and a warning: answers are the same without it."""
+        try:
+            if self.model.recurs:
+                raise LoadFailed(spec.draft, "for a model of this kind nothing can be drafted")
+            drafter = DraftModel(spec, self.model, self.num_ctx, threads, self._log, abort)
+        except EngineError as error:
+            self.warnings.append(f"answers come without the draft model: {error}")
+            return None
+        self._owned.callback(drafter.close)
+        return drafter
+
     def threads_of(self, sequences: abc.Iterable[Sequence]) -> int:
         """Threads for a step: as many as its requests want at most, else as others leave to us.
 
@@ -350,6 +366,8 @@ class Engine:
         """Compute the next steps with so many threads."""
         if threads != self._threads and self.context is not None:
             self.context.set_threads(threads)
+            if self.drafter:
+                self.drafter.set_threads(threads)
             self._threads = threads
 
     def _prove(self, context: Context, batch: Batch) -> None:
@@ -367,6 +385,7 @@ class Engine:
         kv = self._num_slots * slot_bytes
         compute = model.compute_bytes(self.num_batch) if self.context else 0
         weight_bytes = model.size_bytes + self._projector_bytes
+        drafter_bytes = self.drafter.size_bytes if self.drafter else 0
         special = SpecialTexts.of(model)
         return Loaded(
             num_ctx=self.num_ctx,
@@ -382,7 +401,7 @@ class Engine:
             eos_text=model.token_text(model.eos),
             fim_texts=tuple(map(model.token_text, model.fim)),
             size_bytes=max(
-                weight_bytes + kv + compute + self.embedder.size_bytes,
+                weight_bytes + kv + compute + self.embedder.size_bytes + drafter_bytes,
                 self._vram_bytes,
             ),
             vram_bytes=self._vram_bytes,

@@ -29,6 +29,7 @@ class LoadSpec:
     quantised `kv_cache_type` ("q8_0", "q4_0") needs. `calibration` is the folder that keeps what
     was chosen by measuring ("": nothing is measured).
     RoPE settings of 0 are the model's own; `numa` spreads the threads over a machine's nodes.
+    `draft` is the file of a model that writes ahead of this one ("": none).
     `translation` is opened instead of `model_path` if there is one; `overrides` are keys of the
     GGUF's metadata with other values. `projector` is the file that lets the model see ("": none).
     `prefix_cache_bytes` is what copies of computed prompts may take on the host (AUTOMATIC: by
@@ -51,6 +52,7 @@ class LoadSpec:
     use_extra_bufts: bool = True
     translation: str = ""
     projector: str = ""
+    draft: str = ""
     gpu_overhead: int = 0
     sched_spread: bool = False
     whole: bool = False
@@ -190,6 +192,8 @@ class Generate:
     `num_thread` 0 is the worker's own choice; of several requests the largest counts.
     `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
     What was computed of one prompt serves another that begins alike and has the same `salt`.
+    Up to `num_draft` expected tokens are computed with a token (0: none). AUTOMATIC: as many as
+    pay, and of temperature 0 as many as change no bit of the answer.
     Control tokens show nothing; those whose texts are among `tags` are written out, but for the
     ones that end a generation. Texts that are no control token's are no matter. `thinking` limits
     what is thought before the answer.
@@ -211,6 +215,7 @@ class Generate:
     tags: tuple[str, ...] = ()
     thinking: Thinking | None = None
     salt: str = ""
+    num_draft: int = AUTOMATIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ollama_nb_server.engine.messages import Failed, Finished, Priority
+from ollama_nb_server.engine.messages import AUTOMATIC, Failed, Finished, Priority
 from ollama_nb_server.engine.spans import NO_SPANS, Spans
 from ollama_nb_server.engine.text import TextStream
 
 if TYPE_CHECKING:  # bookkeeping loads nothing native
     from ollama_nb_server.engine.constraint import Constraint
+    from ollama_nb_server.engine.draft_record import DraftRecord
     from ollama_nb_server.engine.logprobs import Pieces
     from ollama_nb_server.engine.prompt_lookup import PromptLookup
     from ollama_nb_server.engine.scoring import PromptScores
@@ -39,11 +40,11 @@ class Sequence:
     that way. llama.cpp moves the rest in the next computation, whichever that is; until then the
     sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
     while this prompt's turn did not come. `draft` are tokens that are expected behind the last
-    one and computed with it (`speculation`). `tags` are the control tokens that are written out,
-    and their texts. `num_cached` tokens of the prompt had been computed for somebody else; only
-    those with the same `salt` share them. At `pauses` its prompt is cut, so that its state can be
-    copied there for others. A sequence with `scores` is only read: what follows its prompt comes
-    from there.
+    one and computed with it (`speculation`), `num_draft` at most if that is said. `tags` are the
+    control tokens that are written out, and their texts. `num_cached` tokens of the prompt had been
+    computed for somebody else; only those with the same `salt` share them. At `pauses` its prompt
+    is cut, so that its state can be copied there for others. A sequence with `scores` is only read:
+    what follows its prompt comes from there.
     """
 
     id: int
@@ -63,6 +64,8 @@ class Sequence:
     pieces: Pieces | None = None
     scores: PromptScores | None = None
     lookup: PromptLookup | None = None
+    drafts: DraftRecord | None = None
+    num_draft: int = AUTOMATIC
     draft: tuple[int, ...] = ()
     num_drafted: int = 0
     num_accepted: int = 0

@@ -13,7 +13,7 @@ LibraryError
     ├── InvalidName, ConflictingSource
     ├── InvalidDigest, DigestMismatch
     ├── BadModelfile, BadTemplate
-    ├── UnknownFileType, NotRelative, NamedTwice, NothingToCreateFrom, OneAdapterOnly
+    ├── UnknownFileType, NotRelative, NamedTwice, NothingToCreateFrom, OneAdapterOnly, BadDraft
     └── BadInfo, ServerPath, CannotRewrite, SplitIncomplete
 """
 
@@ -172,6 +172,13 @@ class OneAdapterOnly(BadRequestFact):
 
     def __init__(self) -> None:
         super().__init__("only one adapter is currently supported")
+
+
+class BadDraft(BadRequestFact):
+    """A draft model that does not go with the model."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"DRAFT {name}: {why}")
 
 
 class BadInfo(BadRequestFact):

@@ -13,7 +13,7 @@ from ollama_nb_server.scheduling.events import WorkerRequest
 # (`num_thread` is none of them: an engine changes its threads between two steps.)
 LOAD_OPTIONS = frozenset({"num_batch", "num_gpu", "main_gpu", "use_mmap", "use_mlock", "numa"})
 # What changes the answers: no request is served by a worker that has them otherwise.
-IDENTITY = ("adapters", "projector", "rope_frequency_base", "rope_frequency_scale")
+IDENTITY = ("adapters", "projector", "draft", "rope_frequency_base", "rope_frequency_scale")
 ANY_NUM_GPU = -1  # as many layers on the GPU as fit: what is loaded is what fitted
 
 

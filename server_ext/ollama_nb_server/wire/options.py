@@ -20,7 +20,8 @@ from ollama_nb_server.wire.errors import BadOption, TooMuch
 class Options:
     """Everything a request may set. `given` names what the model or the request has set.
 
-    RoPE settings of 0 are the model's own. `grammar` is GBNF text.
+    RoPE settings of 0 are the model's own. `grammar` is GBNF text. `draft_num_predict` is how many
+    expected tokens are computed with a token at most; 0: none, negative: as many as pay.
     """
 
     num_ctx: int = 4096
@@ -36,6 +37,7 @@ class Options:
     num_keep: int = 4
     seed: int = -1
     num_predict: int = -1
+    draft_num_predict: int = -1
     top_k: int = 40
     top_p: float = 0.9
     min_p: float = 0.0

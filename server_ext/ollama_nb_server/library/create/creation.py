@@ -25,15 +25,17 @@ from ollama_nb_server.library.create.sources import (
     groups,
     kind_of_files,
     layer_kind,
+    same_vocabulary,
     source_of,
 )
 from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.errors import BadDraft
 from ollama_nb_server.library.families import detect
 from ollama_nb_server.library.jobs import Cancellation
 from ollama_nb_server.library.manifest import CONFIG_TYPE, LAYER_TYPE, Config, Layer, Manifest
 from ollama_nb_server.library.store import Store
 
-PROJECTOR = "projector"
+PROJECTOR, DRAFT = "projector", "draft"
 
 
 class Creation:
@@ -60,6 +62,7 @@ class Creation:
         else:
             yield from self._add_files(self._recipe.files or {})
         yield from self._add_adapters(self._recipe.adapters or {})
+        yield from self._add_draft(self._recipe.drafts or {})
         config = configured(self._recipe, self._base, self._weights)
         self._dress(self._defaults())
         yield from self._layers.statuses()
@@ -168,6 +171,27 @@ class Creation:
             yield Progress("parsing GGUF")
             self._keep(source_of(self._store.blobs, files, names), "adapter")
 
+    def _add_draft(self, files: Mapping[str, str]) -> Iterator[Progress]:
+        """The model that writes ahead of this one, in place of the one that was taken over."""
+        if not files:
+            return
+        name = next(iter(files))
+        if len(files) > 1 or not name.endswith(".gguf"):
+            raise BadDraft(name, "a draft model must be one GGUF file")
+        yield Progress("parsing GGUF")
+        source = source_of(self._store.blobs, files, [name])
+        if self._weights and not same_vocabulary(source.metadata, self._weights[-1]):
+            raise BadDraft(name, "it has another vocabulary than the model")
+        self._layers.drop(DRAFT)
+        kind = quantization(self._recipe.draft_quantize) if self._recipe.draft_quantize else ""
+        if not kind or source_type(source.metadata) == kind:
+            self._keep(source, DRAFT)
+            return
+        with self._store.blobs.scratch() as target:
+            told = f"quantizing draft model to {kind}"
+            yield from self._written(source, target, kind, told)
+            self._layers.adopt(target, DRAFT)
+
     def _keep(self, source: Source, kind: str) -> None:
         """Take a file as it is."""
         self._layers.keep(Layer(f"{LAYER_TYPE}{kind}", source.digest, source.size, source.name))
@@ -185,12 +209,16 @@ class Creation:
 
     def _rewrite(self, source: Source, kind: str, told: str) -> Iterator[Progress]:
         """Have llama.cpp write a new file, and take that."""
-        architecture = source.metadata.architecture
-        with self._store.blobs.scratch() as target, source.readable() as path:
-            for done, total in rewrite(path, target, kind, architecture, self._cancellation):
-                yield Progress(told, NO_DIGEST, source.size, source.size * done // max(total, 1))
+        with self._store.blobs.scratch() as target:
+            yield from self._written(source, target, kind, told)
             yield Progress("verifying conversion")
             self._adopt(target)
+
+    def _written(self, source: Source, target: Path, kind: str, told: str) -> Iterator[Progress]:
+        architecture = source.metadata.architecture
+        with source.readable() as path:
+            for done, total in rewrite(path, target, kind, architecture, self._cancellation):
+                yield Progress(told, NO_DIGEST, source.size, source.size * done // max(total, 1))
 
     def _adopt(self, file: Path) -> None:
         """Take a file that was written for this model."""

@@ -37,12 +37,14 @@ class Recipe:
     source: ModelName | None = None
     files: Mapping[str, str] | None = None
     adapters: Mapping[str, str] | None = None
+    drafts: Mapping[str, str] | None = None
     template: str = ""
     system: str = ""
     license: Any = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[Mapping[str, Any]] = ()
     quantize: str = ""
+    draft_quantize: str = ""
     renderer: str = ""
     parser: str = ""
     requires: str = ""
@@ -56,7 +58,7 @@ class Recipe:
         NothingToCreateFrom, NotRelative, InvalidDigest, UnknownFileType, OneAdapterOnly
         BadLicense, BadInfo, BadTemplate
         """
-        for files in (self.files, self.adapters):
+        for files in (self.files, self.adapters, self.drafts):
             for path, digest in (files or {}).items():
                 check_path(path)
                 if not digest:

@@ -152,3 +152,9 @@ def layer_kind(metadata: gguf.GGUFMetadata) -> str:
     clip = architecture == "clip" and not reads
     projects = metadata.kind in ("projector", "mmproj") or clip or (sees and not reads)
     return "projector" if projects else "model"
+
+
+def same_vocabulary(one: gguf.GGUFMetadata, other: gguf.GGUFMetadata) -> bool:
+    """Whether the same numbers stand for the same tokens in both."""
+    keys = "tokenizer.ggml.model", "tokenizer.ggml.tokens"
+    return all(one.get(key) == other.get(key) for key in keys)

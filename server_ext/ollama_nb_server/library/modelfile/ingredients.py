@@ -1,4 +1,4 @@
-"""What FROM and ADAPTER name, as the server may read it: models of the store and its blobs.
+"""What FROM, ADAPTER and DRAFT name, as the server may read it: models of the store and its blobs.
 
 A file elsewhere on the server is refused: on a shared server anybody could read any file that way.
 """
@@ -20,11 +20,12 @@ LOOKS_LIKE_A_PATH = re.compile(r"[/~.\\]|[A-Za-z]:\\|.*\.(gguf|bin|safetensors)$
 
 @dataclass(slots=True)
 class Ingredients:
-    """A model to begin with, or files (name -> digest), and adapters."""
+    """A model to begin with, or files (name -> digest), adapters, and a draft model."""
 
     source: ModelRef | None = None
     files: dict[str, str] = field(default_factory=dict)
     adapters: dict[str, str] = field(default_factory=dict)
+    drafts: dict[str, str] = field(default_factory=dict)
 
 
 def ingredients(modelfile: Modelfile, blobs: Path, uploaded: Mapping[str, str]) -> Ingredients:
@@ -43,11 +44,12 @@ def ingredients(modelfile: Modelfile, blobs: Path, uploaded: Mapping[str, str]) 
             found.source = parse_ref(text)
         else:
             found.files |= files
-    for text in modelfile.adapters:
-        files = _files(text, blobs, uploaded)
-        if files is None:
-            raise ServerPath(text)
-        found.adapters |= files
+    for texts, target in (modelfile.adapters, found.adapters), (modelfile.drafts, found.drafts):
+        for text in texts:
+            files = _files(text, blobs, uploaded)
+            if files is None:
+                raise ServerPath(text)
+            target |= files
     return found
 
 
