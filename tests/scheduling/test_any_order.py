@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from drive import Driver, loaded, wanted
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from ollama_nb_server.engine.errors import NotEnoughMemory
+from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.scheduling.events import (
     Ended,
     Grant,
@@ -46,7 +48,7 @@ class AnyOrder(RuleBasedStateMachine):
     def begin(self, *, scarce: bool, **limits: int) -> None:
         self.drive = Driver(**limits)
         self.scarce = scarce  # whether at the end every load fails for memory
-        self.failed_beside: dict[str, set[int]] = {}
+        self.failed_beside: dict[LoadSpec, set[int]] = {}
         self.loading: list[int] = []
         self.alive: list[int] = []
         self.answered: set[int] = set()
@@ -58,10 +60,13 @@ class AnyOrder(RuleBasedStateMachine):
         self.tell(Left(1))
 
     def tell(self, event: object) -> None:
+        """Let the policy decide; who wants the same with other options may try for himself."""
+        awaited = {waiting.wanted.spec for waiting in self.drive.decisions.pending}
+        self.failed_beside = {s: b for s, b in self.failed_beside.items() if s in awaited}
         for order in self.drive(event):
             match order:
                 case Load(runner, spec):
-                    beside = self.failed_beside.pop(spec.model_path, set())
+                    beside = self.failed_beside.pop(replace(spec, whole=False), set())
                     assert not beside or beside - set(self.alive), "the same try again"
                     self.loading.append(runner)
                 case Grant(request, runner):
@@ -110,7 +115,7 @@ class AnyOrder(RuleBasedStateMachine):
         runner = self.loading.pop(0)
         known = self.drive.decisions.runners[runner]
         if known.phase.value == "loading":
-            self.failed_beside[known.key] = set(self.alive)
+            self.failed_beside[known.wanted.spec] = set(self.alive)
         self.tell(LoadBroke(runner, NotEnoughMemory(known.key, "failed to allocate")))
 
     @precondition(lambda self: self.alive)
