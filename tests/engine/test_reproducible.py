@@ -43,6 +43,24 @@ async def test_eight_at_once_tell_what_each_tells_alone(worker, sampling):
     assert all(alone)
 
 
+async def test_two_hundred_prompts_are_answered_as_each_is_alone(start_worker, demo_gguf):
+    """Half of them begin alike, so that what one has computed serves others; some are drawn."""
+    worker = await start_worker(demo_gguf, num_parallel=8)
+    ids = random.Random(4)
+    alike = ids.choices(range(300, 3000), k=70)
+    asked = []
+    for number in range(200):
+        tokens = (*alike[: 70 * (number % 2)], *ids.choices(range(300, 3000), k=ids.randint(2, 40)))
+        sampling = SamplingParams(seed=number, temperature=number % 3)
+        asked.append(((TokenSegment(tokens),), sampling, ids.randint(1, 12)))
+    alone = [await told(worker, *each) for each in asked]
+
+    together = await asyncio.gather(*(told(worker, *each) for each in asked))
+
+    assert [at for at, answer in enumerate(alone) if together[at] != answer] == []
+    assert all(alone)
+
+
 @pytest.mark.parametrize("worker", MODELS, indirect=True)
 async def test_others_who_do_not_ask_for_it_change_nothing(worker):
     first, *others = prompts()[::-1]
