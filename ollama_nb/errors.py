@@ -12,6 +12,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- BadModelfile        a Modelfile that does not follow its grammar, and the line
     |-- NoSuchModelFile     a path that a model was to be made of and that is not there
     |-- UnfitModelFile      a file or folder that no model can be made of, and why
+    |-- BadTemplate         a prompt with variables that cannot be read, or that fails with them
     |-- UnknownOption       an option that looks like a misspelt one
     |-- BadChoices          texts that cannot be compared as answers, and why
     |-- NotText             something else than text where a text was expected
@@ -316,6 +317,10 @@ class BadRepeats(OllamaNbError, ValueError):
 
     def __init__(self, repeats: int) -> None:
         super().__init__(f"repeats is at least 1, not {repeats}: a warm-up comes on top")
+
+
+class BadTemplate(OllamaNbError, ValueError):
+    """A prompt whose `{{ ... }}` cannot be read, or fail with the variables or a row."""
 
 
 class MagicUsage(OllamaNbError):

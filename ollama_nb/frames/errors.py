@@ -3,7 +3,6 @@
 OllamaNbError
 |-- UnknownColumn       a template or an argument names a column that there is not
 |-- NoColumn            a template that names no column, and so asks every row the same
-|-- BadTemplate         a template that cannot be read, or fails on a row
 |-- BadColumns          names, counts or limits that do not fit the frame
 |-- NoTokenCounts       a server that does not count tokens
 `-- NoProbabilities     a server that does not tell how likely answers are
@@ -47,10 +46,6 @@ class NoColumn(OllamaNbError, ValueError):
             "the template names no column, so every row would be asked the same; the columns "
             f"are {names}"
         )
-
-
-class BadTemplate(OllamaNbError, ValueError):
-    """A template that cannot be read, or that fails with the values of a row."""
 
 
 class BadColumns(OllamaNbError, ValueError):

@@ -1,6 +1,6 @@
 """From a template and the rows of a frame to a prompt a row.
 
-A column is a variable of the template; how a value becomes text is `template`'s business.
+A column is a variable of the template; how a value becomes text is `asking.templating`'s business.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.asking.templating import Template
 from ollama_nb.errors import NotText, OllamaNbError
 from ollama_nb.frames.errors import NoColumn, UnknownColumn
-from ollama_nb.frames.template import Template
 from ollama_nb.frames.texts import is_missing
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ollama_nb.frames.template import Rendered
+    from ollama_nb.asking.templating import Rendered
 
 TEXT = "text"  # what a column's own values are called in its template
 

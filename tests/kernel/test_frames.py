@@ -10,11 +10,17 @@ import pandas as pd
 import pytest
 
 import ollama_nb.frames
-from ollama_nb.errors import BadSchema, ModelNotFound, NotText, OllamaNbError, UnknownOption
+from ollama_nb.errors import (
+    BadSchema,
+    BadTemplate,
+    ModelNotFound,
+    NotText,
+    OllamaNbError,
+    UnknownOption,
+)
 from ollama_nb.frames import running
 from ollama_nb.frames.errors import (
     BadColumns,
-    BadTemplate,
     NoColumn,
     NoTokenCounts,
     RowsFailed,
