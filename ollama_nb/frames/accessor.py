@@ -5,7 +5,15 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from ollama_nb.frames import classifying, counting, embedding, filtering, generating
+from ollama_nb.frames import (
+    classifying,
+    comparing,
+    counting,
+    embedding,
+    extracting,
+    filtering,
+    generating,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +43,8 @@ class LlmFrame:
     generate = _method(generating.generate)
     classify = _method(classifying.classify)
     filter = _method(filtering.filter)
+    extract = _method(extracting.extract)
+    similarity = _method(comparing.similarity)
     count_tokens = _method(counting.count_tokens)
     embed = _method(embedding.embed_rows)
 
@@ -48,5 +58,7 @@ class LlmSeries:
     generate = _method(generating.generate_column)
     classify = _method(classifying.classify_column)
     filter = _method(filtering.filter_column)
+    extract = _method(extracting.extract_column)
+    similarity = _method(comparing.similarity_to)
     count_tokens = _method(counting.count_column)
     embed = _method(embedding.embed_column)

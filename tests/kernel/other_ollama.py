@@ -41,6 +41,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.left_early = threading.Event()
         self.barrier = threading.Barrier(1)
         self.nb: dict[str, Any] = {}  # of an answer as a whole
+        self.says: dict[str, str] = {}  # as a whole, to a prompt that holds a text
         self.url = f"http://127.0.0.1:{self.server_port}{prefix}"
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -166,7 +167,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if "together" in prompt:
             self.server.barrier.wait(20)
-        words = prompt.split()
+        said = (answer for text, answer in self.server.says.items() if text in prompt)
+        words = next(said, prompt).split()
         counted = {"done": True, "done_reason": "stop", "eval_count": len(words)}
         self._send(
             200, {**self._part(verb, model, " ".join(words)), **counted, "nb": self.server.nb}
