@@ -10,7 +10,7 @@ from typing import Any
 from ollama_nb.errors import MissingPackage
 
 WIDTH_IN, ROW_IN, FRAME_IN = 8.0, 0.3, 1.2
-MOST_ROWS_IN = 10.0  # then rows become thinner
+MOST_ROWS_IN = 6.0  # then rows become thinner
 
 
 def axes_for_rows(num_rows: int, ax: Any = None) -> Any:

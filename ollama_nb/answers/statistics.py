@@ -66,7 +66,7 @@ def forget() -> None:
 
 
 def stats() -> CallFrame:
-    """Return every call of this kernel, one row a call, oldest first (`%stats`).
+    """Return every call of this kernel, one row a call, as they ended (`%stats`).
 
     Returns
     -------
