@@ -4,8 +4,9 @@
 
 All prompts begin with the same 200 words, as the rows of one template do. Three ways in turn, round
 after round: one call after another; `df.llm.generate()`; and the same requests sent by bare tasks,
-all at once, which is what the server's batching allows. Nothing comes from a cache: each round asks
-with another seed, and the first round, in which the model is loaded, is left out.
+all at once, which is what the server's batching allows. Nothing comes from the
+cache of answers, and no request has a seed, which would make answers independent of one another and
+slower: docs/reproducibility.md.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def loop(frame: pd.DataFrame, begin: str, options: dict[str, object]) -> int:
 def many(frame: pd.DataFrame, begin: str, options: dict[str, object]) -> int:
     """What a user writes."""
     answers = frame.llm.generate(
-        begin + " {{ end }}", model=MODEL, options=options, details=True, progress=False
+        begin + " {{ end }}", model=MODEL, options=options, details=True, fresh=True, progress=False
     )
     return int(answers["_tokens"].sum())
 
@@ -86,14 +87,14 @@ WAYS: dict[str, Way] = {"loop": loop, "generate": many, "bare": bare}
 def measure(frame: pd.DataFrame, begin: str, num_tokens: int, rounds: int) -> dict[str, object]:
     """Rows a second of each way: medians, and the medians of the ratios of each round."""
     rates: dict[str, list[float]] = {name: [] for name in WAYS}
-    for number in range(rounds + 1):
-        for place, (name, way) in enumerate(WAYS.items()):
+    for way in WAYS.values():
+        way(frame.head(2), begin, {"num_predict": 2})
+    for number in range(rounds):
+        for name, way in WAYS.items():
             options: dict[str, object] = {"num_predict": num_tokens, "temperature": 0.8}
-            options["seed"] = 10 * number + place
             began = time.perf_counter()
             num_answered = way(frame, begin, options)
-            if number:
-                rates[name].append(len(frame) / (time.perf_counter() - began))
+            rates[name].append(len(frame) / (time.perf_counter() - began))
             print(f"{number} {name}: {num_answered} tokens", file=sys.stderr)
     row: dict[str, object] = {
         f"{name}_rows_per_s": round(statistics.median(values), 3) for name, values in rates.items()
