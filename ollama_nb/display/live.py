@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_nb.connection.preferences import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MAX_UPDATES_PER_S = 15.0
 MAX_BYTES_PER_S = (
@@ -74,7 +74,7 @@ class OneOutput:
     def __init__(self) -> None:
         self._handle: Any = None
 
-    def publish(self, bundle: dict[str, str], metadata: dict[str, Any]) -> int:
+    def publish(self, bundle: Mapping[str, Any], metadata: dict[str, Any]) -> int:
         """Display the first bundle, replace it by the later ones; return the bytes sent."""
         from IPython.display import DisplayHandle
 
@@ -83,7 +83,7 @@ class OneOutput:
             self._handle.display(bundle, raw=True, metadata=metadata)
         else:
             self._handle.update(bundle, raw=True, metadata=metadata)
-        return sum(len(text.encode()) for text in bundle.values())
+        return sum(len(str(data).encode()) for data in bundle.values())
 
 
 class Live:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from ollama_nb.display.live import Place, place
+from ollama_nb.display.live import OneOutput, Place, place
+
+PACE_S = 0.5  # an update of the widget is four messages; Jupyter's front ends take few a second
 
 
 @dataclass(slots=True)
@@ -73,33 +75,33 @@ def in_time(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-@dataclass
 class Bar:
-    """Shows a count: `update` from any thread, the rest from the one that shows it.
+    """Shows a count; where a widget has shown it, the line takes the widget's place.
 
     Parameters
     ----------
     count
-        What is shown; `update` may change it.
+        What is shown. Others may change it while they hold `lock`.
     visible
         Whether anything is shown.
     """
 
-    count: Count
-    visible: bool = True
-    _bar: Any = None
-    _asked_before: int = 0  # rows whose prompts could not be made
-    _start_s: float = field(default_factory=time.perf_counter)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, count: Count, visible: bool = True) -> None:
+        self.count = count
+        self.lock = threading.Lock()
+        self._visible = visible
+        self._bar: Any = None
+        self._output: OneOutput | None = None  # of the cell, where the bar is a widget
+        self._asked_before = count.asked  # rows whose prompts could not be made
+        self._start_s = time.perf_counter()
 
     def open(self) -> None:
         """Begin to show it, if there is something to ask."""
-        self._asked_before = self.count.asked
-        to_ask = self.count.left
-        if self.visible and to_ask and place() is not Place.EXECUTED:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=to_ask, unit="row", leave=False)
+        if self._visible and self.count.left and place() is not Place.EXECUTED:
+            self._bar = _tqdm(self.count.left)
+        if hasattr(self._bar, "container"):
+            self._output = OneOutput()
+            self._output.publish(dict(self._bar.container._repr_mimebundle_()), {})
 
     def show(self) -> None:
         """Show how far it is now."""
@@ -114,12 +116,27 @@ class Bar:
         """Leave the line behind."""
         if self._bar is not None:
             self._bar.close()
-        if self.visible:
-            tell(self.count.line())
+        if self._output is not None:
+            self._bar.container.close()
+        if self._visible:
+            tell(self.count.line(), self._output)
 
 
-def tell(line: str) -> None:
+def _tqdm(total: int) -> Any:
+    """Return tqdm's bar: a widget in a notebook, a line in a terminal."""
+    from tqdm.auto import tqdm
+    from tqdm.notebook import tqdm_notebook
+
+    how: dict[str, Any] = {"total": total, "unit": "row", "leave": False, "mininterval": PACE_S}
+    if issubclass(tqdm, tqdm_notebook):
+        how["display"] = False  # its output is ours, to be replaced by the line
+    return tqdm(**how)
+
+
+def tell(line: str, output: OneOutput | None = None) -> None:
     """Write a line where a person finds it: into the cell, or beside a program's output."""
-    out = sys.stderr if place() is Place.TERMINAL else sys.stdout
-    out.write(f"{line}\n")
-    out.flush()
+    if place() is Place.TERMINAL:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+    else:
+        (output or OneOutput()).publish({"text/plain": line}, {})

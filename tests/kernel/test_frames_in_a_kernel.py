@@ -84,7 +84,7 @@ def test_a_kernel_that_is_killed_leaves_what_it_had_and_the_next_computes_the_re
     second = start_kernel()
     run = second.run(ASK)
 
-    assert f"{NUM_ROWS} rows: {NUM_ROWS - kept} answered, {kept} from the cache" in run.stdout
+    assert f"{NUM_ROWS} rows: {NUM_ROWS - kept} answered, {kept} from the cache" in run.text
     assert _num_finished(client) - finished == NUM_ROWS - kept
     assert second.run("int(answers.isna().sum()), len(answers)").result == f"(0, {NUM_ROWS})"
 
@@ -110,7 +110,7 @@ def test_stop_ends_what_the_server_computes_and_the_cell_has_the_rows_so_far(sta
 
     stopping.join(60)
     assert run.status == "ok"
-    assert "to go: run it again" in run.stdout
+    assert "to go: run it again" in run.text  # which has taken the bar's place
     eventually(lambda: _is_idle(client), "the server to compute nothing more")
     assert kernel.run("bool(answers['_error'].str.contains('run it again').any())").result == "True"
 
@@ -118,6 +118,21 @@ def test_stop_ends_what_the_server_computes_and_the_cell_has_the_rows_so_far(sta
 def _stop_once_running(kernel, client):
     eventually(lambda: _metric(client, "ollama_nb_requests_running") > 1, "some rows", 60)
     psutil.Process(kernel.manager.provisioner.pid).send_signal(signal.SIGINT)
+
+
+def test_the_bar_is_a_widget_of_few_messages_that_the_line_replaces(start_kernel):
+    kernel = start_kernel()
+    kernel.run("import pandas as pd, ollama_nb.frames; frame = pd.DataFrame({'n': range(200)})")
+    code = "frame.llm.generate('{{ n }}', model='demo', options={'num_predict': 12}); None"
+
+    run = kernel.run(code, watched=True)
+
+    (first,) = run.first_displays
+    assert "application/vnd.jupyter.widget-view+json" in first
+    assert "200 rows: 200 answered" in run.text
+    assert list(run.saved[0]) == ["text/plain"]
+    updates = [one for one in run.messages if one["msg_type"] == "comm_msg"]
+    assert len(updates) <= 15 * (run.seconds + 1)
 
 
 def test_tokens_are_counted_as_the_model_counts_them(ollama_server, client):
