@@ -31,6 +31,7 @@ SCRIPTS = (
     "long_prompts",
     "structured",
     "rows",
+    "classify",
     "embedding",
     "slow_readers",
     "switch",
@@ -68,7 +69,7 @@ def command(script: str, options: argparse.Namespace) -> list[str]:
     if script == "embedding":
         more += options.encoders
         more += ["--llama-server", options.llama_server] if options.llama_server else []
-    if script == "rows":
+    if script in ("rows", "classify"):
         more += ["--models", "half-billion", options.model] if options.model else []
         more += ["--rounds", "1"] if options.quick else []
     if script == "soak":

@@ -6,6 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ollama_nb.frames import (
+    aggregating,
     classifying,
     comparing,
     counting,
@@ -13,6 +14,7 @@ from ollama_nb.frames import (
     extracting,
     filtering,
     generating,
+    joining,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class LlmFrame:
     filter = _method(filtering.filter)
     extract = _method(extracting.extract)
     similarity = _method(comparing.similarity)
+    agg = _method(aggregating.agg)
+    join = _method(joining.join)
     count_tokens = _method(counting.count_tokens)
     embed = _method(embedding.embed_rows)
 
@@ -60,5 +64,6 @@ class LlmSeries:
     filter = _method(filtering.filter_column)
     extract = _method(extracting.extract_column)
     similarity = _method(comparing.similarity_to)
+    agg = _method(aggregating.agg_column)
     count_tokens = _method(counting.count_column)
     embed = _method(embedding.embed_column)
