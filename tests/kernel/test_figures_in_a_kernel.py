@@ -35,6 +35,18 @@ def test_what_a_widget_asks_belongs_to_no_cell(real):
     assert real.run(f"{OF_THE_LAST}['cell'], len(answer.text) > 0").result == "(<NA>, True)"
 
 
+def test_a_click_belongs_to_no_cell(real):
+    real.run(
+        "ask = lambda comm, message: generate('Hi', model='demo', options={'num_predict': 1})\n"
+        "get_ipython().kernel.comm_manager.register_target('ask', ask)\n"
+        "before = len(stats())"
+    )
+    click = {"comm_id": "click", "target_name": "ask", "data": {}}
+    real.client.shell_channel.send(real.client.session.msg("comm_open", click))
+
+    assert real.run(f"len(stats()) - before, {OF_THE_LAST}['cell']").result == "(1, <NA>)"
+
+
 def test_the_phases_of_a_call_are_told(real):
     real.run("%ollama stop demo")
     real.run("%generate -m demo -o num_predict=2 Hello")
