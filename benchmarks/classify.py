@@ -46,13 +46,12 @@ Way = Callable[[pd.DataFrame], pd.Series]
 
 
 def rows(number: int) -> pd.DataFrame:
-    """Different reviews of two sentences, and the prompts that ask for their labels."""
+    """Different short reviews, and the prompts that ask for their labels."""
     rng, labels = random.Random(4), Labels.of(LABELS, None, None, multi=False)
-    texts = [
-        f"{rng.choice(SENTENCES[rng.choice(LABELS)])} We were {place} people on a {day}."
-        for place, day in zip(
-            range(2, number + 2), rng.choices(["Monday", "Friday", "Sunday"], k=number), strict=True
-        )
+    days = rng.choices(["Monday", "Friday", "Sunday"], k=number)
+    texts = [  # no row begins as another does: a loop would not have to read that again
+        f"{people} of us came on a {day}. {rng.choice(SENTENCES[rng.choice(LABELS)])}"
+        for people, day in enumerate(days, 2)
     ]
     return pd.DataFrame({"text": texts, "prompt": [labels.prompt(text) for text in texts]})
 

@@ -15,7 +15,6 @@ from test_scoring import WithoutScores
 
 import ollama_nb
 import ollama_nb.frames
-from ollama_nb.asking import many_scores
 from ollama_nb.asking.score_request import ScoreRequest
 from ollama_nb.errors import BadChoices, ModelNotFound, ServerWarning
 from ollama_nb.frames.errors import BadColumns, NoProbabilities, RowsFailed, UnknownColumn
@@ -167,7 +166,7 @@ def test_rows_share_requests_and_several_of_these_are_under_way(monkeypatch):
 
     async def together(self, http, headers):
         sizes.append(len(self.prompts))
-        if len(sizes) == many_scores.IN_FLIGHT:
+        if len(sizes) == 3:
             all_there.set()
         await asyncio.wait_for(all_there.wait(), 20)
         return await scores(self, http, headers)
