@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ollama_nb.frames.accessor import LlmFrame, LlmSeries
 from ollama_nb.frames.other_frames import in_pandas
@@ -15,23 +15,18 @@ NAME = "llm"
 
 
 def register() -> None:
-    """Register `llm` with pandas, and with polars as soon as that is imported."""
+    """Register `llm` with pandas, and with polars as soon as that is imported.
+
+    Both libraries look first whether the name is taken; where `%load_ext` has put its announcement,
+    that look withdraws it.
+    """
     import pandas as pd
 
-    _withdraw_stand_ins(pd)
     pd.api.extensions.register_dataframe_accessor(NAME)(LlmFrame)
     pd.api.extensions.register_series_accessor(NAME)(LlmSeries)
     when_imported("polars", _register_in_polars)
 
 
 def _register_in_polars(polars: ModuleType) -> None:
-    _withdraw_stand_ins(polars)
     polars.api.register_dataframe_namespace(NAME)(in_pandas(LlmFrame))
     polars.api.register_series_namespace(NAME)(in_pandas(LlmSeries))
-
-
-def _withdraw_stand_ins(module: Any) -> None:
-    """Take off what `%load_ext` has put there: a library warns of a name that is taken."""
-    for kind in (module.DataFrame, module.Series):
-        if getattr(vars(kind).get(NAME), "stands_in", False):
-            delattr(kind, NAME)

@@ -30,8 +30,6 @@ def _announce_in(module: ModuleType) -> None:
 class _Announced:
     """Stands for the accessor until it is looked at."""
 
-    stands_in = True  # `frames.registering` takes its place without a word
-
     def __get__(self, frame: Any, kind: type) -> Any:
         _withdraw(kind)
         import ollama_nb.frames  # noqa: F401 - registers what is returned

@@ -71,6 +71,19 @@ def test_a_subclass_of_a_frame_has_it_too():
     assert _run(code) == ["LlmFrame"]
 
 
+@pytest.mark.parametrize("order", ["pandas first", "polars first", "frames first"])
+def test_polars_has_it_too_whatever_comes_first(order):
+    pytest.importorskip("polars", reason="polars is not installed")
+    first = {"pandas first": "pandas", "polars first": "polars", "frames first": "ollama_nb.frames"}
+    code = (
+        f"{LOADED}import {first[order]}\nimport pandas as pd, polars as pl\n"
+        "print(type(pl.DataFrame({'a': [1]}).llm).__name__, type(pl.Series([1]).llm).__name__)\n"
+        "print(type(pd.Series([1]).llm).__name__)"
+    )
+
+    assert _run(code) == ["LlmFrame LlmSeries", "LlmSeries"]
+
+
 def test_an_accessor_of_somebody_else_stays_until_frames_are_asked_for():
     code = f"import pandas as pd\npd.DataFrame.llm = 'theirs'\n{LOADED}print(pd.DataFrame().llm)"
 

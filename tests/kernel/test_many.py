@@ -98,7 +98,8 @@ def test_ctrl_c_cancels_what_runs_and_gives_back_what_is_finished(connected):
     )
 
     assert outcomes.stopped
-    assert _texts(outcomes) == ["a", "b", "c", None, None, None]
+    assert _texts(outcomes)[:3] == ["a", "b", "c"]
+    assert outcomes.of[3:] == [None] * 3  # neither an answer nor a server's error
     assert connected.left_early.wait(20)
     assert "ollama_nb-many" not in {thread.name for thread in threading.enumerate()}
 
