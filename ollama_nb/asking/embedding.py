@@ -5,6 +5,7 @@ Calls and errors are `connection`'s; what is done with the vectors is pandas' an
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from datetime import datetime, timezone
@@ -16,9 +17,10 @@ from ollama_nb.connection.calling import asked
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.options import checked
+from ollama_nb.connection.preferences import settings
 from ollama_nb.display.live import running_cell
 from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
-from ollama_nb.managing.catalogue import default_model
+from ollama_nb.managing.catalogue import default_model, names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_TEXTS = 64  # few enough that Ctrl-C between batches is prompt, enough to fill a batch
+
+_told: set[str] = set()  # models that a reader has been told of
 
 
 def embed(
@@ -43,7 +47,9 @@ def embed(
     texts
         A text, a list of texts or a Series of texts.
     model
-        Default as for `generate()`. A chat model gives the mean of its hidden states.
+        Default as for `generate()`, but a model made for embedding before all others; which one it
+        is, is told once where the server has several. A chat model gives the mean of its hidden
+        states.
     dimensions
         Keep only so many numbers of each vector (renormalised), for models trained for that.
     options, keep_alive
@@ -53,7 +59,7 @@ def embed(
     -------
     pandas.DataFrame
         One row a text, columns 0, 1, ... of float32. A Series keeps its index; other texts are
-        counted from 0. No text gives no column.
+        counted from 0. No text gives no column. `attrs["model"]` names the model.
 
     Raises
     ------
@@ -72,14 +78,24 @@ def embed(
     column = pd.Series([texts] if isinstance(texts, str) else texts, dtype=object)
     values = _as_texts(column)
     fields = {
-        "model": default_model(model, can="embedding"),
+        "model": model or _chosen(),
         "dimensions": dimensions,
         "options": checked(options or {}),
         "keep_alive": keep_alive,
     }
     rows = _rows(values, fields)
     frame: pd.DataFrame = pd.DataFrame(rows, index=column.index, dtype="float32")
+    frame.attrs["model"] = fields["model"]
     return frame
+
+
+def _chosen() -> str:
+    """Return the model to embed with, and tell it once: vectors of two models do not compare."""
+    model = default_model(can="embedding")
+    if model not in _told and model != settings.model and len(names()) > 1:
+        _told.add(model)
+        sys.stderr.write(f"embed() uses {model}; model= takes another.\n")
+    return model
 
 
 def _as_texts(column: pd.Series) -> list[str]:

@@ -19,36 +19,44 @@ from ollama_nb.sizes import MIB
 from ollama_nb.times import local_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
 BUNDLED = "demo"
 
 
-def default_model(wanted: str | None = None, *, can: str = "completion") -> str:
+def default_model(wanted: str | None = None, *, can: str | None = "completion") -> str:
     """Return the model that a call means.
 
     In this order: the one it names, `settings.model` (`%ollama use`), the variable
-    OLLAMA_NB_MODEL, one that is loaded, the newest of the server, the bundled `demo`.
+    OLLAMA_NB_MODEL, one that is loaded, the newest of the server, the bundled `demo`. A model that
+    was deleted while it was loaded is none of the server's any more.
 
     Parameters
     ----------
     wanted
         What the call names.
     can
-        The capability that a loaded or newest model must not lack, where the server tells.
+        The capability that a loaded or newest model must not lack, where the server tells; None
+        asks for none. For `embedding`, models that have it come before all others, which can be
+        made to embed.
     """
     named = wanted or settings.model or os.environ.get("OLLAMA_NB_MODEL")
+    return named or next(_candidates(can), BUNDLED)
+
+
+def _candidates(can: str | None) -> Iterator[str]:
+    """Yield the server's models that a call may mean, the best first."""
+    stored = {_label(entry): entry.get("capabilities") for entry in listed("tags")}
     # Both listings come sorted: the last to be unloaded first, the newest first.
-    return named or _first_able("ps", can) or _first_able("tags", can) or BUNDLED
-
-
-def _first_able(route: str, can: str) -> str | None:
-    for entry in listed(route):
-        if can in entry.get("capabilities", [can]):
-            return str(entry.get("model") or entry.get("name"))
-    return None
+    loaded = [name for entry in listed("ps") if (name := _label(entry)) in stored]
+    ordered = list(dict.fromkeys([*loaded, *stored]))
+    if can == "embedding":
+        yield from (name for name in ordered if "embedding" in (stored[name] or ()))
+        yield from ordered
+    else:
+        yield from (name for name in ordered if can is None or can in (stored[name] or [can]))
 
 
 def names() -> list[str]:
@@ -156,7 +164,7 @@ def stop(model: str | None = None) -> str:
     ModelNotFound
         If the server does not have it.
     """
-    name = default_model(model)
+    name = default_model(model, can=None)
     connection = current()
     with translated(connection, name):
         connection.client.generate(name, keep_alive=0)

@@ -29,6 +29,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.prefix = prefix
         self.store = Models()
         self.loaded: list[str] = []
+        self.capabilities: dict[str, list[str]] = {}  # of models of which it tells
         self.warning = ""
         self.fields = ""  # beyond Ollama's, as a server of ours names them
         self.script: list[list[dict[str, Any]]] = []  # messages of the next answers of a chat
@@ -53,6 +54,10 @@ class OtherOllama(ThreadingHTTPServer):
     def models(self, names: list[str]) -> None:
         self.store.names = names
 
+    def entry(self, name: str) -> dict[str, Any]:
+        told = self.capabilities.get(name)
+        return {"name": name, **({"capabilities": told} if told else {})}
+
     def stop(self) -> None:
         self.shutdown()
         self.server_close()
@@ -68,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         routes = {
             "/api/version": {"version": "0.0-other"},
-            "/api/tags": {"models": [{"name": name} for name in self.server.models]},
+            "/api/tags": {"models": [self.server.entry(name) for name in self.server.models]},
             "/api/ps": {"models": [{"name": name} for name in self.server.loaded]},
         }
         path = self.path.removeprefix(self.server.prefix)
@@ -147,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _stream(self, verb: str, body: dict[str, Any]) -> None:
-        prompt = body["prompt"] if verb == "generate" else body["messages"][-1]["content"]
+        prompt = body.get("prompt", "") if verb == "generate" else body["messages"][-1]["content"]
         try:
             self._wait_while_hanging(f"{body['model']} {prompt}")
             if body.get("stream") is False:

@@ -149,6 +149,38 @@ def test_the_default_model_prefers_a_loaded_one_then_the_newest(connected, monke
     assert ollama_nb.generate("x").model == "newest:latest"
 
 
+def test_no_default_is_an_embedding_model_or_one_that_was_deleted(connected):
+    connected.models = ["vectors:latest", "words:latest"]
+    connected.capabilities = {"vectors:latest": ["embedding"], "words:latest": ["completion"]}
+    connected.loaded = ["gone:latest", "vectors:latest"]
+
+    assert ollama_nb.generate("x").model == "words:latest"
+    ollama_nb.chat("x")
+    assert connected.requests[-1]["model"] == "words:latest"
+
+
+def test_embed_prefers_an_embedding_model_and_says_once_which_it_took(connected, capsys):
+    connected.models = ["words:latest", "embeds-well:latest"]
+    connected.capabilities = {"words:latest": ["completion"], "embeds-well:latest": ["embedding"]}
+    connected.loaded = ["words:latest"]
+
+    assert ollama_nb.embed("x").attrs["model"] == "embeds-well:latest"
+    assert capsys.readouterr().err == "embed() uses embeds-well:latest; model= takes another.\n"
+    ollama_nb.embed("x")
+    ollama_nb.embed("x", model="words:latest")
+    assert capsys.readouterr().err == ""
+    connected.models = ["words:latest"]
+    assert ollama_nb.embed("x").attrs["model"] == "words:latest"
+
+
+def test_stop_means_what_is_loaded_whatever_it_can(connected):
+    connected.models = ["words:latest", "vectors:latest"]
+    connected.capabilities = {"vectors:latest": ["embedding"], "words:latest": ["completion"]}
+    connected.loaded = ["vectors:latest"]
+
+    assert ollama_nb.managing.catalogue.stop() == "vectors:latest"
+
+
 def test_the_default_model_can_be_set(connected, monkeypatch):
     connected.models = ["one", "two", "three"]
     monkeypatch.setenv("OLLAMA_NB_MODEL", "two")
