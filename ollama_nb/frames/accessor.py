@@ -15,6 +15,8 @@ from ollama_nb.frames import (
     filtering,
     generating,
     joining,
+    neighbouring,
+    searching,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class LlmFrame:
     join = _method(joining.join)
     count_tokens = _method(counting.count_tokens)
     embed = _method(embedding.embed_rows)
+    similar_to = _method(searching.similar_to)
+    neighbors = _method(neighbouring.neighbors)
+    pairwise = _method(neighbouring.pairwise)
+    duplicates = _method(neighbouring.duplicates)
+    outliers = _method(neighbouring.outliers)
 
 
 class LlmSeries:
@@ -67,3 +74,4 @@ class LlmSeries:
     agg = _method(aggregating.agg_column)
     count_tokens = _method(counting.count_column)
     embed = _method(embedding.embed_column)
+    similar_to = _method(searching.similar_texts)

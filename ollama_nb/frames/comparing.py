@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.asking.embedding import embed
 from ollama_nb.errors import NotText
 from ollama_nb.frames.errors import BadColumns, UnknownColumn
 from ollama_nb.frames.texts import texts_of
+from ollama_nb.frames.vectors import embedding_model, kept_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -79,7 +79,7 @@ def similarity_to(
     asked = [pair for pair in both if pair is not None]
     places = [place for place, pair in enumerate(both) if pair is not None]
     if asked:
-        values[places] = _cosines(asked, how)
+        values[places] = _cosines(asked, dict(how))
     found: pd.Series[Any] = pd.Series(values, index=series.index, name="similarity")
     return found
 
@@ -101,7 +101,8 @@ def _cosines(pairs: Sequence[tuple[Any, Any]], how: dict[str, Any]) -> Any:
     import numpy as np
 
     different = list(dict.fromkeys(text for pair in pairs for text in pair))
-    vectors = embed(different, **how).to_numpy()
+    model = embedding_model(how.pop("model", None))
+    vectors = kept_vectors(different, model=model, **how)
     where = {text: place for place, text in enumerate(different)}
     first = vectors[[where[a] for a, _ in pairs]]
     second = vectors[[where[b] for _, b in pairs]]

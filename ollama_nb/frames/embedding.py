@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.asking.embedding import embed
 from ollama_nb.frames.prompts import prompt_texts
 from ollama_nb.frames.texts import texts_of
+from ollama_nb.frames.vectors import embedding_model, kept_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+MADE_BY = "ollama_nb"  # the key of `attrs`
 
 
 def embed_rows(frame: pd.DataFrame, /, template: str, **how: Any) -> pd.DataFrame:
@@ -34,7 +36,7 @@ def embed_rows(frame: pd.DataFrame, /, template: str, **how: Any) -> pd.DataFram
     --------
     >>> df.llm.embed("{{ title }}: {{ body }}")  # doctest: +SKIP
     """
-    return _embedded(prompt_texts(frame, template), frame.index, how)
+    return embedded(prompt_texts(frame, template), frame.index, **how)
 
 
 def embed_column(series: pd.Series[Any], /, **how: Any) -> pd.DataFrame:
@@ -59,22 +61,27 @@ def embed_column(series: pd.Series[Any], /, **how: Any) -> pd.DataFrame:
     --------
     >>> df["review"].llm.embed()  # doctest: +SKIP
     """
-    return _embedded(texts_of(series), series.index, how)
+    return embedded(texts_of(series), series.index, **how)
 
 
-def _embedded(
-    texts: Sequence[str | None], index: pd.Index[Any], how: dict[str, Any]
+def embedded(
+    texts: Sequence[str | None], index: pd.Index[Any], model: str | None = None, **how: Any
 ) -> pd.DataFrame:
-    """Embed different texts once and put the vectors into the rows."""
+    """Embed different texts once, new ones only, and put the vectors into the rows.
+
+    The frame's `attrs` tell the model, so that a text can be compared with it later.
+    """
     import numpy as np
     import pandas as pd
 
+    model = embedding_model(model)
     different = list(dict.fromkeys(text for text in texts if text is not None))
-    vectors = embed(different, **how).to_numpy()
+    vectors = kept_vectors(different, model=model, **how)
     places = {text: place for place, text in enumerate(different)}
     block = np.full((len(texts), vectors.shape[1]), np.nan, dtype=np.float32)
     for row, text in enumerate(texts):
         if text is not None:
             block[row] = vectors[places[text]]
     frame: pd.DataFrame = pd.DataFrame(block, index=index)
+    frame.attrs[MADE_BY] = {"model": model, "dimensions": how.get("dimensions")}
     return frame

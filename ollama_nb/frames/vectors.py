@@ -1,0 +1,57 @@
+"""Vectors of texts, from the cache or from the model: only texts that are new are embedded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ollama_nb.asking.embedding import embed
+from ollama_nb.cache.embeddings import VectorCache
+from ollama_nb.cache.rows import key_of
+from ollama_nb.connection.options import checked
+from ollama_nb.managing.catalogue import default_model
+from ollama_nb.managing.digests import digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Texts of one call; each call's vectors are kept at once, and Ctrl-C loses no others.
+CALL_TEXTS = 512
+
+_cache = VectorCache()
+
+
+def embedding_model(model: str | None) -> str:
+    """Return the model that embeds: the one that is named, or the one that is there for it."""
+    return default_model(model, can="embedding")
+
+
+def kept_vectors(texts: Sequence[str], *, model: str, **how: Any) -> Any:
+    """Return an array (texts, dimensions) of float32.
+
+    Parameters
+    ----------
+    texts
+        Different ones. No text gives an array of shape (0, 0).
+    model, how
+        As for `ollama_nb.embed()`.
+    """
+    import numpy as np
+
+    if not texts:
+        return np.empty((0, 0), dtype=np.float32)
+    keys = _keys(texts, model, how)
+    found = _cache.found(keys)
+    new = [place for place, key in enumerate(keys) if key not in found]
+    for begin in range(0, len(new), CALL_TEXTS):
+        places = new[begin : begin + CALL_TEXTS]
+        vectors = embed([texts[place] for place in places], model=model, **how).to_numpy("<f4")
+        made = {keys[place]: row.tobytes() for place, row in zip(places, vectors, strict=True)}
+        _cache.keep(model, made)
+        found |= made
+    return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys]).astype(np.float32)
+
+
+def _keys(texts: Sequence[str], model: str, how: Mapping[str, Any]) -> list[str]:
+    asked = {"dimensions": how.get("dimensions"), "options": checked(how.get("options") or {})}
+    digest = digest_of(model)
+    return [key_of(digest, {"embed": text, **asked}) for text in texts]

@@ -1,0 +1,195 @@
+"""Vectors that are kept, and what is near to what."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ollama_nb
+import ollama_nb.frames
+from ollama_nb.errors import NotText
+from ollama_nb.frames import nearest, vectors
+from ollama_nb.frames.errors import BadColumns
+
+TEXTS = pd.Series(["a cat", None, "the moon", "a cat", "rain"], index=[7, 7, 1, 2, 3], name="said")
+
+
+@pytest.fixture
+def demo(ollama_server):
+    ollama_nb.connect(ollama_server.url)
+    ollama_nb.settings.model = "demo"
+    return ollama_server
+
+
+@pytest.fixture
+def plane():
+    """Five vectors in a plane, the third of them missing, the last one far from all."""
+    rows = [[1, 0], [3, 0.3], [np.nan, np.nan], [0, 2], [-1, -1]]
+    return pd.DataFrame(rows, index=["a", "b", "gone", "c", "far"], dtype="float32")
+
+
+def texts_asked(monkeypatch):
+    asked = []
+    embed = vectors.embed
+    monkeypatch.setattr(vectors, "embed", lambda t, **how: asked.extend(t) or embed(t, **how))
+    return asked
+
+
+def test_a_new_row_embeds_one_row(demo, monkeypatch):
+    asked = texts_asked(monkeypatch)
+
+    first = TEXTS.llm.embed()
+    again = pd.concat([TEXTS, pd.Series(["snow"], index=[9])]).llm.embed()
+
+    assert asked == ["a cat", "the moon", "rain", "snow"]
+    assert again.iloc[:5].equals(first)
+    fresh = ollama_nb.embed(["a cat", "snow"], model="demo").to_numpy()
+    assert np.array_equal(again.iloc[[0, 5]].to_numpy(), fresh)
+    assert first.index.equals(TEXTS.index)
+    assert (first.dtypes == np.float32).all()
+    assert first.iloc[1].isna().all()
+
+
+def test_other_options_and_another_kernel_s_cache_are_told_apart(demo, monkeypatch):
+    asked = texts_asked(monkeypatch)
+
+    whole = TEXTS[:1].llm.embed()
+    short = TEXTS[:1].llm.embed(dimensions=8)
+    vectors._cache.close()  # as another kernel opens the file
+    TEXTS[:1].llm.embed(dimensions=8)
+
+    assert asked == ["a cat"] * 2
+    assert (short.shape[1], whole.shape[1] > 8) == (8, True)
+
+
+def test_what_was_embedded_before_an_interrupt_is_kept(demo, monkeypatch):
+    monkeypatch.setattr(vectors, "CALL_TEXTS", 2)
+    embed, asked = vectors.embed, []
+
+    def interrupted(texts, **how):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(list(texts))
+        return embed(texts, **how)
+
+    monkeypatch.setattr(vectors, "embed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        TEXTS.llm.embed()
+    monkeypatch.setattr(vectors, "embed", embed)
+    rest = texts_asked(monkeypatch)
+    TEXTS.llm.embed()
+
+    assert (asked, rest) == ([["a cat", "the moon"]], ["rain"])
+
+
+def test_similar_texts_are_found_with_their_labels(demo):
+    found = TEXTS.llm.similar_to("the moon", k=2)
+
+    assert (found.index[0], found["said"].iloc[0], len(found)) == (1, "the moon", 2)
+    assert found["similarity"].iloc[0] == pytest.approx(1, abs=1e-5)
+    assert found["similarity"].dtype == np.float32
+    by_vectors = TEXTS.llm.embed().llm.similar_to("the moon", k=9)
+    assert by_vectors.index[0] == 1
+    assert len(by_vectors) == 4  # the missing one is not found
+    assert by_vectors["similarity"].is_monotonic_decreasing
+    assert TEXTS.llm.embed(dimensions=8).llm.similar_to("rain", k=1).index[0] == 3
+    assert TEXTS.iloc[[1]].llm.similar_to("rain").empty
+
+
+def test_neighbors_are_the_nearest_others(plane):
+    found = plane.llm.neighbors(2)
+
+    assert found.columns.tolist() == ["row", "neighbor", "rank", "similarity"]
+    assert found[found["row"] == "a"]["neighbor"].tolist() == ["b", "c"]
+    assert found[found["row"] == "far"]["rank"].tolist() == [1, 2]
+    assert "gone" not in {*found["row"], *found["neighbor"]}
+    assert found["similarity"].dtype == np.float32
+
+
+def test_blocks_change_nothing(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(23, 5))
+    frame = pd.DataFrame(rows)
+    whole = frame.llm.neighbors(4), frame.llm.duplicates(0.5), frame.llm.outliers()
+    monkeypatch.setattr(nearest, "BLOCK_ROWS", 7)
+
+    parts = frame.llm.neighbors(4), frame.llm.duplicates(0.5), frame.llm.outliers()
+
+    for one, other in zip(whole, parts, strict=True):
+        (pd.testing.assert_frame_equal if one.ndim == 2 else pd.testing.assert_series_equal)(
+            one, other
+        )
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    assert whole[0]["neighbor"].tolist() == np.argsort(-cosines, axis=1)[:, :4].ravel().tolist()
+    assert len(whole[1]) == (cosines >= 0.5).sum() // 2
+
+
+def test_pairwise_has_all_and_nan_where_one_is_missing(plane):
+    found = plane.llm.pairwise()
+
+    assert found.loc["a", "c"] == pytest.approx(0)
+    assert found.loc["b", "b"] == pytest.approx(1)
+    assert found["gone"].isna().all()
+    assert (found.dtypes == np.float32).all()
+
+
+def test_duplicates_are_pairs_each_once(plane):
+    found = plane.llm.duplicates(0.9)
+
+    assert found[["first", "second"]].to_numpy().tolist() == [["a", "b"]]
+    assert plane.llm.duplicates(1).empty
+    assert len(pd.concat([plane, plane]).llm.duplicates(1)) == 4  # all but the missing one
+
+
+def test_what_is_far_from_all_has_the_largest_distance(plane):
+    found = plane.llm.outliers(k=2)
+
+    assert found.idxmax() == "far"
+    assert np.isnan(found["gone"])
+    assert (found.name, found.dtype) == ("distance", np.float32)
+    assert plane.iloc[:1].llm.outliers().isna().all()
+
+
+def test_an_empty_column_gives_empty_frames(demo):
+    empty = pd.Series([], dtype=object).llm.embed()
+
+    assert empty.llm.neighbors().empty
+    assert empty.llm.duplicates().empty
+    assert empty.llm.outliers().empty
+
+
+@pytest.mark.parametrize("k", [0, -1, 1.5, True, None])
+def test_k_is_a_count(plane, k):
+    with pytest.raises(BadColumns, match="k is how many"):
+        plane.llm.neighbors(k)
+
+
+def test_what_is_no_vector_is_told(plane, demo):
+    with pytest.raises(BadColumns, match="no vectors"):
+        pd.DataFrame({"a": ["x"]}).llm.pairwise()
+    with pytest.raises(BadColumns, match="no text was embedded"):
+        TEXTS.iloc[[1]].llm.embed().llm.pairwise()
+    with pytest.raises(BadColumns, match="have 2 numbers"):
+        plane.llm.similar_to("x")
+    with pytest.raises(BadColumns, match="cosine"):
+        plane.llm.duplicates(float("nan"))
+    with pytest.raises(NotText):
+        plane.llm.similar_to(5)
+
+
+def test_the_cells_of_the_page_run(demo):
+    page = (Path(__file__).parents[2] / "docs/embeddings.md").read_text()
+    cells = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, object] = {}
+
+    for cell in cells:
+        exec(cell, names)
+
+    assert len(cells) == 4
+    pairs = names["vectors"].llm.duplicates(0.95)
+    assert pairs[["first", "second"]].to_numpy().tolist()[0] == ["a", "b"]
