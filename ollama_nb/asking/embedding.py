@@ -78,7 +78,7 @@ def embed(
     column = pd.Series([texts] if isinstance(texts, str) else texts, dtype=object)
     values = _as_texts(column)
     fields = {
-        "model": model or _chosen(),
+        "model": model or embedding_model(),
         "dimensions": dimensions,
         "options": checked(options or {}),
         "keep_alive": keep_alive,
@@ -89,7 +89,7 @@ def embed(
     return frame
 
 
-def _chosen() -> str:
+def embedding_model() -> str:
     """Return the model to embed with, and tell it once: vectors of two models do not compare."""
     model = default_model(can="embedding")
     if model not in _told and model != settings.model and len(names()) > 1:

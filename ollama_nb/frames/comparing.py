@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.asking.embedding import embedding_model
 from ollama_nb.errors import NotText
 from ollama_nb.frames.errors import BadColumns, UnknownColumn
 from ollama_nb.frames.texts import texts_of
-from ollama_nb.frames.vectors import embedding_model, kept_vectors
+from ollama_nb.frames.vectors import kept_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -101,7 +102,7 @@ def _cosines(pairs: Sequence[tuple[Any, Any]], how: dict[str, Any]) -> Any:
     import numpy as np
 
     different = list(dict.fromkeys(text for pair in pairs for text in pair))
-    model = embedding_model(how.pop("model", None))
+    model = how.pop("model", None) or embedding_model()
     vectors = kept_vectors(different, model=model, **how)
     where = {text: place for place, text in enumerate(different)}
     first = vectors[[where[a] for a, _ in pairs]]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.asking.embedding import embedding_model
 from ollama_nb.frames.prompts import prompt_texts
 from ollama_nb.frames.texts import texts_of
-from ollama_nb.frames.vectors import embedding_model, kept_vectors
+from ollama_nb.frames.vectors import kept_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-
-MADE_BY = "ollama_nb"  # the key of `attrs`
 
 
 def embed_rows(frame: pd.DataFrame, /, template: str, **how: Any) -> pd.DataFrame:
@@ -74,7 +73,7 @@ def embedded(
     import numpy as np
     import pandas as pd
 
-    model = embedding_model(model)
+    model = model or embedding_model()
     different = list(dict.fromkeys(text for text in texts if text is not None))
     vectors = kept_vectors(different, model=model, **how)
     places = {text: place for place, text in enumerate(different)}
@@ -83,5 +82,5 @@ def embedded(
         if text is not None:
             block[row] = vectors[places[text]]
     frame: pd.DataFrame = pd.DataFrame(block, index=index)
-    frame.attrs[MADE_BY] = {"model": model, "dimensions": how.get("dimensions")}
+    frame.attrs |= {"model": model, "dimensions": how.get("dimensions")}
     return frame

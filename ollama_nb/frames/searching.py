@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.asking.embedding import embedding_model
 from ollama_nb.errors import NotText
-from ollama_nb.frames.embedding import MADE_BY, embed_column
+from ollama_nb.frames.embedding import embed_column
 from ollama_nb.frames.errors import BadColumns
 from ollama_nb.frames.nearest import count, highest, unit_rows
 from ollama_nb.frames.neighbouring import SIMILARITY
-from ollama_nb.frames.vectors import embedding_model, kept_vectors
+from ollama_nb.frames.vectors import kept_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,8 +99,8 @@ def _vector_of(frame: pd.DataFrame, text: str, model: str | None, how: dict[str,
         If another model made the frame.
     """
     _refuse_other_than_text(text)
-    made_by = frame.attrs.get(MADE_BY) or {}
-    named = embedding_model(model or made_by.get("model"))
+    made_by = frame.attrs
+    named = model or made_by.get("model") or embedding_model()
     dimensions = how.pop("dimensions", None) or made_by.get("dimensions")
     vector = kept_vectors([text], model=named, dimensions=dimensions, **how)[0]
     if len(vector) != frame.shape[1]:

@@ -8,7 +8,6 @@ from ollama_nb.asking.embedding import embed
 from ollama_nb.cache.embeddings import VectorCache
 from ollama_nb.cache.rows import key_of
 from ollama_nb.connection.options import checked
-from ollama_nb.managing.catalogue import default_model
 from ollama_nb.managing.digests import digest_of
 
 if TYPE_CHECKING:
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 CALL_TEXTS = 512
 
 _cache = VectorCache()
-
-
-def embedding_model(model: str | None) -> str:
-    """Return the model that embeds: the one that is named, or the one that is there for it."""
-    return default_model(model, can="embedding")
 
 
 def kept_vectors(texts: Sequence[str], *, model: str, **how: Any) -> Any:

@@ -193,3 +193,22 @@ def test_the_cells_of_the_page_run(demo):
     assert len(cells) == 4
     pairs = names["vectors"].llm.duplicates(0.95)
     assert pairs[["first", "second"]].to_numpy().tolist()[0] == ["a", "b"]
+
+
+def test_the_model_that_is_taken_is_told_as_by_embed(connected, capsys):
+    connected.models = ["words:latest", "columns:latest"]
+    connected.capabilities = {"words:latest": ["completion"], "columns:latest": ["embedding"]}
+
+    made = pd.Series([None], dtype=object).llm.embed()
+
+    assert made.attrs["model"] == "columns:latest"
+    assert capsys.readouterr().err == "embed() uses columns:latest; model= takes another.\n"
+    pd.DataFrame({"a": ["y"], "b": ["x"]}).llm.similarity("a", "b")
+    assert capsys.readouterr().err == ""
+
+
+def test_vectors_of_embed_remember_their_model_too(demo):
+    made = ollama_nb.embed(TEXTS.dropna().tolist(), model="demo", dimensions=8)
+    ollama_nb.settings.model = "another"
+
+    assert made.llm.similar_to("rain", k=1, dimensions=8).index[0] == 3
