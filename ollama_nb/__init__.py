@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ollama_nb.asking.generating import generate
     from ollama_nb.asking.measuring import bench
     from ollama_nb.asking.scoring import score
+    from ollama_nb.asking.templating import render
     from ollama_nb.connection.connection import Connection
     from ollama_nb.connection.current import connect
     from ollama_nb.connection.preferences import settings
@@ -56,6 +57,7 @@ _HOMES = {
     "pull": "managing.transfers",
     "push": "managing.transfers",
     "remove": "managing.catalogue",
+    "render": "asking.templating",
     "score": "asking.scoring",
     "settings": "connection.preferences",
     "show": "managing.describing",
@@ -86,6 +88,7 @@ __all__ = [
     "pull",
     "push",
     "remove",
+    "render",
     "score",
     "settings",
     "show",

@@ -14,6 +14,7 @@ from ollama_nb.asking.messages import message_of, with_pictures
 from ollama_nb.asking.request import Request
 from ollama_nb.asking.rounds import Rounds, offering
 from ollama_nb.asking.streaming import ask
+from ollama_nb.asking.templating import Rendered, text_alone
 from ollama_nb.asking.thinking import Thinking, thinking_of
 from ollama_nb.display.screens import screen
 from ollama_nb.errors import Interrupted
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
 
 def chat(
-    messages: str | Iterable[str | Message],
+    messages: str | Rendered | Iterable[str | Rendered | Message],
     *,
     model: str | None = None,
-    system: str | None = None,
+    system: str | Rendered | None = None,
     temperature: float | None = None,
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
@@ -57,7 +58,7 @@ def chat(
     ----------
     messages
         One text, or a list of messages `{"role": ..., "content": ...}`; a text in the list is a
-        message of the user.
+        message of the user, and so is `render("... {{ df }} ...", df=df)`, one with variables.
     model, system, temperature, seed, options, schema, format, think, think_budget, keep_alive
         As for `generate()`; `system` goes in front of the messages.
     images
@@ -123,10 +124,10 @@ def chat(
 
 
 def chat_request(
-    messages: str | Iterable[str | Message],
+    messages: str | Rendered | Iterable[str | Rendered | Message],
     *,
     model: str | None = None,
-    system: str | None = None,
+    system: str | Rendered | None = None,
     options: Mapping[str, Any] | None = None,
     schema: Schema | None = None,
     keep_alive: float | str | None = None,
@@ -141,8 +142,9 @@ def chat_request(
         If a message is none, or if there is none that the pictures belong to.
     """
     thinking = thinking or Thinking()
-    turns = [messages] if isinstance(messages, str) else list(messages)
-    leading = [{"role": "system", "content": system}] if system else []
+    turns = [messages] if isinstance(messages, str | Rendered) else list(messages)
+    told = text_alone(system, "the system text") if system else ""
+    leading = [{"role": "system", "content": told}] if told else []
     fields = {
         "messages": with_pictures([*leading, *(message_of(turn) for turn in turns)], images),
         "options": dict(options or {}),
@@ -193,7 +195,7 @@ class Conversation:
         return [message for turn in self.turns for message in turn.messages]
 
     def say(
-        self, text: str, *, cell: str | None = None, run: object = None, **how: Any
+        self, text: str | Rendered, *, cell: str | None = None, run: object = None, **how: Any
     ) -> Generation:
         """Say something, return the answer and remember both.
 
@@ -206,9 +208,9 @@ class Conversation:
         try:
             answer = chat([*self.messages, text], **how)
         except Interrupted as interrupt:
-            self.remember(text, interrupt.answer, cell, run)
+            self.remember(str(text), interrupt.answer, cell, run)
             raise
-        self.remember(text, answer, cell, run)
+        self.remember(str(text), answer, cell, run)
         return answer
 
     def remember(
@@ -222,10 +224,19 @@ class Conversation:
 
     def go_back_to(self, cell: str | None, run: object) -> None:
         """Drop the turns since an earlier run of this cell."""
+        del self.turns[self._begin_of(cell, run) :]
+
+    def messages_before(self, cell: str | None, run: object) -> list[dict[str, Any]]:
+        """Return the messages that a run of this cell goes on from."""
+        kept = self.turns[: self._begin_of(cell, run)]
+        return [message for turn in kept for message in turn.messages]
+
+    def _begin_of(self, cell: str | None, run: object) -> int:
+        """Return how many turns are older than an earlier run of this cell."""
         for place, turn in enumerate(self.turns):
             if cell is not None and turn.cell == cell and turn.run != run:
-                del self.turns[place:]
-                return
+                return place
+        return len(self.turns)
 
     def reset(self) -> None:
         """Forget all turns."""

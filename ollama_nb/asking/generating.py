@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ollama_nb.answers.schemas import wanted
 from ollama_nb.asking.request import Request
 from ollama_nb.asking.streaming import ask
-from ollama_nb.asking.thinking import thinking_of
+from ollama_nb.asking.templating import Rendered, text_alone
+from ollama_nb.asking.thinking import Thinking, thinking_of
 from ollama_nb.connection.options import checked
 from ollama_nb.display.screens import screen
 from ollama_nb.errors import NotText
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ollama_nb.answers.generation import Generation
+    from ollama_nb.answers.schemas import Schema
 
 
 def generate(
-    prompt: str,
+    prompt: str | Rendered,
     *,
     model: str | None = None,
-    system: str | None = None,
+    system: str | Rendered | None = None,
     temperature: float | None = None,
     seed: int | None = None,
     options: Mapping[str, Any] | None = None,
@@ -47,11 +49,11 @@ def generate(
     Parameters
     ----------
     prompt
-        Taken literally, braces and all.
+        Taken literally, braces and all. `render("... {{ df }} ...", df=df)` is one with variables.
     model
         Default: `settings.model`, else a loaded one, else the newest, else `demo`.
     system
-        Replaces the model's system text.
+        Replaces the model's system text; may be of `render()` too.
     temperature, seed
         The two options used most; 0 and a seed make an answer repeatable.
     options
@@ -108,30 +110,65 @@ def generate(
     >>> generate("A fox of 3 years.", schema="animal, age int").data.age  # doctest: +SKIP
     3
     """
+    request = generate_request(
+        prompt,
+        model=model,
+        system=system,
+        options=merged(options, temperature=temperature, seed=seed),
+        schema=wanted(schema, format),
+        suffix=suffix,
+        context=context,
+        raw=raw,
+        images=images,
+        thinking=thinking_of(think, think_budget),
+        keep_alive=keep_alive,
+    )
+    return ask(request, screen(request.model, visible=show, is_json=request.schema is not None))
+
+
+def generate_request(
+    prompt: str | Rendered,
+    *,
+    model: str | None = None,
+    system: str | Rendered | None = None,
+    options: Mapping[str, Any] | None = None,
+    schema: Schema | None = None,
+    suffix: str | Rendered | None = None,
+    context: Sequence[int] | None = None,
+    raw: bool = False,
+    images: Any = None,
+    thinking: Thinking | None = None,
+    keep_alive: float | str | None = None,
+) -> Request:
+    """Return the request that `generate()` sends.
+
+    Raises
+    ------
+    NotText, NotAPicture, BadTemplate
+        If something cannot be sent.
+    """
+    thinking = thinking or Thinking()
     _refuse_what_is_no_text(prompt, suffix)
-    form = wanted(schema, format)
-    thinking = thinking_of(think, think_budget)
-    pictures = pictures_of(images)
-    chosen = default_model(model)
+    shown = prompt.images if isinstance(prompt, Rendered) else ()
+    pictures = [*shown, *pictures_of(images)]
     fields: dict[str, Any] = {
-        "prompt": prompt,
-        "options": merged(options, temperature=temperature, seed=seed),
+        "prompt": prompt.text if isinstance(prompt, Rendered) else prompt,
+        "options": dict(options or {}),
         "raw": raw or None,
         "think": thinking.think,
         "keep_alive": keep_alive,
     }
-    fields |= {} if system is None else {"system": system}
-    fields |= {} if suffix is None else {"suffix": suffix}
+    fields |= {} if system is None else {"system": text_alone(system, "the system text")}
+    fields |= {} if suffix is None else {"suffix": text_alone(suffix, "the suffix")}
     fields |= {"images": pictures} if pictures else {}
     fields |= {} if context is None else {"context": list(context)}
-    request = Request("generate", chosen, fields, form, thinking.extensions)
-    return ask(request, screen(chosen, visible=show, is_json=form is not None))
+    return Request("generate", default_model(model), fields, schema, thinking.extensions)
 
 
 def _refuse_what_is_no_text(prompt: object, suffix: object) -> None:
-    if not isinstance(prompt, str):
+    if not isinstance(prompt, str | Rendered):
         raise NotText("the prompt", prompt)
-    if not isinstance(suffix, str | None):
+    if not isinstance(suffix, str | Rendered | None):
         raise NotText("the suffix", suffix)
 
 

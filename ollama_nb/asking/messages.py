@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.asking.templating import Rendered
 from ollama_nb.errors import BadMessage, NotText
 from ollama_nb.pictures.picture import pictures_of
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def message_of(turn: Any) -> dict[str, Any]:
-    """Return a message as Ollama's API takes it; a text is one of the user.
+    """Return a message as Ollama's API takes it; a text or a `Rendered` is one of the user.
 
     Raises
     ------
@@ -26,6 +27,9 @@ def message_of(turn: Any) -> dict[str, Any]:
     NotAPicture
         If one of its images is none.
     """
+    if isinstance(turn, Rendered):
+        shown = {"images": list(turn.images)} if turn.images else {}
+        return {"role": "user", "content": turn.text, **shown}
     if isinstance(turn, str):
         return {"role": "user", "content": str(turn)}
     if hasattr(turn, "model_dump"):  # the `ollama` client's Message

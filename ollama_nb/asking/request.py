@@ -128,13 +128,14 @@ class Request:
             "method": "POST",
             "url": f"/api/{self.verb}",
             # In ASCII: a lone surrogate can be sent too.
-            "content": json.dumps(self._body(known, stream=stream)),
+            "content": json.dumps(self.body(known, stream=stream)),
             "headers": {**JSON, **ACCEPT, **EXTRAS},
             "timeout": None,  # a model may take its time
             "follow_redirects": True,
         }
 
-    def _body(self, known: Container[str], *, stream: bool = True) -> dict[str, Any]:
+    def body(self, known: Container[str], *, stream: bool = True) -> dict[str, Any]:
+        """Return what is posted to a server that knows these extensions."""
         more = {name: value for name, value in self.extensions.items() if name in known}
         given = {name: value for name, value in self.fields.items() if value is not None}
         if self.extensions.get("tool_choice") == "none" and "tool_choice" not in more:

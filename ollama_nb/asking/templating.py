@@ -149,6 +149,19 @@ def render(text: str, variables: Mapping[str, Any] | None = None, /, **named: An
     return Template(text).render({**(variables or {}), **named})
 
 
+def text_alone(value: str | Rendered, where: str) -> str:
+    """Return the text of what cannot have pictures.
+
+    Raises
+    ------
+    BadTemplate
+        If it has some.
+    """
+    if isinstance(value, Rendered) and value.images:
+        raise BadTemplate(f"{where} has pictures ({value.images[0].name}): only a prompt can")
+    return str(value) if isinstance(value, Rendered) else value
+
+
 def braced_variables(text: str, variables: Mapping[str, Any]) -> list[str]:
     """Return the variables that a text names in single braces, outside of f-strings."""
     lines = [line for line in text.splitlines() if not _F_STRING.search(line)]

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.asking.templating import Template
+from ollama_nb.asking.templating import Template, text_alone
 from ollama_nb.errors import NotText, OllamaNbError
 from ollama_nb.frames.errors import NoColumn, UnknownColumn
 from ollama_nb.frames.texts import is_missing
@@ -83,7 +83,10 @@ def prompt_texts(frame: pd.DataFrame, template: str) -> list[str | None]:
     for prompt in prompts:
         if isinstance(prompt, OllamaNbError):
             raise prompt
-    return [prompt.prompt.text if isinstance(prompt, Prompt) else None for prompt in prompts]
+    return [
+        text_alone(prompt.prompt, "the template") if isinstance(prompt, Prompt) else None
+        for prompt in prompts
+    ]
 
 
 def _rows(
@@ -102,6 +105,9 @@ def _prompt(
     if row is None:
         return None
     try:
-        return Prompt(asking.render(row), telling.render(row) if telling else None)
+        system = telling.render(row) if telling else None
+        if system is not None:
+            text_alone(system, "the system text")
+        return Prompt(asking.render(row), system)
     except OllamaNbError as error:
         return error

@@ -12,11 +12,13 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from ollama_nb.answers.schemas import schema_of
+from ollama_nb.asking.templating import text_alone
 from ollama_nb.asking.thinking import Thinking, from_word
 from ollama_nb.connection.options import parse_pairs
 from ollama_nb.errors import BadThinking, MagicUsage
 from ollama_nb.magics.line import read
 from ollama_nb.magics.pictures import named_picture
+from ollama_nb.magics.prompting import dry_chat, dry_generate, prompt_of, with_variables
 from ollama_nb.magics.schemas import filled, suffix, wish
 from ollama_nb.magics.session import Session, in_one_line
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from ollama_nb.answers.generation import Generation
     from ollama_nb.answers.schemas import Schema
     from ollama_nb.asking.chatting import Conversation
+    from ollama_nb.asking.dry_run import DryRun
+    from ollama_nb.asking.templating import Rendered
     from ollama_nb.pictures.picture import Picture
 
 
@@ -36,6 +40,17 @@ def _thinking(word: str) -> Thinking:
         return from_word(word)
     except BadThinking as error:
         raise ArgumentTypeError(str(error)) from None
+
+
+def dry_run_option(magic: Callable[..., Any]) -> Callable[..., Any]:
+    """Declare `--dry-run`."""
+    declare = argument(
+        "--dry-run",
+        action="store_true",
+        help="Ask nothing: show the final prompt, its tokens and its share of the context.",
+    )
+    declared: Callable[..., Any] = declare(magic)
+    return declared
 
 
 def asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,7 +97,16 @@ def asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
             choices=("json",),
             help="json: answer with any JSON object; ask for it in the prompt as well.",
         ),
-        argument("--system", metavar="TEXT", help="Replace the model's system text."),
+        argument(
+            "--system",
+            metavar="TEXT",
+            help="Replace the model's system text; {{ ... }} takes variables, as in the prompt.",
+        ),
+        argument(
+            "--literal",
+            action="store_true",
+            help="Take the prompt and --system as they stand: {{ ... }} is text.",
+        ),
         argument(
             "-t",
             "--temperature",
@@ -119,15 +143,18 @@ class AskingMagics(Magics):
         metavar="TEXT",
         help="The text after the gap that the model fills; {name} takes it from a variable.",
     )
+    @dry_run_option
     @asking_options
     @no_var_expand
     @line_cell_magic
     @in_one_line
-    def generate(self, line: str, cell: str | None = None) -> Generation:
+    def generate(self, line: str, cell: str | None = None) -> Generation | DryRun:
         """Let a model continue from a prompt, streaming into this cell.
 
         `%generate [options] prompt [-> name]`, or `%%generate [options] [-> name]` with the
-        prompt in the lines below. The prompt is taken literally, braces and quotes included.
+        prompt in the lines below. {{ expression }} in it is its value: a frame is a table, an
+        exception its traceback, a Path its file, a figure a picture. All else is taken literally,
+        single braces and quotes included.
         `-> name` also puts the answer into a variable; `_` and `Out[n]` hold it anyway. It is a
         string that knows its model, statistics and more. Interrupting the kernel stops the
         model and keeps what has come.
@@ -136,32 +163,41 @@ class AskingMagics(Magics):
 
         asked = read(line, self.generate.parser)
         settings = self.settings(asked.options)
-        prompt = prompt_of(asked.text, cell, "%%generate")
-        prompt, gap = self._gap(prompt, asked.options)
+        text, gap = self._gap(prompt_of(asked.text, cell, "%%generate"), asked.options)
+        prompt = self.with_variables(text, asked.options)
         settings |= gap
+        if asked.options.dry_run:
+            return self._session.kept(dry_generate(prompt, settings), asked.bind)
         return self._session.answered(lambda: generate(prompt, show=True, **settings), asked.bind)
 
     @magic_arguments()
     @argument("--reset", action="store_true", help="Forget the conversation so far.")
+    @dry_run_option
     @asking_options
     @no_var_expand
     @line_cell_magic
     @in_one_line
-    def chat(self, line: str, cell: str | None = None) -> Generation | None:
+    def chat(self, line: str, cell: str | None = None) -> Generation | DryRun | None:
         """Go on with this notebook's conversation, streaming into this cell.
 
         `%chat [options] text [-> name]`, or `%%chat [options] [-> name]` with the text in the
         lines below. Earlier questions and answers are sent along. Running a cell again takes
         the conversation back to before that cell, so nothing is said twice. `%chat --reset`
-        starts anew. Interrupting the kernel stops the model and keeps what has come.
+        starts anew. {{ expression }} in the text is its value, as for %generate. Interrupting the
+        kernel stops the model and keeps what has come.
         """
         asked = read(line, self.chat.parser)
+        if asked.options.reset and asked.options.dry_run:
+            raise MagicUsage("--dry-run asks and forgets nothing; give --reset without it")
         conversation = self._talk(reset=asked.options.reset)
         if asked.options.reset and not (asked.text or cell):
             return None
-        text = prompt_of(asked.text, cell, "%%chat")
+        text = self.with_variables(prompt_of(asked.text, cell, "%%chat"), asked.options)
         place, run = self._session.cell()
         settings = self.settings(asked.options)
+        if asked.options.dry_run:
+            told = dry_chat(conversation, text, settings, place, run)
+            return self._session.kept(told, asked.bind)
         return self._session.answered(
             lambda: conversation.say(text, cell=place, run=run, show=True, **settings), asked.bind
         )
@@ -171,7 +207,7 @@ class AskingMagics(Magics):
         thinking = options.think or Thinking()
         given = {
             "model": options.model,
-            "system": options.system,
+            "system": self._system(options),
             "temperature": options.temperature,
             "options": parse_pairs(options.option),
             "format": options.format,
@@ -181,6 +217,15 @@ class AskingMagics(Magics):
             "schema": self._schema(options.schema),
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    def with_variables(self, text: str, options: Namespace) -> Rendered:
+        """Return a text with the notebook's variables in it, unless it is to be literal."""
+        return with_variables(text, self._session.own_variables, literal=options.literal)
+
+    def _system(self, options: Namespace) -> str | None:
+        if options.system is None:
+            return None
+        return text_alone(self.with_variables(options.system, options), "--system")
 
     def _schema(self, text: str | None) -> Schema | None:
         return None if text is None else schema_of(wish(text, self._session.variables))
@@ -194,7 +239,8 @@ class AskingMagics(Magics):
             raise MagicUsage("--fill and --suffix both say where the gap is; give one")
         if options.fill is not None:
             before, after = filled(text, options.fill)
-            return before, {"suffix": after}
+            rendered = self.with_variables(after, options)
+            return before, {"suffix": text_alone(rendered, "the text after the gap")}
         given = suffix(options, self._session.variables)
         return text, {} if given is None else {"suffix": given}
 
@@ -204,14 +250,3 @@ class AskingMagics(Magics):
         if reset or self._conversation is None:
             self._conversation = Conversation()
         return self._conversation
-
-
-def prompt_of(text: str, cell: str | None, magic: str) -> str:
-    """Return the prompt: the cell's body, or the line's text where there is no body."""
-    if cell is None:
-        if not text:
-            raise MagicUsage(f"write the prompt after {magic[1:]}, or below {magic}")
-        return text
-    if text:
-        raise MagicUsage(f"{text!r} on the line of {magic} is no option; the prompt goes below it")
-    return cell.strip("\n")

@@ -11,8 +11,9 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from ollama_nb.errors import MagicUsage
-from ollama_nb.magics.asking import asking_options, prompt_of
+from ollama_nb.magics.asking import asking_options
 from ollama_nb.magics.line import parsed, read
+from ollama_nb.magics.prompting import prompt_of
 from ollama_nb.magics.session import Session, in_one_line
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ollama_nb.magics.asking import AskingMagics
+    from ollama_nb.magics.line import Line
 
 
 @magics_class
@@ -83,8 +85,7 @@ class FiguresMagics(Magics):
         from ollama_nb.asking.measuring import bench
 
         asked = read(line, self.bench.parser)
-        prompt = prompt_of(asked.text, cell, "%%bench")
-        how = self._settings(asked.options)
+        prompt, how = self._asked(asked, cell, "%%bench")
         options = asked.options
         frame = bench(prompt, repeats=options.repeats, fresh=options.fresh, **how)
         if options.plot:
@@ -106,9 +107,16 @@ class FiguresMagics(Magics):
         from ollama_nb.asking.comparing import compare
 
         asked = read(line, self.compare.parser)
-        prompt = prompt_of(asked.text, cell, "%%compare")
-        how = {"models": [], **self._settings(asked.options)}
-        return self._session.kept(compare(prompt, **how), asked.bind)
+        prompt, how = self._asked(asked, cell, "%%compare")
+        return self._session.kept(compare(prompt, **{"models": [], **how}), asked.bind)
+
+    def _asked(self, asked: Line, cell: str, magic: str) -> tuple[str, dict[str, Any]]:
+        """Return the prompt with the notebook's variables in it, and how it is asked."""
+        text = prompt_of(asked.text, cell, magic)
+        prompt = self._asking.with_variables(text, asked.options)
+        how = self._settings(asked.options)
+        pictures = [*prompt.images, *how.pop("images", [])]
+        return prompt.text, {**how, "images": pictures} if pictures else how
 
     def _settings(self, options: Namespace) -> dict[str, Any]:
         """Return the arguments that the options stand for; models are separated by commas."""

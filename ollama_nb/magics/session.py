@@ -49,6 +49,16 @@ class Session:
         names: dict[str, Any] = self._shell.user_ns
         return names
 
+    @property
+    def own_variables(self) -> dict[str, Any]:
+        """The notebook's variables without those that the shell brought, such as `In`."""
+        hidden = self._shell.user_ns_hidden
+        return {
+            name: value
+            for name, value in self.variables.items()
+            if name not in hidden or hidden[name] is not value
+        }
+
     def answered(self, ask: Callable[[], Generation], bind: str | None) -> Generation:
         """Ask, and keep the answer in the variable `bind`, after Ctrl-C too.
 

@@ -71,6 +71,7 @@ def test_the_public_surface_is_this():
         "pull",
         "push",
         "remove",
+        "render",
         "score",
         "settings",
         "show",

@@ -70,7 +70,7 @@ def test_the_arrow_binds_a_variable(cells, code):
 
 @pytest.mark.parametrize(
     "prompt",
-    ["{'a': 1} {x} {{y}}", "it's \"quoted", "$HOME costs $5", "50 % of -m", "C:\\new {!r}"],
+    ["{'a': 1} {x!r} {{.y}}", "it's \"quoted", "$HOME costs $5", "50 % of -m", "C:\\new {!r}"],
 )
 def test_a_prompt_is_taken_literally(cells, other_for_cells, prompt):
     cells.run("x = 'expanded'; HOME = 'expanded'")
