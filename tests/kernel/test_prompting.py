@@ -164,3 +164,13 @@ def test_a_dry_run_leaves_the_conversation_as_it_is(notebook, other_for_cells):
         "together one",
         "together three",
     ]
+
+
+def test_a_traceback_of_a_cell_is_the_users_alone(notebook, other_for_cells):
+    notebook.run("1 / 0")  # the shell itself catches this one
+    notebook.run("import sys; failure = sys.last_value")
+    notebook.run("%generate {{ failure }}")
+
+    sent = other_for_cells.requests[-1]["prompt"]
+    assert "ZeroDivisionError" in sent
+    assert "interactiveshell" not in sent

@@ -178,3 +178,14 @@ def test_single_braces_around_a_variable_are_found():
     text = 'Tell {name} of {nobody}, ${n} and {{ n }}\nprint(f"{n}")'
 
     assert braced_variables(text, VALUES) == ["name"]
+
+
+def test_pictures_in_the_texts_of_a_frame_that_cannot_have_them_are_errors():
+    from ollama_nb.frames.prompts import prompt_texts, prompts_of
+
+    frame = pd.DataFrame({"p": [Image.new("RGB", (2, 2))]})
+
+    with pytest.raises(BadTemplate, match="the template has pictures"):
+        prompt_texts(frame, "{{ p }}")
+    (system,) = prompts_of(frame, "{{ p }}", "{{ p }}")
+    assert "the system text has pictures" in str(system)
