@@ -5,8 +5,8 @@
 Clients stream answers, leave in the middle of some, chat and embed, each one thing after another.
 Memory is what the server and its worker hold (USS: theirs alone), sampled once a second. Idle is
 after a few requests of each kind, one at a time. `grown_mb` is the last quarter's mean above that
-of the second. With --limit-mb it fails where the server takes more above idle, or has grown by more
-than a tenth of that.
+of the second. With --limit-mb it fails where the server takes more above idle, or in five minutes
+and more has grown by more than a tenth of that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.models import MODELS, models
 from benchmarks.servers import Target, open_client, ours
 from benchmarks.texts import Texts, texts_for
 
-EVERY_S, TELL_S = 1.0, 30
+EVERY_S, TELL_S, WARM_S = 1.0, 30, 300
 MB = 1 << 20
 KINDS = {"stream": 60, "leave": 15, "chat": 15, "embed": 10}  # of a hundred requests
 
@@ -119,11 +119,15 @@ async def soak(
     return done
 
 
-def failure(server: dict[str, float], limit_mb: float) -> str:
-    """What is wrong with the server's memory, or nothing."""
+def failure(server: dict[str, float], limit_mb: float, seconds: float) -> str:
+    """What is wrong with the server's memory, or nothing.
+
+    In its first minutes the allocator still takes what it then keeps, the more slowly the busier
+    the machine is: a short run is held to the limit alone, which a leak passes soon.
+    """
     if server["above_mb"] > limit_mb:
         return f"the server took {server['above_mb']} MB above idle, more than {limit_mb}"
-    if server["grown_mb"] > limit_mb / 10:
+    if seconds >= WARM_S and server["grown_mb"] > limit_mb / 10:
         return f"the server grew by {server['grown_mb']} MB, {server['mb_a_minute']} a minute"
     return ""
 
@@ -146,7 +150,9 @@ def main() -> None:
     facts = {"model": name, "clients": options.clients, "slots": options.slots}
     told = {name: memory.summary() for name, memory in memories.items()}
     print(json.dumps({"benchmark": "soak", **facts, "requests": dict(done), **told}))
-    if options.limit_mb is not None and (wrong := failure(told["server"], options.limit_mb)):
+    if options.limit_mb is None:
+        return
+    if wrong := failure(told["server"], options.limit_mb, options.seconds):
         sys.exit(wrong)
 
 

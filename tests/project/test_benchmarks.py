@@ -49,12 +49,18 @@ def test_a_shorter_wait_is_an_advantage_as_more_tokens_are(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("above", "grown", "said"), [(39.0, 3.0, ""), (41.0, 0.0, "above idle"), (20.0, 4.5, "grew by")]
+    ("above", "grown", "seconds", "said"),
+    [
+        (39.0, 3.0, 600, ""),
+        (41.0, 0.0, 40, "above idle"),
+        (20.0, 4.5, 600, "grew by"),
+        (20.0, 4.5, 40, ""),  # not warm yet
+    ],
 )
 def test_a_soak_fails_by_what_it_took_and_by_how_it_grew(
-    above: float, grown: float, said: str
+    above: float, grown: float, seconds: float, said: str
 ) -> None:
-    failure = soak.failure({"above_mb": above, "grown_mb": grown, "mb_a_minute": 1.0}, 40)
+    failure = soak.failure({"above_mb": above, "grown_mb": grown, "mb_a_minute": 1.0}, 40, seconds)
 
     assert said in failure
     assert bool(said) == bool(failure)
