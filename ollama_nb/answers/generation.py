@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.answers.call_stats import CallStats
-from ollama_nb.answers.rendering import both, in_block, joined, of_thoughts
+from ollama_nb.answers.rendering import both, in_block, joined, of_note, of_thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,9 @@ class Generation(str):
     stats : CallStats
         Counts and seconds.
     warnings : tuple of str
-        What the server wants you to know, such as an option without effect.
+        What you should know: a prompt or an answer that was cut, an option without effect.
+    cut : str
+        Why the answer ended before it was whole, which is shown below it; else empty.
     schema : Schema or None
         The form that was asked for with `schema=` or `format=`.
     tool_calls : tuple of ToolCall
@@ -64,6 +66,7 @@ class Generation(str):
     context: tuple[int, ...] | None
     stats: CallStats
     warnings: tuple[str, ...]
+    cut: str
     schema: Schema | None
     tool_calls: tuple[ToolCall, ...]
     shown: bool  # the running cell has displayed it already (see display.screens.mark_shown)
@@ -80,6 +83,7 @@ class Generation(str):
         context: Sequence[int] | None = None,
         stats: CallStats | None = None,
         warnings: Sequence[str] = (),
+        cut: str = "",
         schema: Schema | None = None,
         tool_calls: Sequence[ToolCall] = (),
     ) -> Generation:
@@ -93,6 +97,7 @@ class Generation(str):
         self.context = None if context is None else tuple(context)
         self.stats = stats or CallStats(datetime.now().astimezone(), 0.0)
         self.warnings = tuple(warnings)
+        self.cut = cut
         self.schema = schema
         self.tool_calls = tuple(tool_calls)
         self.shown = False
@@ -173,8 +178,8 @@ class Generation(str):
         return joined(done, self.said(), of_calls(c for c in self.tool_calls if not c.done))
 
     def said(self) -> Bundle:
-        """Return what the model itself wrote: thoughts and text."""
-        return joined(of_thoughts(self.thinking), self._text_bundle())
+        """Return what the model itself wrote, thoughts and text, and whether it was cut."""
+        return joined(of_thoughts(self.thinking), self._text_bundle(), of_note(self.cut))
 
     def _text_bundle(self) -> Bundle:
         if self.schema is None or not self.text:

@@ -60,6 +60,13 @@ def of_thoughts(thinking: str) -> Bundle:
     }
 
 
+def of_note(sentence: str) -> Bundle:
+    """Return a remark about an answer, told apart from what the model wrote."""
+    if not sentence:
+        return both("")
+    return {"text/markdown": f"*({sentence})*", "text/plain": f"({sentence})"}
+
+
 def thought_title(thinking: str) -> str:
     """Say how much was thought.
 

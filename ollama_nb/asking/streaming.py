@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.answers import statistics
+from ollama_nb.answers import cuts, statistics
 from ollama_nb.answers.call_stats import CallStats
 from ollama_nb.answers.generation import Generation
 from ollama_nb.answers.tool_call import ToolCall
@@ -80,6 +80,8 @@ class Arriving:
         )
         reason = done_reason or self.last.get("done_reason")
         statistics.record(request.verb, request.model, reason, stats, self.cell)
+        options = request.fields.get("options") or {}
+        cut = cuts.of_answer(reason, stats.answer_tokens, options)
         return Generation(
             self.text,
             model=request.model,
@@ -89,7 +91,8 @@ class Arriving:
             thinking=self.thinking,
             context=self.last.get("context"),
             stats=stats,
-            warnings=self.warnings,
+            warnings=_merged(self.warnings, [cut] if cut else []),
+            cut=cut or "",
             schema=request.schema,
             tool_calls=[ToolCall.from_wire(call) for call in self.tool_calls],
         )
@@ -139,7 +142,7 @@ def ask(request: Request, screen: Screen) -> Generation:
         raise
     finally:
         screen.close()
-    for warning in answer.warnings:
+    for warning in arriving.warnings:  # the answer's own cut stands below it
         warnings.warn(warning, ServerWarning, stacklevel=3)
     return answer
 

@@ -112,6 +112,8 @@ class Terminal(Nowhere):
         self.update(answer.text, answer.thinking)
         if self._written or self._thought or not answer.tool_calls:
             self._write("\n")
+        if answer.cut:
+            self._write(f"({answer.cut})\n")
         mark_shown(answer)
 
     def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
@@ -175,10 +177,10 @@ class LiveCell(Live):
         display_pictures(pictures)
 
     def close(self) -> None:
-        """Clear the output of an answer that was never finished."""
+        """Say in the output of an answer that was never finished that there is none."""
         if not self._done.is_set():
             self.end()
-            self._send(both(""))
+            self._send(self._no_answer())
 
     def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
         """Show the text now if the last update is long enough ago, else at a later call.
@@ -192,8 +194,14 @@ class LiveCell(Live):
     def finish(self, answer: Generation) -> None:
         """Replace all by the final rendering, which stands for the result of this cell."""
         self.end()
-        self._publish(answer.bundle(), answer.provenance())
+        bundle = answer.bundle()
+        is_empty = not (bundle["text/plain"].strip() or answer.done_reason == "stop")
+        self._publish(self._no_answer() if is_empty else bundle, answer.provenance())
         mark_shown(answer)
+
+    def _no_answer(self) -> Bundle:
+        """Stand where nothing came: an output that is there cannot be taken away again."""
+        return both(f"*{self._model}: no answer*")
 
     def show_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
         """Show them below what the model wrote."""

@@ -159,7 +159,8 @@ class _Run:
             self._keep(places[0], outcome.answer.model, row)
             self._count.answered += len(places)
             self._count.tokens += outcome.answer.stats.answer_tokens or 0
-            self._warnings |= dict.fromkeys(outcome.answer.warnings)
+            answer = outcome.answer  # where its own limit cut it is told by its `done_reason`
+            self._warnings |= dict.fromkeys(w for w in answer.warnings if w != answer.cut)
         for place in places:
             self.rows[place] = row
 

@@ -60,7 +60,7 @@ class Session:
         }
 
     def answered(self, ask: Callable[[], Generation], bind: str | None) -> Generation:
-        """Ask, and keep the answer in the variable `bind`, after Ctrl-C too.
+        """Ask, and keep the answer in the variable `bind`, after Ctrl-C and after an error too.
 
         Raises
         ------
@@ -72,12 +72,16 @@ class Session:
         except Interrupted as interrupt:
             self._keep(interrupt.answer, bind)
             raise Interrupted(interrupt.answer, bind or "_") from None
+        except OllamaNbError as error:
+            if error.answer is not None:  # what had come by then
+                self._keep(error.answer, bind)
+            raise
         if bind:
             self._shell.user_ns[bind] = answer
         return answer
 
     def _keep(self, answer: Generation, bind: str | None) -> None:
-        """Hold an interrupted answer where a finished one would be: in the variable or in `_`."""
+        """Hold an answer that is not whole where a finished one would be: its variable, or `_`."""
         if bind:
             self._shell.user_ns[bind] = answer
         else:

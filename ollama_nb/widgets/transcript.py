@@ -24,8 +24,10 @@ def bundle(turns: Sequence[Turn], question: str = "", answer: str = "") -> dict[
 
 
 def _said(turn: Turn) -> str:
+    """Return the answer, and below it what the reader should know, such as that it was cut."""
     stopped = turn.answer.done_reason == "interrupted"
-    return f"{turn.answer.text} *(stopped)*" if stopped else turn.answer.text
+    text = f"{turn.answer.text} *(stopped)*" if stopped else turn.answer.text
+    return "\n\n".join([text, *(f"*({warning})*" for warning in turn.answer.warnings)])
 
 
 def _markdown(question: str, model: str, answer: str) -> str:

@@ -132,7 +132,24 @@ def test_what_came_before_an_error_stays(cells):
 def test_an_error_before_the_first_word_leaves_no_waiting_line(cells):
     run = cells.run("%generate -m nope hello", watched=True)
 
-    assert run.text == ""
+    assert run.text == "*nope: no answer*"
+
+
+def test_what_came_before_an_error_is_kept_under_its_name(cells):
+    cells.run("%generate one two break -> kept")
+
+    assert cells.run("(str(kept), kept.done_reason)").result == "('one two break ', 'error')"
+
+    cells.run("%generate one three break")
+
+    assert cells.run("str(_)").result == "'one three break '"
+
+
+def test_an_error_without_a_word_is_kept_too(cells):
+    cells.run("held = 'of an earlier cell'")
+    cells.run("%generate -m nope hello -> held")
+
+    assert cells.run("(str(held), held.done_reason)").result == "('', 'error')"
 
 
 def _interrupting(cells, word):
@@ -182,7 +199,7 @@ def test_ctrl_c_works_before_the_first_word(cells, other_for_cells):
 
     assert run.error["ename"] == "Interrupted"
     assert "before the first word" in run.error["evalue"]
-    assert run.text == ""
+    assert run.text == "*other:latest: no answer*"
     eventually(other_for_cells.left_early.is_set, "the server notices")
     assert cells.run("%generate next").text == "next "
 
