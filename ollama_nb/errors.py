@@ -15,6 +15,8 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- BadTemplate         a prompt with variables that cannot be read, or that fails with them
     |-- UnknownOption       an option that looks like a misspelt one
     |-- BadChoices          texts that cannot be compared as answers, and why
+    |-- BadValue            a value that no request can hold, such as nan
+    |-- NoPrompt            a prompt without a word
     |-- NotText             something else than text where a text was expected
     |-- BadThinking         a level of thinking, or a budget, that there is not
     |-- NotAPicture         something that no picture can be made of
@@ -42,7 +44,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 SHOWN_LETTERS = 40  # of an answer, in an error's sentence
 
@@ -71,13 +73,21 @@ class Transfer(Protocol):
 
 
 class _OneLine:
-    """An exception that a magic may show as one line instead of a traceback."""
+    """An exception whose traceback in IPython is the caller's part, or, of a magic, one line."""
 
-    _render_traceback_: Callable[[], list[str]]
+    _is_in_one_line = False
 
     def in_one_line(self) -> None:
         """Let IPython show this exception as one line; called by the magics only."""
-        self._render_traceback_ = lambda: [f"{type(self).__name__}: {self}"]
+        self._is_in_one_line = True
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows (its own protocol): no frames of this package."""
+        if self._is_in_one_line:
+            return [f"{type(self).__name__}: {self}"]
+        from ollama_nb.tracebacks import of_the_caller
+
+        return of_the_caller(self)  # type: ignore[arg-type]  # each is an exception as well
 
 
 class OllamaNbError(_OneLine, Exception):
@@ -182,12 +192,36 @@ class UnknownOption(OllamaNbError):
         super().__init__(f"there is no option {name!r}; did you mean {nearest!r}?")
 
 
+class BadValue(OllamaNbError, ValueError):
+    """A value that no request can hold."""
+
+    def __init__(self, where: str, value: object) -> None:
+        kind = repr(value) if isinstance(value, float) else f"of type {type(value).__name__}"
+        super().__init__(f"{where} is {kind}, which cannot be sent to a server")
+
+
+class NoPrompt(OllamaNbError, ValueError):
+    """A prompt without a word, where nothing else is given to go on from."""
+
+
 class NotText(OllamaNbError, TypeError):
     """Something else than text where a text was expected."""
 
-    def __init__(self, where: str, value: object) -> None:
+    def __init__(self, where: str, value: object, hint: str = "") -> None:
         kind = type(value).__name__
-        super().__init__(f"{where} is {kind}, not text; leave it out or turn it into a str")
+        super().__init__(f"{where} is {kind}, not text; {hint or _instead_of_text(value)}")
+
+
+def _instead_of_text(value: object) -> str:
+    """Say what to do with what is no text, which for many values is another call."""
+    if hasattr(value, "columns"):
+        return 'take a column, as in df["text"].llm.generate("... {{ text }} ..."), or use df.llm'
+    if hasattr(value, "__iter__") and not isinstance(value, (bytes, dict)):
+        return (
+            "many texts at once take s.llm.generate(...) of a column, embed() and score(); "
+            "for one text, turn it into a str"
+        )
+    return "leave it out or turn it into a str"
 
 
 class BadThinking(OllamaNbError, ValueError):

@@ -56,7 +56,16 @@ def record(
 ) -> None:
     """Add one call to the record."""
     with _lock:
-        _records.append(Record(verb, model, done_reason, stats, cell))
+        _records.append(Record(verb, full_name(model), done_reason, stats, cell))
+
+
+def full_name(model: str) -> str:
+    """Return a model's name as listings have it, with its tag, so that one model has one name.
+
+    >>> full_name("demo"), full_name("hf.co/a/b:Q8_0"), full_name("host:5000/a/b")
+    ('demo:latest', 'hf.co/a/b:Q8_0', 'host:5000/a/b:latest')
+    """
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
 
 
 def forget() -> None:
@@ -72,7 +81,8 @@ def stats() -> CallFrame:
     -------
     pandas.DataFrame
         Columns `started_at` (local time), `cell` (the number in `In[n]`; NA outside of cells),
-        `verb` (generate, chat, embed, score), `model`; `prompt_tokens`, `answer_tokens`,
+        `verb` (generate, chat, embed, score), `model` (with its tag, as `models()` has
+        it); `prompt_tokens`, `answer_tokens`,
         `cached_tokens` (of the prompt, read for an earlier call), `truncated_tokens` (cut off
         before the model read them). All times are seconds: `queue_s` waiting for other requests,
         `load_s` for the model to be loaded, `prompt_s` reading the prompt, `eval_s` writing the

@@ -17,7 +17,7 @@ from ollama_nb.asking.streaming import ask
 from ollama_nb.asking.templating import Rendered, text_alone
 from ollama_nb.asking.thinking import Thinking, thinking_of
 from ollama_nb.display.screens import screen
-from ollama_nb.errors import Interrupted
+from ollama_nb.errors import BadMessage, Interrupted
 from ollama_nb.managing.catalogue import default_model
 from ollama_nb.pictures.picture import pictures_of
 from ollama_nb.tools.definition import tools_of
@@ -142,6 +142,7 @@ def chat_request(
         If a message is none, or if there is none that the pictures belong to.
     """
     thinking = thinking or Thinking()
+    _refuse_nothing(messages)
     turns = [messages] if isinstance(messages, str | Rendered) else list(messages)
     told = text_alone(system, "the system text") if system else ""
     leading = [{"role": "system", "content": told}] if told else []
@@ -152,6 +153,13 @@ def chat_request(
         "keep_alive": keep_alive,
     }
     return Request("chat", default_model(model), fields, schema, thinking.extensions)
+
+
+def _refuse_nothing(messages: Any) -> None:
+    text = messages.text if isinstance(messages, Rendered) else messages
+    pictures = isinstance(messages, Rendered) and messages.images
+    if not (text or pictures) or (isinstance(text, str) and not (text.strip() or pictures)):
+        raise BadMessage("there is no message: chat() needs a text, or a list of messages")
 
 
 @dataclass(frozen=True, slots=True)

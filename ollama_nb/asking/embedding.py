@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from ollama_nb.connection.preferences import settings
 from ollama_nb.display.live import running_cell
 from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
 from ollama_nb.managing.catalogue import default_model, names
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +75,7 @@ def embed(
     """
     import pandas as pd
 
+    _refuse_what_is_no_column(texts)
     column = pd.Series([texts] if isinstance(texts, str) else texts, dtype=object)
     values = _as_texts(column)
     fields = {
@@ -96,6 +97,13 @@ def embedding_model() -> str:
         _told.add(model)
         sys.stderr.write(f"embed() uses {model}; model= takes another.\n")
     return model
+
+
+def _refuse_what_is_no_column(texts: Any) -> None:
+    if texts is None or hasattr(texts, "columns"):
+        raise NotText(
+            "texts", texts, 'embed() takes a text, a list of texts or a column, df["text"]'
+        )
 
 
 def _as_texts(column: pd.Series) -> list[str]:
@@ -148,7 +156,7 @@ def _send(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
         answer = asked(connection, "/api/embed", {"input": list(texts), **given})
         embedded = ollama.EmbedResponse.model_validate(answer)
     for warning in connection.warnings:  # of a text that was cut, of an option without effect
-        warnings.warn(warning, ServerWarning, stacklevel=5)
+        warn(warning, ServerWarning)
     return {**embedded.model_dump(), "nb": answer.get("nb") or {}}
 
 

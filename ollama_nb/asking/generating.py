@@ -14,7 +14,7 @@ from ollama_nb.asking.templating import Rendered, text_alone
 from ollama_nb.asking.thinking import Thinking, thinking_of
 from ollama_nb.connection.options import checked
 from ollama_nb.display.screens import screen
-from ollama_nb.errors import NotText
+from ollama_nb.errors import NoPrompt, NotText
 from ollama_nb.managing.catalogue import default_model
 from ollama_nb.pictures.picture import pictures_of
 
@@ -96,6 +96,8 @@ def generate(
         On Ctrl-C; its `answer` holds what had come.
     BadSchema
         If no schema can be made of `schema` or `format`.
+    NoPrompt
+        If there is nothing to go on from.
     NotAPicture
         If one of `images` is none, or is not there.
     BadThinking
@@ -151,8 +153,11 @@ def generate_request(
     _refuse_what_is_no_text(prompt, suffix)
     shown = prompt.images if isinstance(prompt, Rendered) else ()
     pictures = [*shown, *pictures_of(images)]
+    text = prompt.text if isinstance(prompt, Rendered) else prompt
+    if not (text.strip() or suffix or pictures or context or raw):
+        raise NoPrompt("the prompt is empty: generate() needs a text to go on from")
     fields: dict[str, Any] = {
-        "prompt": prompt.text if isinstance(prompt, Rendered) else prompt,
+        "prompt": text,
         "options": dict(options or {}),
         "raw": raw or None,
         "think": thinking.think,

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ollama_nb.asking.streaming import Arriving
+from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.errors import (
@@ -233,6 +233,6 @@ def _equal_ones(requests: Iterable[Request]) -> list[list[int]]:
     """Return the places of equal questions together, in the order of their first ones."""
     places: dict[str, list[int]] = {}
     for place, request in enumerate(requests):
-        question = json.dumps([request.model, request.question])
+        question = as_json([request.model, request.question])
         places.setdefault(question, []).append(place)
     return list(places.values())

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import threading
 import time
-import warnings
 import weakref
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -31,6 +30,7 @@ from ollama_nb.errors import (
     ServerWarning,
     ServerWentAway,
 )
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,7 +104,7 @@ def score_all(
         thread.join()
     meanwhile()
     for sentence in run.warnings:
-        warnings.warn(sentence, ServerWarning, stacklevel=3)
+        warn(sentence, ServerWarning)
     if run.broken is not None:
         raise run.broken
     return run.ended

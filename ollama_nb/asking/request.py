@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ollama_nb.connection.calling import raise_error
+from ollama_nb.connection.bodies import as_json
+from ollama_nb.connection.calling import JSON, raise_error
 from ollama_nb.connection.lines import ACCEPT, documents, documents_async
 from ollama_nb.connection.phases import EXTRAS
 
@@ -26,7 +26,6 @@ UNHEEDED = {
     "think_budget": "think_budget={} had no effect: only ollama_nb's own server knows it",
     "tool_choice": "tool_choice={} had no effect: only ollama_nb's own server knows it",
 }
-JSON = {"Content-Type": "application/json"}
 KEPT_ANYWAY = ("auto", "none")  # choices of tools that other servers' answers keep to as well
 
 
@@ -127,8 +126,7 @@ class Request:
         return {
             "method": "POST",
             "url": f"/api/{self.verb}",
-            # In ASCII: a lone surrogate can be sent too.
-            "content": json.dumps(self.body(known, stream=stream)),
+            "content": as_json(self.body(known, stream=stream)),
             "headers": {**JSON, **ACCEPT, **EXTRAS},
             "timeout": None,  # a model may take its time
             "follow_redirects": True,

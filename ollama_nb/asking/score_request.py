@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.scores import Score
+from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.calling import raise_error
 from ollama_nb.connection.phases import EXTRAS
 
@@ -133,7 +134,7 @@ async def _posted(
     http: httpx.AsyncClient, route: str, body: Mapping[str, Any], headers: Mapping[str, str]
 ) -> httpx.Response:
     # In ASCII: a lone surrogate can be sent too. A model may take its time.
-    content = json.dumps(body)
+    content = as_json(body)
     return await http.post(
         route, content=content, headers={**JSON, **EXTRAS, **headers}, timeout=None
     )

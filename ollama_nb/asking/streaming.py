@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import warnings
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from ollama_nb.errors import (
     ServerWarning,
     ServerWentAway,
 )
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
@@ -143,7 +143,7 @@ def ask(request: Request, screen: Screen) -> Generation:
     finally:
         screen.close()
     for warning in arriving.warnings:  # the answer's own cut stands below it
-        warnings.warn(warning, ServerWarning, stacklevel=3)
+        warn(warning, ServerWarning)
     return answer
 
 

@@ -10,11 +10,11 @@ import os
 import sqlite3
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 from ollama_nb.cache.folder import cache_dir
 from ollama_nb.errors import CacheWarning
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,4 +201,4 @@ def _warn_moved(path: Path, error: sqlite3.DatabaseError, aside: Path) -> None:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, CacheWarning, stacklevel=2)
+    warn(sentence, CacheWarning)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current, forget
 from ollama_nb.connection.lines import ACCEPT, documents
 from ollama_nb.connection.phases import EXTRAS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ollama_nb.connection.connection import Connection
 
+JSON = {"Content-Type": "application/json"}
 SUCCESS = "success"
 LONGEST_ERROR_BYTES = 100_000
 
@@ -42,7 +44,9 @@ def asked(connection: Connection, route: str, body: Mapping[str, Any]) -> dict[s
     ollama.ResponseError, httpx.TransportError, ValueError
         Meant for `translated`.
     """
-    response = connection.http.post(route, json=body, headers=EXTRAS, timeout=None)
+    response = connection.http.post(
+        route, content=as_json(body), headers={**JSON, **EXTRAS}, timeout=None
+    )
     raise_error(response)
     answer: dict[str, Any] = response.json()
     return answer
@@ -61,7 +65,12 @@ def steps(
     import ollama
 
     step: dict[str, Any] = {}
-    with connection.http.stream("POST", route, json=body, headers=ACCEPT, timeout=None) as response:
+    call: dict[str, Any] = {
+        "content": as_json(body),
+        "headers": {**JSON, **ACCEPT},
+        "timeout": None,
+    }
+    with connection.http.stream("POST", route, **call) as response:
         if response.is_error:
             response.read()
             raise_error(response)

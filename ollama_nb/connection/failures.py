@@ -46,6 +46,8 @@ def translated(connection: Connection, model: str, doing: str = "") -> Iterator[
 
     try:
         yield
+    except OllamaNbError:  # what the caller gave: it would be taken for the server's fault below
+        raise
     except httpx.TransportError as error:
         forget(connection)
         cause = str(error) or type(error).__name__

@@ -9,6 +9,7 @@ import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.connection.bodies import plain
 from ollama_nb.errors import MagicUsage, UnknownOption
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     ------
     UnknownOption
         For a misspelt name.
+    BadValue
+        For nan and the like.
     """
     for name in options:
         _refuse_misspelt(name)
-    result = dict(options)
+    result = {name: plain(value, f"the option {name}") for name, value in options.items()}
     if isinstance(result.get("stop"), str):
         result["stop"] = [result["stop"]]
     return result

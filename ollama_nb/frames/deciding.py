@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from ollama_nb.errors import OllamaNbError
@@ -10,6 +9,7 @@ from ollama_nb.frames.bar import rows_in_words
 from ollama_nb.frames.errors import BadColumns, RowsFailed
 from ollama_nb.frames.running import NotAsked
 from ollama_nb.frames.scoring import RowScore, Scoring, score_rows
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +63,8 @@ def warn_of_undecided(rows: Sequence[RowScore], what: str) -> None:
     failed = [row.error for row in rows if row.error is not None]
     failed = [error for error in failed if not isinstance(error, NotAsked)]
     if failed:
-        warnings.warn(
+        warn(
             f"{rows_in_words(len(failed))} failed and {what}; run it again to ask for them anew. "
             f"The first: {failed[0]}",
             RowsFailed,
-            stacklevel=3,
         )

@@ -5,7 +5,6 @@ What is asked comes from a verb, and what an answer means too.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from ollama_nb.errors import OllamaNbError, ServerWarning
 from ollama_nb.frames.bar import Bar, Count, rows_in_words
 from ollama_nb.frames.errors import BadColumns, RowsFailed
 from ollama_nb.managing.digests import digest_of
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,7 +176,7 @@ class _Run:
 
     def _warn(self) -> None:
         for warning in self._warnings:
-            warnings.warn(warning, ServerWarning, stacklevel=2)
+            warn(warning, ServerWarning)
 
 
 def warn_of_failures(errors: Sequence[OllamaNbError | None], *, shown: bool) -> None:
@@ -184,10 +184,9 @@ def warn_of_failures(errors: Sequence[OllamaNbError | None], *, shown: bool) -> 
     failed = [error for error in errors if error is not None and not isinstance(error, NotAsked)]
     if failed:
         where = "see the column _error" if shown else "details=True gives a column _error"
-        warnings.warn(
+        warn(
             f"{rows_in_words(len(failed))} failed and stay empty; {where}. The first: {failed[0]}",
             RowsFailed,
-            stacklevel=2,
         )
 
 

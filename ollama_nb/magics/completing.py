@@ -12,7 +12,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ollama_nb.connection.options import KNOWN as OPTIONS
 from ollama_nb.magics.known_names import KnownNames
-from ollama_nb.magics.pictures import likely_pictures
+from ollama_nb.magics.pictures import likely_files, likely_pictures
 from ollama_nb.magics.schemas import schemas_among
 from ollama_nb.magics.subcommands import SUBCOMMANDS
 from ollama_nb.managing.modelfile.parameters import NAMES as PARAMETERS
@@ -69,8 +69,9 @@ def _on_a_line(
     """Return what may stand where the begun word stands."""
     last = before[-1] if before else ""
     if last in ("-m", "--model", "--from"):
+        paths = likely_files(begun) if last == "--from" else []
         before_it, comma, _ = begun.rpartition(",")  # several: %%compare -m one,another
-        return [f"{before_it}{comma}{name}" for name in names()]
+        return [*(f"{before_it}{comma}{name}" for name in names()), *paths]
     if last == "--schema":
         return schemas_among(shell.user_ns)
     if last == "--image":
@@ -90,7 +91,9 @@ def _of_ollama(before: list[str], begun: str, names: Callable[[], list[str]]) ->
     if not before:
         return SUBCOMMANDS
     subcommand = SUBCOMMANDS.get(before[0])
-    if subcommand is None or before[-1] in ("-f", "--file", "--token"):
+    if before[-1] in ("-f", "--file"):
+        return likely_files(begun)
+    if subcommand is None or before[-1] == "--token":
         return ()
     if begun.startswith("-"):
         return [f"--{'from' if name == 'source' else name}" for name in subcommand.options]

@@ -133,12 +133,15 @@ def _refuse_others(asked: Namespace) -> None:
 
 
 def _chosen(frame: pd.DataFrame, asked: Namespace) -> pd.DataFrame:
+    from ollama_nb.answers.statistics import full_name
+
     if asked.last is not None and asked.last < 1:
         raise MagicUsage(f"%stats -n takes a number of calls, at least 1, not {asked.last}")
     if asked.model:
         known = sorted(set(frame["model"]))
-        if asked.model not in known:
+        model = full_name(asked.model)
+        if model not in known:
             told = f"there are calls of {', '.join(known)}" if known else "there is no call yet"
             raise MagicUsage(f"%stats: no call of {asked.model!r}; {told}")
-        frame = frame[frame["model"] == asked.model]
+        frame = frame[frame["model"] == model]
     return frame if asked.last is None else frame.tail(asked.last)

@@ -99,9 +99,17 @@ def _split_options(line: str, parser: ArgumentParser) -> tuple[list[str], str]:
 
 def _num_values(word: str, parser: ArgumentParser) -> int:
     """Return how many words belong to an option (none where `--name=value` holds it)."""
-    actions: dict[str, Any] = parser._option_string_actions
-    action = actions.get(word)
+    action = _action(word, parser)
     return 0 if action is None or action.nargs in (0, "?") else 1
+
+
+def _action(word: str, parser: ArgumentParser) -> Any:
+    """Return the option that a word is or, as argparse has it, begins: `--temp`; None if none."""
+    actions: dict[str, Any] = parser._option_string_actions
+    if word in actions or not word.startswith("--"):
+        return actions.get(word)
+    begun = {id(actions[name]): actions[name] for name in actions if name.startswith(word)}
+    return next(iter(begun.values())) if len(begun) == 1 else None
 
 
 def _refuse_loose_value(words: list[str], word: str, parser: ArgumentParser) -> None:
@@ -114,7 +122,7 @@ def _refuse_loose_value(words: list[str], word: str, parser: ArgumentParser) -> 
     MagicUsage
     """
     option = words[-1] if words else ""
-    action: Any = parser._option_string_actions.get(option)
+    action = _action(option, parser)
     if action is None or action.nargs != "?":
         return
     try:

@@ -61,7 +61,9 @@ class ManagingMagics(Magics):
         push MODEL         put a model into its registry
         create MODEL       make a model: -f MODELFILE, or --from a model, a GGUF file, a folder
         cp MODEL NAME      give a model a second name
+        copy MODEL NAME    the same as cp
         rm MODEL ...       remove models from the server
+        remove MODEL ...   the same as rm
         stop MODEL         unload a model from memory
         use MODEL          let this model be the one that calls mean when they name none
         connect URL        use the server at this address; without one, look for a server again

@@ -15,7 +15,7 @@ from ollama_nb.errors import NotAPicture
 from ollama_nb.pictures.picture import SUFFIXES, Picture, picture_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 # What `images[-1]` and `grid.figure` are written with.
 _OF_NAMES = (
@@ -87,15 +87,20 @@ def _is_likely(value: Any) -> bool:
 
 def likely_pictures(begun: str, variables: Mapping[str, Any]) -> Iterable[str]:
     """Return what may stand behind `--image`: variables, then files and the folders on the way."""
+    return [*_likely(variables), *likely_files(begun, SUFFIXES)]
+
+
+def likely_files(begun: str, suffixes: Container[str] | None = None) -> list[str]:
+    """Return the paths that go on as begun: files, of some kinds only, and folders on the way."""
     folder, slash, _ = begun.rpartition("/")
     place = Path(folder or slash or ".").expanduser()
     try:
         entries = sorted(place.iterdir())
     except OSError:
         entries = []
-    paths = [
+    return [
         f"{folder}{slash}{entry.name}{'/' if entry.is_dir() else ''}"
         for entry in entries
-        if entry.suffix.lower() in SUFFIXES or (entry.is_dir() and not entry.name.startswith("."))
+        if not entry.name.startswith(".")
+        and (entry.is_dir() or suffixes is None or entry.suffix.lower() in suffixes)
     ]
-    return [*_likely(variables), *paths]

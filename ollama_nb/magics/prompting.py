@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.templating import LITERAL, Rendered, Template, braced_variables
 from ollama_nb.errors import BadTemplate, MagicUsage, ServerWarning
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,8 @@ def prompt_of(text: str, cell: str | None, magic: str) -> str:
         return text
     if text:
         raise MagicUsage(f"{text!r} on the line of {magic} is no option; the prompt goes below it")
+    if not cell.strip():
+        raise MagicUsage(f"write the prompt below {magic}: there is none")
     return cell.strip("\n")
 
 
@@ -39,7 +41,7 @@ def with_variables(text: str, variables: Mapping[str, Any], *, literal: bool) ->
     if braced := braced_variables(text, variables):
         name = braced[0]
         sentence = f"{{{name}}} was sent as it is; the variable is written {{{{ {name} }}}}"
-        warnings.warn(sentence, ServerWarning, stacklevel=2)
+        warn(sentence, ServerWarning)
     try:
         return Template(text, lenient=True).render(variables)
     except BadTemplate as error:

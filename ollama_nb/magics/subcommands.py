@@ -162,6 +162,8 @@ def _say(sentence: str) -> None:
     sys.stdout.write(f"{sentence}\n")
 
 
+_COPY = Subcommand(_cp, "the name of a model and a second name for it", 2, 2, names_models=True)
+_REMOVE = Subcommand(_rm, "the names of one or more models", 1, None, names_models=True)
 SUBCOMMANDS: dict[str, Subcommand] = {
     "list": Subcommand(_list),
     "ps": Subcommand(_ps),
@@ -171,8 +173,10 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "create": Subcommand(
         _create, "the name of the new model", 1, 1, ("source", "file", "quantize")
     ),
-    "cp": Subcommand(_cp, "the name of a model and a second name for it", 2, 2, names_models=True),
-    "rm": Subcommand(_rm, "the names of one or more models", 1, None, names_models=True),
+    "cp": _COPY,
+    "copy": _COPY,
+    "rm": _REMOVE,
+    "remove": _REMOVE,
     "stop": Subcommand(_stop, "the name of one model", 0, 1, names_models=True),
     "use": Subcommand(_use, "the name of one model", 1, 1, names_models=True),
     "connect": Subcommand(_connect, "one address", 0, 1, ("token",)),

@@ -203,6 +203,9 @@ def remove(*names: str) -> None:
             connection.client.delete(name)
 
 
+cp, rm = copy, remove  # as the command line and `%ollama` call them
+
+
 def checked_name(name: str) -> str:
     """Return the name of a model, which must be text; whether it can be a name, the server says.
 

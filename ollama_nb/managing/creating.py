@@ -6,7 +6,6 @@ becomes the fields of the request.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from ollama_nb.managing.modelfile.ingredients import gathered
 from ollama_nb.managing.modelfile.scanner import decoded
 from ollama_nb.managing.transfers import following, taken
 from ollama_nb.managing.uploading import uploaded
+from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ def create(
     asked.parameters |= checked(parameters or {})
     asked.messages = [dict(message) for message in messages or ()] or asked.messages
     for parameter in asked.without_effect:
-        warnings.warn(f"PARAMETER {parameter} has no effect", ServerWarning, stacklevel=2)
+        warn(f"PARAMETER {parameter} has no effect", ServerWarning)
     wording = {**asked.wording(), **({"quantize": quantize} if quantize else {})}
     _make(name, gathered(asked, folder), wording, show=show)
 

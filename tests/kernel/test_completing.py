@@ -88,6 +88,17 @@ def test_files_are_still_completed(typing, tmp_path):
     assert typing.complete(typed) == [f"{typed}file.mine"]
 
 
+@pytest.mark.parametrize("option", ["--from", "-f"])
+def test_a_folder_behind_an_option_is_looked_into(typing, tmp_path, option):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "quince.gguf").touch()
+
+    typed = f"%ollama create x {option} {tmp_path}/"
+
+    assert typing.complete(typed) == [f"{typed}weights/"]
+    assert typing.complete(f"{typed}weights/") == [f"{typed}weights/quince.gguf"]
+
+
 def test_a_from_line_completes_paths_too(typing, tmp_path):
     (tmp_path / "quince.gguf").touch()
     typing.run(f"%cd {tmp_path}")

@@ -132,7 +132,7 @@ def test_it_is_a_call_in_the_statistics(real):
     score("Is Tim happy?", CHOICES)
 
     last = ollama_nb.stats().iloc[-1]
-    assert (last["verb"], last["model"]) == ("score", "demo")
+    assert (last["verb"], last["model"]) == ("score", "demo:latest")
     assert last["prompt_tokens"] > 3
 
 

@@ -27,9 +27,11 @@ def recorded():
     """Two calls of `a` that follow each other, and one of `b`, an hour later, that told nothing."""
     mpl.use("Agg")
     phases = {"queue_s": 1.0, "load_s": 2.0, "prompt_s": 3.0, "eval_s": 4.0}
-    statistics.record("chat", "a", "stop", CallStats(BEGAN, 10.5, **phases), 3)
-    statistics.record("chat", "a", "stop", CallStats(BEGAN.replace(second=11), 4.0, eval_s=4.0), 4)
-    statistics.record("embed", "b", None, CallStats(BEGAN.replace(hour=13), 2.0))
+    statistics.record("chat", "a:latest", "stop", CallStats(BEGAN, 10.5, **phases), 3)
+    statistics.record(
+        "chat", "a:latest", "stop", CallStats(BEGAN.replace(second=11), 4.0, eval_s=4.0), 4
+    )
+    statistics.record("embed", "b:latest", None, CallStats(BEGAN.replace(hour=13), 2.0))
     yield
     plt.close("all")
 
@@ -125,15 +127,15 @@ def test_the_timeline_shows_where_the_time_of_each_call_went(recorded):
         "rest, or not told": [(10.0, 0.5), (pytest.approx(15.66), 2.0)],
     }
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == ["In[3] chat a", "In[4] chat a", "embed b"]
+    assert labels == ["In[3] chat a:latest", "In[4] chat a:latest", "embed b:latest"]
     assert "idle time left out" in ax.get_xlabel()
 
 
 @pytest.mark.parametrize(
     "choose",
     [
-        lambda frame: frame[frame["model"] == "a"],
-        lambda frame: frame.query("model == 'a'"),
+        lambda frame: frame[frame["model"] == "a:latest"],
+        lambda frame: frame.query("model == 'a:latest'"),
         lambda frame: frame.head(2).copy(),
         lambda frame: frame.sort_values("total_s", ascending=False).iloc[[0, 1]],
         lambda frame: pd.concat([frame.iloc[:1], frame.iloc[1:2]]),
@@ -178,7 +180,7 @@ def test_no_call_has_a_timeline_that_says_so(recorded):
 
 def test_many_calls_fit_one_picture(recorded):
     for place in range(300):
-        statistics.record("generate", "a", "stop", CallStats(BEGAN, 1.0, eval_s=1.0), place)
+        statistics.record("generate", "a:latest", "stop", CallStats(BEGAN, 1.0, eval_s=1.0), place)
 
     ax = ollama_nb.stats().plot()
 

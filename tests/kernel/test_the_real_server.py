@@ -67,7 +67,7 @@ def test_the_statistics_of_a_call_are_complete(real):
     real.run("%generate -m demo -t 0 -o num_predict=5 Hello")
 
     code = "' '.join(map(str, stats().iloc[-1][['verb', 'model', 'answer_tokens', 'done_reason']]))"
-    assert real.run(code).result == "'generate demo 5 length'"
+    assert real.run(code).result == "'generate demo:latest 5 length'"
     code = "bool(stats().iloc[-1][['prompt_tokens', 'prompt_s', 'eval_s', 'total_s']].gt(0).all())"
     assert real.run(code).result == "True"
 
