@@ -42,6 +42,7 @@ def chat(
     options: Mapping[str, Any] | None = None,
     schema: Any = None,
     format: Mapping[str, Any] | str | None = None,
+    schema_in_prompt: bool | None = None,
     images: Any = None,
     think: bool | str | None = None,
     think_budget: int | None = None,
@@ -59,7 +60,8 @@ def chat(
     messages
         One text, or a list of messages `{"role": ..., "content": ...}`; a text in the list is a
         message of the user, and so is `render("... {{ df }} ...", df=df)`, one with variables.
-    model, system, temperature, seed, options, schema, format, think, think_budget, keep_alive
+    model, system, temperature, seed, options, schema, format, schema_in_prompt, think,
+    think_budget, keep_alive
         As for `generate()`; `system` goes in front of the messages.
     images
         Pictures as for `generate()`; they go with the last message.
@@ -111,7 +113,7 @@ def chat(
         model=model,
         system=system,
         options=merged(options, temperature=temperature, seed=seed),
-        schema=wanted(schema, format),
+        schema=wanted(schema, format, schema_in_prompt),
         keep_alive=keep_alive,
         images=pictures_of(images),
         thinking=thinking_of(think, think_budget),

@@ -35,6 +35,7 @@ def generate(
     options: Mapping[str, Any] | None = None,
     schema: Any = None,
     format: Mapping[str, Any] | str | None = None,
+    schema_in_prompt: bool | None = None,
     suffix: str | None = None,
     context: Sequence[int] | None = None,
     raw: bool = False,
@@ -64,6 +65,9 @@ def generate(
         Schema (a dict or its text). `.data` is then an object of it, `.frame` a table.
     format
         As in Ollama's API: "json" for any JSON object, or a JSON Schema.
+    schema_in_prompt
+        Whether the fields of the schema, their types and what they mean are told below the prompt.
+        Default: for a short form that has descriptions, as in `"age int: in years"`.
     suffix
         The text after the gap: the answer is what belongs between the prompt and it.
     context
@@ -117,7 +121,7 @@ def generate(
         model=model,
         system=system,
         options=merged(options, temperature=temperature, seed=seed),
-        schema=wanted(schema, format),
+        schema=wanted(schema, format, schema_in_prompt),
         suffix=suffix,
         context=context,
         raw=raw,

@@ -68,7 +68,7 @@ class Request:
     @property
     def question(self) -> dict[str, Any]:
         """All that an answer depends on beside the model's weights; equal ones ask the same."""
-        fields = {name: value for name, value in self.fields.items() if value is not None}
+        fields = self._given()
         fields.pop("keep_alive", None)
         fields["options"] = dict(sorted((fields.get("options") or {}).items()))
         form = {} if self.schema is None else {"format": self.schema.format}
@@ -135,11 +135,25 @@ class Request:
     def body(self, known: Container[str], *, stream: bool = True) -> dict[str, Any]:
         """Return what is posted to a server that knows these extensions."""
         more = {name: value for name, value in self.extensions.items() if name in known}
-        given = {name: value for name, value in self.fields.items() if value is not None}
+        given = self._given()
         if self.extensions.get("tool_choice") == "none" and "tool_choice" not in more:
             given.pop("tools", None)  # no other server can be told to leave them alone
         form = {} if self.schema is None else {"format": self.schema.format}
         return {"model": self.model, "stream": stream, **given, **more, **form}
+
+    def _given(self) -> dict[str, Any]:
+        """Return the fields that are set; the question tells of the schema, if that is to be."""
+        given = {name: value for name, value in self.fields.items() if value is not None}
+        told = self.schema.told if self.schema else ""
+        if not told or given.get("suffix"):
+            return given
+        if self.verb == "generate":
+            return {**given, "prompt": f"{given['prompt']}\n\n{told}"}
+        *before, last = given["messages"]
+        if last.get("role") == "user":
+            content = f"{last.get('content', '')}\n\n{told}"
+            given["messages"] = [*before, {**last, "content": content}]
+        return given
 
     def _read(self, document: Any) -> Part:
         """Read a message of the answer."""

@@ -38,6 +38,7 @@ def generate(
     model: str | None = None,
     schema: Any = None,
     format: Mapping[str, Any] | str | None = None,
+    schema_in_prompt: bool | None = None,
     into: str | Sequence[str] | None = None,
     system: str | None = None,
     temperature: float | None = None,
@@ -64,7 +65,7 @@ def generate(
         a variable's is written with `_`: "review text" is `{{ review_text }}`.
     model, temperature, seed, options, think, think_budget, keep_alive
         As for `ollama_nb.generate()`.
-    schema, format
+    schema, format, schema_in_prompt
         As for `ollama_nb.generate()`: each field becomes a column.
     into
         The name of the column, or a list of names for the columns of a schema: a copy of the
@@ -114,7 +115,7 @@ def generate(
     >>> df.llm.generate("Translate into French: {{ text }}")  # doctest: +SKIP
     >>> df.llm.generate("Judge: {{ text }}", schema="stars 1|2|3, kind bool")  # doctest: +SKIP
     """
-    form = wanted(schema, format)
+    form = wanted(schema, format, schema_in_prompt)
     names = {} if into is None else new_names(into, form)
     thinking = thinking_of(think, think_budget)
     chosen = default_model(model)

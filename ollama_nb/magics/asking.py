@@ -53,6 +53,10 @@ def dry_run_option(magic: Callable[..., Any]) -> Callable[..., Any]:
     return declared
 
 
+def _switched(word: str | None) -> bool | None:
+    return None if word is None else word == "on"
+
+
 def asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
     """Declare the options that all asking magics share; their help is the manual."""
     for declare in (
@@ -72,6 +76,12 @@ def asking_options(magic: Callable[..., Any]) -> Callable[..., Any]:
             'score float?: 0 to 1". Or a variable: a pydantic model, a dataclass, a TypedDict, '
             "an Enum, a JSON Schema, a text; or a type such as list[Person]. The answer's .data "
             "is an object of it, .frame a table, .json plain.",
+        ),
+        argument(
+            "--schema-in-prompt",
+            choices=("on", "off"),
+            help="Whether the prompt tells of the schema's fields, their types and what they mean. "
+            "Default: on for a short form with descriptions, as in 'age int: in years'.",
         ),
         argument(
             "--image",
@@ -215,6 +225,7 @@ class AskingMagics(Magics):
             "think": thinking.think,
             "think_budget": thinking.budget,
             "schema": self._schema(options.schema),
+            "schema_in_prompt": _switched(options.schema_in_prompt),
         }
         return {name: value for name, value in given.items() if value is not None}
 

@@ -78,7 +78,11 @@ def _of_a_request(settings: Mapping[str, Any]) -> dict[str, Any]:
     left = dict(settings)
     return {
         "thinking": thinking_of(left.pop("think", None), left.pop("think_budget", None)),
-        "schema": wanted(left.pop("schema", None), left.pop("format", None)),
+        "schema": wanted(
+            left.pop("schema", None),
+            left.pop("format", None),
+            left.pop("schema_in_prompt", None),
+        ),
         "options": merged(left.pop("options", None), temperature=left.pop("temperature", None)),
         "images": pictures_of(left.pop("images", None)),
         **left,

@@ -229,7 +229,7 @@ def test_a_form_without_quotes_above_a_cell_is_explained(prepared):
         ("%generate --format ", ["%generate --format json"]),
         ("%%generate --schema P", ["%%generate --schema Person"]),
         ("%chat --schema d", ["%chat --schema definition"]),
-        ("%generate --sc", ["%generate --schema"]),
+        ("%generate --schema-", ["%generate --schema-in-prompt"]),
         ("%generate --su", ["%generate --suffix"]),
         ("%generate -o gram", ["%generate -o grammar="]),
     ],

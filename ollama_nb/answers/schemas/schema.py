@@ -19,10 +19,13 @@ class Schema:
         What the server is told: a JSON Schema, or "json" for any object.
     kind
         The Python type that `Generation.data` is made of; None leaves JSON as it is.
+    told
+        What the prompt says of it; empty to say nothing.
     """
 
     format: dict[str, Any] | Literal["json"]
     kind: Any = None
+    told: str = ""
 
     @property
     def definition(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_nb.answers.schemas.cursor import BLANKS, SPACE, Cursor
 from ollama_nb.answers.schemas.nodes import SCALARS, Choice, Field, ListOf, Node, Record, Scalar
 from ollama_nb.answers.schemas.schema import Schema
+from ollama_nb.answers.schemas.telling import is_described, told
 from ollama_nb.answers.schemas.words import OTHER_WORDS, combined, no_type, value_of
 from ollama_nb.errors import BadSchema
 
@@ -48,7 +49,8 @@ def of_short_form(text: str) -> Schema:
         With the place and what was expected there.
     """
     node, kind = _read(text)
-    return Schema(node.definition(), kind)
+    definition = node.definition()
+    return Schema(definition, kind, told(definition) if is_described(definition) else "")
 
 
 @functools.lru_cache(maxsize=64)  # the same text gives the same dataclass, so answers compare

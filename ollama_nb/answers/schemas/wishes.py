@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ollama_nb.answers.schemas.schema import Schema
+from ollama_nb.answers.schemas.telling import told
 from ollama_nb.errors import BadSchema
 
 # A text that begins like this is JSON; a short form has a name after the brace.
@@ -23,8 +25,11 @@ KEYWORDS = {
 }
 
 
-def wanted(schema: Any, format: Any) -> Schema | None:
+def wanted(schema: Any, format: Any, in_prompt: bool | None = None) -> Schema | None:
     """Return what `schema=` and `format=` of a call stand for; None where both are left out.
+
+    `in_prompt` is whether the prompt is to tell of the fields; None leaves it to the schema: a
+    short form with descriptions is told.
 
     Raises
     ------
@@ -34,14 +39,20 @@ def wanted(schema: Any, format: Any) -> Schema | None:
     if schema is not None and format not in (None, ""):
         raise BadSchema("give schema or format, not both")
     if schema is not None:
-        return schema_of(schema)
+        return _telling(schema_of(schema), in_prompt)
     if format in (None, ""):
         return None
     if format == "json":
         return Schema("json")
     if not isinstance(format, Mapping):
         raise BadSchema(f'format is "json" or a JSON Schema, not {format!r}; see schema=')
-    return schema_of(format)
+    return _telling(schema_of(format), in_prompt)
+
+
+def _telling(schema: Schema, in_prompt: bool | None) -> Schema:
+    if in_prompt is None:
+        return schema
+    return replace(schema, told=told(schema.definition) if in_prompt else "")
 
 
 def schema_of(wish: Any) -> Schema:
