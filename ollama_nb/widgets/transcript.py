@@ -5,6 +5,7 @@ Rendering only; `chat` says when, `display` how often.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,8 +32,18 @@ def _said(turn: Turn) -> str:
 
 
 def _markdown(question: str, model: str, answer: str) -> str:
-    quoted = "\n".join(f"> {line}" for line in question.splitlines())
-    return f"{quoted}\n\n{answer}"
+    return f"{_quoted(question)}\n\n{answer}"
+
+
+def _quoted(question: str) -> str:
+    """Quote the question as plain text: in a fence that is longer than any run in it.
+
+    Pasted code, HTML and formulas stay what they are; as markdown they would be rendered.
+    """
+    longest = max(map(len, re.findall(r"`+", question)), default=0)
+    fence = "`" * max(3, longest + 1)
+    lines = [f"{fence}text", *question.splitlines(), fence]
+    return "\n".join(f"> {line}" for line in lines)
 
 
 def _plain(question: str, model: str, answer: str) -> str:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 from cells import eventually
+from nbconvert.filters import markdown2html
 
 import ollama_nb
 
@@ -69,7 +73,29 @@ def test_the_transcript_grows_and_ends_as_static_text(talk):
 
     assert any("waiting for the first word" in text for text in talk._output.shown)
     assert any(text.endswith("slowly one ") for text in talk._output.shown)
-    assert talk._output.shown[-1] == "> slowly one two three\n\nslowly one two three "
+    quoted = "> ```text\n> slowly one two three\n> ```"
+    assert talk._output.shown[-1] == f"{quoted}\n\nslowly one two three "
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        '<b onclick="go()">bold</b>',
+        "# no title\n* no list\n\n    indented = 'stays'",
+        "```python\nprint(1)\n```\nand `````five`````",
+        "~~~\nprice $a_1$ and $$b$$\n~~~",
+    ],
+)
+def test_the_question_is_plain_text_whatever_it_holds(talk, question):
+    _ask(talk, question)
+    eventually(lambda: talk.messages and not talk.busy, "an answer")
+
+    page = markdown2html(talk._output.shown[-1])
+
+    quote = page.partition("<blockquote>")[2].partition("</blockquote>")[0]
+    tags = set(re.findall(r"</?([a-z0-9]+)", quote))
+    assert tags <= {"div", "pre", "code", "span"}
+    assert html.unescape(re.sub("<[^>]+>", "", quote)).strip() == question
 
 
 def test_the_second_question_carries_the_first(talk, connected):
