@@ -44,8 +44,10 @@ def test_stop_in_the_chat_box_stops_the_engine(page: Page, lab, eventually) -> N
     box.fill("Tell me a story.")
     box.press("Enter")
     page.wait_for_selector("button:has-text('Stop'):not([disabled])", timeout=MINUTE_MS)
-    with lab.server.client() as client:
-        eventually(lambda: client.get("/api/ps").json()["models"], "the model is loaded")
+    page.wait_for_selector(".jp-OutputArea blockquote", timeout=MINUTE_MS)
+    # Not until /api/ps names the model: that also names one that loads, whose worker Stop ends.
+    waits = page.locator(".jp-OutputArea em:has-text('demo:')")
+    eventually(lambda: waits.count() == 0, "the first word of the answer", 60)
     (worker,) = lab.server.workers()
     worker.suspend()  # in the middle of its answer
     page.click("button:has-text('Stop')", timeout=MINUTE_MS)
