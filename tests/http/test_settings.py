@@ -17,7 +17,7 @@ from ollama_nb_server.environment import Settings
 from ollama_nb_server.scheduling.context import NOBODY
 
 MODEL = SimpleNamespace(
-    parameters={}, capabilities=(), weights=Path("w"), adapters=(), projectors=(),
+    parameters={}, capabilities=(), weights=Path("w"), adapters=(), projectors=(), drafts=(),
     name=SimpleNamespace(display="m"), manifest=SimpleNamespace(layers=()),
 )  # fmt: skip
 
