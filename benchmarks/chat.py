@@ -9,7 +9,6 @@ tokens. Both servers may keep what they have read.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +16,7 @@ from functools import partial
 import httpx
 
 from benchmarks.comparing import Measure, Measures, arguments, run
-from benchmarks.servers import Target, open_client
+from benchmarks.servers import Target, chunks, open_client
 from benchmarks.texts import Texts
 
 ANSWER = 12  # tokens
@@ -29,11 +28,9 @@ async def turn(client: httpx.AsyncClient, target: Target, past: str) -> tuple[fl
     first, answer, began = 0.0, "", time.perf_counter()
     async with client.stream("POST", target.url + path, json=body) as said:
         said.raise_for_status()
-        async for line in said.aiter_lines():
-            if line and not line.startswith(":"):
-                first = first or time.perf_counter() - began
-                chunk = json.loads(line.removeprefix("data: "))
-                answer += chunk["response" if target.ollama else "content"]
+        async for came, chunk in chunks(said):
+            first = first or came - began
+            answer += chunk["response" if target.ollama else "content"]
     return first, answer
 
 

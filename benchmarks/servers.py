@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx
 from ollama_nb_server.library import gguf
@@ -63,6 +64,20 @@ class Target:
         return "/completion", {"prompt": prompt, "n_predict": num_tokens, **chain, **more}
 
 
+async def chunks(answer: httpx.Response) -> AsyncIterator[tuple[float, dict[str, Any]]]:
+    """The messages of a stream that carry text or end it, and when each came.
+
+    What only keeps a connection alive is no token: an empty message (ours, every five seconds), a
+    comment (llama-server's).
+    """
+    async for line in answer.aiter_lines():
+        if not line or line.startswith(":"):
+            continue
+        came, chunk = time.perf_counter(), json.loads(line.removeprefix("data: "))
+        if any(chunk.get(name) for name in ("response", "content", "done", "stop")):
+            yield came, chunk
+
+
 async def tokens(
     client: httpx.AsyncClient, target: Target, prompt: str, count: int, seed: int
 ) -> AsyncIterator[float]:
@@ -72,9 +87,8 @@ async def tokens(
         "POST", target.url + path, json=body, headers=target.headers
     ) as answer:
         answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            if line and not line.startswith(":"):
-                yield time.perf_counter()
+        async for came, _ in chunks(answer):
+            yield came
 
 
 async def counted(
@@ -87,12 +101,8 @@ async def counted(
         "POST", target.url + path, json=body, headers=target.headers
     ) as answer:
         answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            if not line or line.startswith(":"):  # a comment that keeps the connection alive
-                continue
-            last = time.perf_counter()
+        async for last, chunk in chunks(answer):
             first = first or last
-            chunk = json.loads(line.removeprefix("data: "))
             if chunk.get("done"):
                 number = chunk["eval_count"]
             elif chunk.get("stop"):

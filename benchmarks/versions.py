@@ -24,7 +24,7 @@ import httpx
 
 from benchmarks.busy import computing
 from benchmarks.models import models
-from benchmarks.servers import Target, ours
+from benchmarks.servers import Target, chunks, ours
 
 STREAMS = (1, 4, 16)
 PROMPT = "abcd efgh ijkl mnop"
@@ -49,10 +49,9 @@ async def answered(
     body = {"model": "bench", "raw": True, **body}
     async with client.stream("POST", f"{target.url}/api/generate", json=body) as answer:
         answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            last = time.perf_counter()
+        async for last, chunk in chunks(answer):
             first = first or last
-            number = json.loads(line).get("eval_count", number)
+            number = chunk.get("eval_count", number)
     return number, first, last
 
 

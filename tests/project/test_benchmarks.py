@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,3 +66,22 @@ def test_a_soak_fails_by_what_it_took_and_by_how_it_grew(
 
     assert said in failure
     assert bool(said) == bool(failure)
+
+
+def test_what_keeps_a_connection_alive_is_no_token() -> None:
+    """A first token was once told after five seconds, whatever the wait: a heartbeat's."""
+    pages = importlib.import_module("benchmarks.servers")
+    path = importlib.import_module("benchmarks.models").models(["demo"])["demo"]
+    prompt = "Once upon a time there was a cat. " * 200
+
+    async def asked(target: Any) -> tuple[int, list[float]]:
+        _, body = target.request(prompt, 4, 1)
+        async with pages.open_client() as client:
+            answer = await client.post(target.url + "/api/generate", json=body)
+            times = [at async for at in pages.tokens(client, target, prompt[8:], 4, 1)]
+        return len(answer.text.splitlines()), times
+
+    with pages.ours(path, 1, 4096, OLLAMA_NB_HEARTBEAT="10ms") as target:
+        num_messages, times = asyncio.run(asked(target))
+
+    assert len(times) <= 5 < num_messages
