@@ -26,6 +26,10 @@ WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 FIELDS_HEADER = "X-Ollama-Nb-Fields"
 
 
+def _without_key(request: httpx.Request) -> None:
+    request.headers.pop("Authorization", None)
+
+
 class Connection:
     """A server that has answered, and clients that reach it, which are closed with it.
 
@@ -70,6 +74,8 @@ class Connection:
         import ollama
 
         hooks, transport = self._hooks(), self._transport()
+        if not self.headers:  # the package would send OLLAMA_API_KEY, which is another server's
+            hooks["request"] = [_without_key]
         client = ollama.Client(self.url, headers=self.headers, event_hooks=hooks, **transport)
         weakref.finalize(self, client.close)
         return client
@@ -92,7 +98,7 @@ class Connection:
             arguments["transport"] = transport(uds=self.candidate.socket)
         return arguments
 
-    def _hooks(self) -> dict[str, list[Callable[[httpx.Response], None]]]:
+    def _hooks(self) -> dict[str, list[Callable[[Any], None]]]:
         """What a client does with each answer; it keeps no connection alive that nobody holds."""
         noting = weakref.WeakMethod(self._note_warnings)
 

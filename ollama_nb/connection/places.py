@@ -77,9 +77,15 @@ def named_by_jupyter(environ: Mapping[str, str], _: Path) -> Iterator[Candidate]
 
 
 def named_by_ollama_host(environ: Mapping[str, str], _: Path) -> Iterator[Candidate]:
-    """Name the user's ordinary Ollama."""
-    if host := environ.get("OLLAMA_HOST"):
+    """Name the user's ordinary Ollama; an address that Jupyter has set was named before."""
+    if (host := environ.get("OLLAMA_HOST")) and not is_set_by_jupyter(environ):
         yield Candidate(normal_url(host), environ.get("OLLAMA_API_KEY"))
+
+
+def is_set_by_jupyter(environ: Mapping[str, str]) -> bool:
+    """Tell whether OLLAMA_HOST was set by the Jupyter server's extension for others' clients."""
+    marked = environ.get("OLLAMA_NB_SET_HOST") == "1"
+    return marked and environ.get("OLLAMA_HOST") == environ.get("JUPYTER_OLLAMA_URL")
 
 
 def of_this_jupyter(environ: Mapping[str, str], runtime: Path) -> Iterator[Candidate]:

@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from ollama_nb_server import require_engine
+from ollama_nb_server.announcing import announce
 
 if TYPE_CHECKING:
     from ollama_nb_server.application import Application
@@ -128,7 +129,8 @@ class OllamaNb(ExtensionApp):
             require_engine()
             from ollama_nb_server.application import Application
             from ollama_nb_server.handlers.extension import Jupyter
-            from ollama_nb_server.handlers.routes import handlers
+            from ollama_nb_server.handlers.hints import hints
+            from ollama_nb_server.handlers.routes import ROUTES, handlers
         except ImportError as error:
             self.log.warning(MISSING, error)
             return
@@ -140,8 +142,9 @@ class OllamaNb(ExtensionApp):
         # base_url is put in front by Jupyter; redirects need the whole prefix.
         self.handlers.extend(
             (path.removeprefix(base), kind, arguments)
-            for path, kind, arguments in handlers(
-                Jupyter, f"{base}/ollama", self.application.context
+            for path, kind, arguments in (
+                *handlers(Jupyter, f"{base}/ollama", self.application.context),
+                *hints(Jupyter, base, ROUTES, self.application.context),
             )
         )
 
@@ -172,15 +175,13 @@ class OllamaNb(ExtensionApp):
         )
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
-        """Tell the kernels where we are; what a Hub or a user has set stays."""
+        """Tell kernels and terminals where we are; what a Hub or a user has set stays."""
         if self.application is None:
             return
         REGISTRY.register(self.application.metrics.registry)  # what Jupyter's /metrics shows
         await self.application.check_store()
-        if os.environ.get("OLLAMA_HOST") or os.environ.get("JUPYTER_OLLAMA_URL"):
-            return
-        os.environ["JUPYTER_OLLAMA_URL"] = serverapp.connection_url.rstrip("/") + "/ollama"
-        os.environ["JUPYTER_OLLAMA_TOKEN"] = self.settings["ollama_nb_secret"]
+        url = serverapp.connection_url.rstrip("/") + "/ollama"
+        announce(os.environ, url, self.settings["ollama_nb_secret"])
 
     async def stop_extension(self) -> None:
         """Stop every worker."""

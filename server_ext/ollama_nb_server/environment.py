@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_cache_dir
 
+from ollama_nb_server.announcing import is_announced
+
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 11434
@@ -84,7 +86,8 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read the variables; one that cannot be read keeps its default and is warned about."""
         read = _Reader(environ)
-        host, port = read_host(read.text("OLLAMA_HOST"))
+        # In a terminal of Jupyter it is that server's address, which is none to listen on.
+        host, port = read_host("" if is_announced(environ) else read.text("OLLAMA_HOST"))
         models = read.text("OLLAMA_MODELS")
         return cls(
             host=host,

@@ -118,6 +118,23 @@ def test_a_server_named_by_a_person_is_not_replaced_by_a_new_one(tmp_path, no_us
     assert len(caught.value.reasons) == 6
 
 
+def test_a_stale_address_that_jupyter_set_does_not_keep_a_server_from_being_started(
+    tmp_path, no_usual_port, monkeypatch
+):
+    from ollama_nb.connection import starting
+
+    def refused(*_):
+        raise starting.CouldNotStart("it was tried")
+
+    monkeypatch.setattr(starting, "start", refused)
+    stale = {"JUPYTER_OLLAMA_URL": NOBODY, "OLLAMA_HOST": NOBODY, "JUPYTER_OLLAMA_TOKEN": "s"}
+
+    with pytest.raises(NoServer, match="it was tried"):
+        searching.search({**stale, "OLLAMA_NB_SET_HOST": "1"}, tmp_path)
+    with pytest.raises(NoServer, match="not done, because OLLAMA_HOST"):
+        searching.search(stale, tmp_path)
+
+
 def test_a_server_that_moved_is_found_again_by_the_next_call(monkeypatch):
     first = OtherOllama()
     monkeypatch.setenv("OLLAMA_HOST", first.url)

@@ -49,6 +49,17 @@ def test_ollama_host_comes_with_its_key(tmp_path):
     assert found == [Candidate("http://gpu-box:11434", "k")]
 
 
+def test_an_address_that_jupyter_set_is_not_a_user_s(tmp_path):
+    set_by_jupyter = {"JUPYTER_OLLAMA_URL": "http://h:1/ollama", "OLLAMA_HOST": "http://h:1/ollama"}
+    set_by_jupyter |= {"OLLAMA_API_KEY": "k", "OLLAMA_NB_SET_HOST": "1"}
+
+    assert list(places.named_by_ollama_host(set_by_jupyter, tmp_path)) == []
+    of_a_user = set_by_jupyter | {"OLLAMA_HOST": "http://gpu-box"}
+    assert [found.url for found in places.named_by_ollama_host(of_a_user, tmp_path)] == [
+        "http://gpu-box"
+    ]
+
+
 @pytest.mark.parametrize("step", [places.named_by_jupyter, places.named_by_ollama_host])
 def test_an_empty_environment_names_nothing(step, tmp_path):
     assert list(step({}, tmp_path)) == []
