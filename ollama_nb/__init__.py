@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     )
     from ollama_nb.frames.errors import (
         BadColumns,
+        NoChatModel,
         NoColumn,
         NoProbabilities,
         NoTokenCounts,
@@ -109,6 +110,7 @@ _HOMES = {
     "MissingPackage": "errors",
     "ModelCard": "managing.card",
     "ModelNotFound": "errors",
+    "NoChatModel": "frames.errors",
     "NoColumn": "frames.errors",
     "NoModels": "errors",
     "NoProbabilities": "frames.errors",
@@ -183,6 +185,7 @@ __all__ = [
     "MissingPackage",
     "ModelCard",
     "ModelNotFound",
+    "NoChatModel",
     "NoColumn",
     "NoModels",
     "NoProbabilities",

@@ -28,7 +28,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- NotJson             an answer that is no JSON
     |-- NotFitting          an answer whose JSON is not of the type that was asked for
     |-- NotATable           an answer whose JSON has no rows
-    |-- MissingPackage      a package that a picture needs is not installed
+    |-- MissingPackage      a package that only some things need is not installed
     |-- NoModels            models to compare that cannot be compared
     |-- BadRepeats          a benchmark of no calls
     `-- MagicUsage          a magic was written in a way it does not understand

@@ -14,7 +14,12 @@ MOST_ROWS_IN = 6.0  # then rows become thinner
 
 
 def axes_for_rows(num_rows: int, ax: Any = None) -> Any:
-    """Return axes that are high enough for so many horizontal bars, or those that are given.
+    """Return axes that are high enough for so many horizontal bars, or those that are given."""
+    return new_axes(FRAME_IN + min(max(num_rows, 1) * ROW_IN, MOST_ROWS_IN), ax)
+
+
+def new_axes(height_in: float, ax: Any = None) -> Any:
+    """Return axes of a height, or those that are given.
 
     Raises
     ------
@@ -27,7 +32,6 @@ def axes_for_rows(num_rows: int, ax: Any = None) -> Any:
         from matplotlib import pyplot
     except ImportError as error:
         raise MissingPackage("matplotlib", "plots", "this picture") from error
-    height_in = FRAME_IN + min(max(num_rows, 1) * ROW_IN, MOST_ROWS_IN)
     _, axes = pyplot.subplots(figsize=(WIDTH_IN, height_in), layout="constrained")
     return axes
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from ollama_nb.frames import (
     aggregating,
     classifying,
+    clustering,
     comparing,
     counting,
     embedding,
@@ -16,6 +17,8 @@ from ollama_nb.frames import (
     generating,
     joining,
     neighbouring,
+    plotting,
+    projecting,
     searching,
 )
 
@@ -58,6 +61,9 @@ class LlmFrame:
     pairwise = _method(neighbouring.pairwise)
     duplicates = _method(neighbouring.duplicates)
     outliers = _method(neighbouring.outliers)
+    cluster = _method(clustering.cluster)
+    project = _method(projecting.project)
+    plot = _method(plotting.plot)
 
 
 class LlmSeries:
@@ -75,3 +81,6 @@ class LlmSeries:
     count_tokens = _method(counting.count_column)
     embed = _method(embedding.embed_column)
     similar_to = _method(searching.similar_texts)
+    cluster = _method(clustering.cluster_texts)
+    project = _method(projecting.project_texts)
+    plot = _method(plotting.plot_texts)

@@ -4,6 +4,7 @@ OllamaNbError
 |-- UnknownColumn       a template or an argument names a column that there is not
 |-- NoColumn            a template that names no column, and so asks every row the same
 |-- BadColumns          names, counts or limits that do not fit the frame
+|-- NoChatModel         nobody there writes the names of groups
 |-- NoTokenCounts       a server that does not count tokens
 `-- NoProbabilities     a server that does not tell how likely answers are
 RowsFailed              some rows have no answer; the others do (a warning)
@@ -50,6 +51,18 @@ class NoColumn(OllamaNbError, ValueError):
 
 class BadColumns(OllamaNbError, ValueError):
     """Names, counts or limits that do not fit the frame."""
+
+
+class NoChatModel(OllamaNbError):
+    """Names of groups are wanted, and there is no model that writes text."""
+
+    def __init__(self, model: str | None = None) -> None:
+        self.model = model
+        why = f"{model} writes no text" if model else "the server has none"
+        super().__init__(
+            f"names of groups are written by a model that chats, and {why}: name one, model=..., "
+            "pull one (%ollama pull qwen2.5:1.5b), or leave label out"
+        )
 
 
 class NoTokenCounts(OllamaNbError):

@@ -71,6 +71,7 @@ def test_the_public_surface_is_this():
         "MissingPackage",
         "ModelCard",
         "ModelNotFound",
+        "NoChatModel",
         "NoColumn",
         "NoModels",
         "NoProbabilities",
