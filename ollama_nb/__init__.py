@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         BadChoices,
         BadMessage,
         BadModelfile,
+        BadPurpose,
         BadRepeats,
         BadSchema,
         BadTemplate,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         UnfitModelFile,
         UnknownOption,
     )
+    from ollama_nb.frames.embedder import Embedder
     from ollama_nb.frames.errors import (
         BadColumns,
         NoChatModel,
@@ -93,6 +95,7 @@ _HOMES = {
     "BadColumns": "frames.errors",
     "BadMessage": "errors",
     "BadModelfile": "errors",
+    "BadPurpose": "errors",
     "BadRepeats": "errors",
     "BadSchema": "errors",
     "BadTemplate": "errors",
@@ -104,6 +107,7 @@ _HOMES = {
     "Chat": "widgets.chat",
     "Connection": "connection.connection",
     "Conversation": "asking.chatting",
+    "Embedder": "frames.embedder",
     "Generation": "answers.generation",
     "Interrupted": "errors",
     "MagicUsage": "errors",
@@ -168,6 +172,7 @@ __all__ = [
     "BadColumns",
     "BadMessage",
     "BadModelfile",
+    "BadPurpose",
     "BadRepeats",
     "BadSchema",
     "BadTemplate",
@@ -179,6 +184,7 @@ __all__ = [
     "Chat",
     "Connection",
     "Conversation",
+    "Embedder",
     "Generation",
     "Interrupted",
     "MagicUsage",

@@ -16,6 +16,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- UnknownOption       an option that looks like a misspelt one
     |-- BadChoices          texts that cannot be compared as answers, and why
     |-- BadValue            a value that no request can hold, such as nan
+    |-- BadPurpose          a purpose of texts to embed that there is not
     |-- NoPrompt            a prompt without a word
     |-- NotText             something else than text where a text was expected
     |-- BadThinking         a level of thinking, or a budget, that there is not
@@ -198,6 +199,16 @@ class BadValue(OllamaNbError, ValueError):
     def __init__(self, where: str, value: object) -> None:
         kind = repr(value) if isinstance(value, float) else f"of type {type(value).__name__}"
         super().__init__(f"{where} is {kind}, which cannot be sent to a server")
+
+
+class BadPurpose(OllamaNbError, ValueError):
+    """A purpose of texts to embed that there is not."""
+
+    def __init__(self, purpose: object) -> None:
+        super().__init__(
+            f'texts are embedded as a "query" or as a "document", not as {purpose!r}; leave it '
+            "out to embed them as they are"
+        )
 
 
 class NoPrompt(OllamaNbError, ValueError):

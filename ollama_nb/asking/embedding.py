@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 import time
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_nb.answers import statistics
 from ollama_nb.answers.call_stats import CallStats
+from ollama_nb.asking.embedding_prefixes import NOTHING, prefixes_of
 from ollama_nb.connection.calling import asked
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
@@ -37,6 +38,7 @@ def embed(
     *,
     model: str | None = None,
     dimensions: int | None = None,
+    purpose: Literal["query", "document"] | None = None,
     options: Mapping[str, Any] | None = None,
     keep_alive: float | str | None = None,
 ) -> pd.DataFrame:
@@ -52,6 +54,9 @@ def embed(
         states.
     dimensions
         Keep only so many numbers of each vector (renormalised), for models trained for that.
+    purpose
+        "query" or "document" puts before each text what the model was trained to find there
+        (docs/embeddings.md); without it texts are embedded as they are.
     options, keep_alive
         As for `generate()`.
 
@@ -59,12 +64,15 @@ def embed(
     -------
     pandas.DataFrame
         One row a text, columns 0, 1, ... of float32. A Series keeps its index; other texts are
-        counted from 0. No text gives no column. `attrs["model"]` names the model.
+        counted from 0. No text gives no column. `attrs["model"]` names the model, and
+        `attrs["query_prefix"]` tells what belongs before a question to these texts.
 
     Raises
     ------
     NotText
         For a value that is not a text; missing values (NA) too: drop or fill them first.
+    BadPurpose
+        For a purpose that there is not.
     OllamaNbError
         When there is no server, no such model, or no answer.
 
@@ -78,15 +86,18 @@ def embed(
     _refuse_what_is_no_column(texts)
     column = pd.Series([texts] if isinstance(texts, str) else texts, dtype=object)
     values = _as_texts(column)
+    chosen = model or embedding_model()
+    prefixes = NOTHING if purpose is None else prefixes_of(chosen)
+    before = "" if purpose is None else prefixes.of(purpose)
     fields = {
-        "model": model or embedding_model(),
+        "model": chosen,
         "dimensions": dimensions,
         "options": checked(options or {}),
         "keep_alive": keep_alive,
     }
-    rows = _rows(values, fields)
+    rows = _rows([f"{before}{value}" for value in values], fields)
     frame: pd.DataFrame = pd.DataFrame(rows, index=column.index, dtype="float32")
-    frame.attrs["model"] = fields["model"]
+    frame.attrs |= {"model": chosen, "query_prefix": prefixes.query}
     return frame
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.embedding import embedding_model
+from ollama_nb.asking.embedding_prefixes import prefixes_of
 from ollama_nb.errors import NotText
 from ollama_nb.frames.errors import BadColumns, UnknownColumn
 from ollama_nb.frames.texts import texts_of
@@ -24,7 +25,7 @@ def similarity(frame: pd.DataFrame, /, a: Hashable, b: Hashable, **how: Any) -> 
     a, b
         The names of the columns.
     how
-        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+        As for `s.llm.embed()`: model, dimensions, options, keep_alive, document_prefix.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def similarity_to(
     other
         A text, or a Series of texts with the same index.
     how
-        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+        As for `s.llm.embed()`: model, dimensions, options, keep_alive, document_prefix.
 
     Returns
     -------
@@ -103,7 +104,9 @@ def _cosines(pairs: Sequence[tuple[Any, Any]], how: dict[str, Any]) -> Any:
 
     different = list(dict.fromkeys(text for pair in pairs for text in pair))
     model = how.pop("model", None) or embedding_model()
-    vectors = kept_vectors(different, model=model, **how)
+    before = how.pop("document_prefix", None)
+    before = prefixes_of(model).document if before is None else before
+    vectors = kept_vectors([f"{before}{text}" for text in different], model=model, **how)
     where = {text: place for place, text in enumerate(different)}
     first = vectors[[where[a] for a, _ in pairs]]
     second = vectors[[where[b] for _, b in pairs]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.embedding import embedding_model
+from ollama_nb.asking.embedding_prefixes import prefixes_of
 from ollama_nb.frames.prompts import prompt_texts
 from ollama_nb.frames.texts import texts_of
 from ollama_nb.frames.vectors import kept_vectors
@@ -23,7 +24,9 @@ def embed_rows(frame: pd.DataFrame, /, template: str, **how: Any) -> pd.DataFram
     template
         The text of a row, as for `df.llm.generate()`: `"{{ title }}: {{ body }}"`.
     how
-        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive. `document_prefix` is
+        what stands before each text, and `query_prefix` before a text that `similar_to()` looks
+        for; those that the model was trained with unless they are given, "" for none.
 
     Returns
     -------
@@ -44,7 +47,9 @@ def embed_column(series: pd.Series[Any], /, **how: Any) -> pd.DataFrame:
     Parameters
     ----------
     how
-        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive. `document_prefix` is
+        what stands before each text, and `query_prefix` before a text that `similar_to()` looks
+        for; those that the model was trained with unless they are given, "" for none.
 
     Returns
     -------
@@ -64,23 +69,35 @@ def embed_column(series: pd.Series[Any], /, **how: Any) -> pd.DataFrame:
 
 
 def embedded(
-    texts: Sequence[str | None], index: pd.Index[Any], model: str | None = None, **how: Any
+    texts: Sequence[str | None],
+    index: pd.Index[Any],
+    *,
+    model: str | None = None,
+    document_prefix: str | None = None,
+    query_prefix: str | None = None,
+    **how: Any,
 ) -> pd.DataFrame:
     """Embed different texts once, new ones only, and put the vectors into the rows.
 
-    The frame's `attrs` tell the model, so that a text can be compared with it later.
+    The frame's `attrs` tell the model, and what belongs before a text that is compared with it.
     """
     import numpy as np
     import pandas as pd
 
     model = model or embedding_model()
     different = list(dict.fromkeys(text for text in texts if text is not None))
-    vectors = kept_vectors(different, model=model, **how)
+    told = {"model": model, "dimensions": how.get("dimensions")}
+    before = ""
+    if different:
+        known = prefixes_of(model)
+        before = known.document if document_prefix is None else document_prefix
+        told["query_prefix"] = known.query if query_prefix is None else query_prefix
+    vectors = kept_vectors([f"{before}{text}" for text in different], model=model, **how)
     places = {text: place for place, text in enumerate(different)}
     block = np.full((len(texts), vectors.shape[1]), np.nan, dtype=np.float32)
     for row, text in enumerate(texts):
         if text is not None:
             block[row] = vectors[places[text]]
     frame: pd.DataFrame = pd.DataFrame(block, index=index)
-    frame.attrs |= {"model": model, "dimensions": how.get("dimensions")}
+    frame.attrs |= told
     return frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.embedding import embedding_model
+from ollama_nb.asking.embedding_prefixes import prefixes_of
 from ollama_nb.errors import NotText
 from ollama_nb.frames.embedding import embed_column
 from ollama_nb.frames.errors import BadColumns
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
 
 def similar_to(
-    frame: pd.DataFrame, /, text: str, k: int = 10, *, model: str | None = None, **how: Any
+    frame: pd.DataFrame,
+    /,
+    text: str,
+    k: int = 10,
+    *,
+    model: str | None = None,
+    query_prefix: str | None = None,
+    **how: Any,
 ) -> pd.DataFrame:
     """Find the rows that are most like a text.
 
@@ -29,6 +37,9 @@ def similar_to(
         How many at most.
     model
         The one that made the vectors. The frame remembers it, unless it was saved and read.
+    query_prefix
+        What stands before the text. The frame remembers it too; otherwise what the model was
+        trained with.
     how
         As for `ollama_nb.embed()`: options, keep_alive.
 
@@ -47,7 +58,9 @@ def similar_to(
     import pandas as pd
 
     vectors = unit_rows(frame)
-    cosines = np.nan_to_num(vectors @ _vector_of(frame, text, model, how), nan=-np.inf)
+    cosines = np.nan_to_num(
+        vectors @ _vector_of(frame, text, model, query_prefix, how), nan=-np.inf
+    )
     best = highest(cosines[None, :], count(k))[0]
     best = best[np.isfinite(cosines[best])]
     values = cosines[best].astype(np.float32)
@@ -63,7 +76,8 @@ def similar_texts(series: pd.Series[Any], /, text: str, k: int = 10, **how: Any)
     text, k
         As for `similar_to()` of vectors.
     how
-        As for `ollama_nb.embed()`: model, dimensions, options, keep_alive.
+        As for `s.llm.embed()`: model, dimensions, options, keep_alive, document_prefix and
+        query_prefix.
 
     Returns
     -------
@@ -90,7 +104,9 @@ def similar_texts(series: pd.Series[Any], /, text: str, k: int = 10, **how: Any)
     return frame
 
 
-def _vector_of(frame: pd.DataFrame, text: str, model: str | None, how: dict[str, Any]) -> Any:
+def _vector_of(
+    frame: pd.DataFrame, text: str, model: str | None, prefix: str | None, how: dict[str, Any]
+) -> Any:
     """Embed a text as the frame's texts were.
 
     Raises
@@ -102,7 +118,10 @@ def _vector_of(frame: pd.DataFrame, text: str, model: str | None, how: dict[str,
     made_by = frame.attrs
     named = model or made_by.get("model") or embedding_model()
     dimensions = how.pop("dimensions", None) or made_by.get("dimensions")
-    vector = kept_vectors([text], model=named, dimensions=dimensions, **how)[0]
+    if prefix is None:
+        is_told = "query_prefix" in made_by and named == made_by.get("model")
+        prefix = made_by["query_prefix"] if is_told else prefixes_of(named).query
+    vector = kept_vectors([f"{prefix}{text}"], model=named, dimensions=dimensions, **how)[0]
     if len(vector) != frame.shape[1]:
         raise BadColumns(
             f"the vectors have {frame.shape[1]} numbers and those of {named!r} have {len(vector)}: "

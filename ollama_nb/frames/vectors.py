@@ -11,7 +11,7 @@ from ollama_nb.connection.options import checked
 from ollama_nb.managing.digests import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # Texts of one call; each call's vectors are kept at once, and Ctrl-C loses no others.
 CALL_TEXTS = 512
@@ -19,13 +19,25 @@ CALL_TEXTS = 512
 _cache = VectorCache()
 
 
-def kept_vectors(texts: Sequence[str], *, model: str, **how: Any) -> Any:
+def kept_vectors(
+    texts: Sequence[str],
+    *,
+    model: str,
+    batch_size: int | None = None,
+    on_kept: Callable[[int], object] = int,
+    **how: Any,
+) -> Any:
     """Return an array (texts, dimensions) of float32.
 
     Parameters
     ----------
     texts
-        Different ones. No text gives an array of shape (0, 0).
+        Different ones, with all that stands before them: a vector is found by the whole text. No
+        text gives an array of shape (0, 0).
+    batch_size
+        Texts of one call.
+    on_kept
+        Is told how many more are there.
     model, how
         As for `ollama_nb.embed()`.
     """
@@ -36,12 +48,15 @@ def kept_vectors(texts: Sequence[str], *, model: str, **how: Any) -> Any:
     keys = _keys(texts, model, how)
     found = _cache.found(keys)
     new = [place for place, key in enumerate(keys) if key not in found]
-    for begin in range(0, len(new), CALL_TEXTS):
-        places = new[begin : begin + CALL_TEXTS]
+    on_kept(len(texts) - len(new))
+    step = batch_size or CALL_TEXTS
+    for begin in range(0, len(new), step):
+        places = new[begin : begin + step]
         vectors = embed([texts[place] for place in places], model=model, **how).to_numpy("<f4")
         made = {keys[place]: row.tobytes() for place, row in zip(places, vectors, strict=True)}
         _cache.keep(model, made)
         found |= made
+        on_kept(len(made))
     return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys]).astype(np.float32)
 
 
