@@ -1,6 +1,7 @@
-"""Exact search among vectors, with NumPy: a block of rows against all, so that memory is bounded.
+"""Search among vectors, with NumPy: a block of rows against all, so that memory is bounded.
 
-Rows are positions here. A row that is missing (NaN) is near to nothing.
+Rows are positions here. A row that is missing (NaN) is near to nothing. Of more rows than the
+square of which is worth waiting for, an index of usearch finds the nearest, if that is there.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.frames.errors import BadColumns
+from ollama_nb.frames.index_search import can_index, nearest_by_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK_ROWS = 512  # times 100,000 rows of float32 is 200 MB
+INDEXED_ROWS = 100_000  # beyond, an index finds the nearest
 
 
 def unit_rows(frame: pd.DataFrame) -> Any:
@@ -51,9 +54,16 @@ def blocks(vectors: Any) -> Iterator[tuple[int, Any]]:
 
 def nearest(vectors: Any, k: int) -> tuple[Any, Any]:
     """Return the k nearest others of each row, and their cosines (-inf: there is none)."""
+    k = max(min(k, len(vectors) - 1), 0)
+    if k and len(vectors) > INDEXED_ROWS and can_index():
+        return nearest_by_index(vectors, k)
+    return _nearest_of_all(vectors, k)
+
+
+def _nearest_of_all(vectors: Any, k: int) -> tuple[Any, Any]:
+    """Compare each row with each."""
     import numpy as np
 
-    k = max(min(k, len(vectors) - 1), 0)
     places, values = [np.empty((0, k), dtype=int)], [np.empty((0, k), dtype=np.float32)]
     for begin, cosines in blocks(vectors):
         rows = np.arange(len(cosines))

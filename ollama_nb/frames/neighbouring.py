@@ -25,7 +25,8 @@ def neighbors(frame: pd.DataFrame, /, k: int = 5) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns `row` and `neighbor` (index labels), `rank` (1 is the nearest) and `similarity`
-        (float32). A row without a vector has no neighbours and is nobody's.
+        (float32). A row without a vector has no neighbours and is nobody's. Exact up to 100,000
+        rows; beyond, usearch finds them by an index, if it is installed.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import ollama_nb
 import ollama_nb.frames
 from ollama_nb.errors import NotText
-from ollama_nb.frames import nearest, vectors
+from ollama_nb.frames import index_search, nearest, vectors
 from ollama_nb.frames.errors import BadColumns
 
 TEXTS = pd.Series(["a cat", None, "the moon", "a cat", "rain"], index=[7, 7, 1, 2, 3], name="said")
@@ -64,6 +65,34 @@ def test_other_options_and_another_kernel_s_cache_are_told_apart(demo, monkeypat
 
     assert asked == ["a cat"] * 2
     assert (short.shape[1], whole.shape[1] > 8) == (8, True)
+
+
+def test_a_model_that_was_replaced_under_its_name_embeds_anew(demo, stranger_gguf, monkeypatch):
+    asked = texts_asked(monkeypatch)
+    ollama_nb.create("mine", from_="demo", show=False)
+    before = TEXTS[:1].llm.embed(model="mine")
+    ollama_nb.create("twin", from_="demo", show=False)
+    TEXTS[:1].llm.embed(model="twin")
+    ollama_nb.create("mine", from_=stranger_gguf, show=False)
+
+    after = TEXTS[:1].llm.embed(model="mine")
+
+    assert asked == ["a cat"] * 2  # the twin has the same weights
+    assert not np.allclose(before, after)
+
+
+def test_what_stands_before_a_text_is_a_part_of_it(demo, monkeypatch):
+    asked = texts_asked(monkeypatch)
+
+    plain = TEXTS[:1].llm.embed()
+    one = TEXTS[:1].llm.embed(document_prefix="passage: ")
+    other = TEXTS[:1].llm.embed(document_prefix="text: ")
+    again = TEXTS[:1].llm.embed(document_prefix="passage: ")
+
+    assert asked == ["a cat", "passage: a cat", "text: a cat"]
+    assert again.equals(one)
+    assert not np.allclose(one, other)
+    assert not np.allclose(one, plain)
 
 
 def test_what_was_embedded_before_an_interrupt_is_kept(demo, monkeypatch):
@@ -129,6 +158,47 @@ def test_blocks_change_nothing(monkeypatch):
     assert len(whole[1]) == (cosines >= 0.5).sum() // 2
 
 
+@pytest.fixture
+def indexed(monkeypatch):
+    """An index for more than 50 rows."""
+    monkeypatch.setattr(nearest, "INDEXED_ROWS", 50)
+    index_search.can_index.cache_clear()
+    yield
+    index_search.can_index.cache_clear()
+
+
+def test_an_index_finds_what_comparing_with_all_finds(indexed, monkeypatch):
+    rows = np.random.default_rng(5).normal(size=(400, 16))
+    rows[[3, 70]] = np.nan
+    frame = pd.DataFrame(rows)
+    searched = []
+    by_index = index_search.nearest_by_index
+    monkeypatch.setattr(
+        nearest, "nearest_by_index", lambda *how: searched.append(how) or by_index(*how)
+    )
+
+    found = frame.llm.neighbors(6), frame.llm.outliers()
+    monkeypatch.setattr(nearest, "INDEXED_ROWS", 400)
+    exact = frame.llm.neighbors(6), frame.llm.outliers()
+
+    assert len(searched) == 2
+    pd.testing.assert_frame_equal(found[0], exact[0])
+    pd.testing.assert_series_equal(found[1], exact[1])
+
+
+def test_without_usearch_all_are_compared_and_it_is_said_once(indexed, monkeypatch, capsys):
+    frame = pd.DataFrame(np.random.default_rng(5).normal(size=(60, 4)))
+    monkeypatch.setitem(sys.modules, "usearch", None)
+
+    found = frame.llm.neighbors(3)
+
+    assert capsys.readouterr().err.count("pip install usearch") == 1
+    assert frame.llm.neighbors(3).equals(found)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(nearest, "INDEXED_ROWS", 60)
+    assert frame.llm.neighbors(3).equals(found)
+
+
 def test_pairwise_has_all_and_nan_where_one_is_missing(plane):
     found = plane.llm.pairwise()
 
@@ -190,7 +260,7 @@ def test_the_cells_of_the_page_run(demo):
     for cell in cells:
         exec(cell, names)
 
-    assert len(cells) == 4
+    assert len(cells) == 7
     pairs = names["vectors"].llm.duplicates(0.95)
     assert pairs[["first", "second"]].to_numpy().tolist()[0] == ["a", "b"]
 
