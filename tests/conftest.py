@@ -31,6 +31,17 @@ import random_models
 import special_models
 import vision_models
 
+HOLD = """
+import os, sys, time
+if "ollama_nb_server.engine.worker" in sys.orig_argv:
+    from ollama_nb_server.engine.load_progress import LoadProgress
+    place = LoadProgress._place
+    def held(self, placed):
+        place(self, placed)
+        while placed > 0.3 and not os.path.exists({gate!r}):
+            time.sleep(0.01)
+    LoadProgress._place = held
+"""
 START_S, STOP_S = 40.0, 15.0
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
 settings.load_profile("suite")
@@ -212,6 +223,19 @@ def ollama_server(start_server: Callable[..., Server]) -> Server:
 def client(ollama_server: Server) -> Iterator[httpx.Client]:
     with ollama_server.client() as client:
         yield client
+
+
+@pytest.fixture
+def held_load(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A file, and the environment of a server whose loads stand still until it is there.
+
+    It is llama.cpp that stands still, in the middle of the weights, where it tells how far it is.
+    """
+    folder, gate = tmp_path / "held", tmp_path / "gate"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(HOLD.format(gate=str(gate)))
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+    return gate, {"PYTHONPATH": path}
 
 
 @pytest.fixture(scope="module")

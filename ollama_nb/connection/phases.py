@@ -15,12 +15,14 @@ def in_words(nb: Mapping[str, Any]) -> str:
 
     >>> in_words({"phase": "queued", "place": 2})
     'number 2 in the queue'
+    >>> in_words({"phase": "loading", "fraction": 0.4})
+    'loading the model, 40 %'
     >>> in_words({"phase": "prefill", "done": 512, "total": 2600, "eta_s": 8.2})
     'reading the prompt, 512 of 2,600 tokens, about 8 s left'
     """
     words = {
         "queued": _queued(nb.get("place")),
-        "loading": "loading the model",
+        "loading": _loading(nb.get("fraction")),
         "prefill": _prefill(nb),
         "decode": "answering",
     }
@@ -29,6 +31,13 @@ def in_words(nb: Mapping[str, Any]) -> str:
 
 def _queued(place: Any) -> str:
     return "waiting for a free slot" if place is None else f"number {place} in the queue"
+
+
+def _loading(fraction: float | None) -> str:
+    """What is read may still have to be tried out: 100 % would not be all."""
+    if fraction is not None and fraction >= 1:
+        return "trying out the loaded model"
+    return "loading the model" + (f", {int(100 * fraction)} %" if fraction is not None else "")
 
 
 def _prefill(nb: Mapping[str, Any]) -> str:

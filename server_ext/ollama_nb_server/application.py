@@ -7,6 +7,7 @@ import logging
 import math
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ollama_nb_server.answering.app_context import AppContext
@@ -88,10 +89,9 @@ class Application:
         settings = self.settings
         limit = None if math.isinf(settings.load_timeout_s) else settings.load_timeout_s
 
-        async def start(spec: LoadSpec) -> Worker:
-            return await Worker.start(
-                await put_right(spec, settings.cache, self._executors), timeout_s=limit
-            )
+        async def start(spec: LoadSpec, progress: Callable[[float], None]) -> Worker:
+            right = await put_right(spec, settings.cache, self._executors)
+            return await Worker.start(right, progress, timeout_s=limit)
 
         return Scheduler(
             max_loaded=settings.max_loaded_models or DEFAULT_MAX_LOADED,

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import ollama
 import pytest
-from ollama_nb_server.answering.heartbeat import Heart
+from ollama_nb_server.answering.heartbeat import Heart, interval_for
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.scheduling.scheduler import Scheduler
 from ollama_nb_server.wire.extras import Extras
@@ -146,6 +146,21 @@ def test_nb_says_that_the_model_loads(server) -> None:
     assert phases[0] == {"phase": "loading", "place": 1}
 
 
+def test_nb_says_how_much_of_the_model_is_read(start_server, held_load) -> None:
+    gate, environ = held_load
+    server = start_server(OLLAMA_NB_HEARTBEAT="5ms", **environ)
+    with server.client() as client, streamed(client, "generate", EXTRAS) as response:
+        lines = response.iter_lines()
+        first = next(beat for line in lines if "fraction" in (beat := json.loads(line)["nb"]))
+        gate.touch()
+        rest = [json.loads(line) for line in lines]
+
+    assert first["phase"] == "loading"
+    assert first["place"] == 1
+    assert 0 < first["fraction"] < 1
+    assert rest[-1]["done_reason"] == "length"
+
+
 def test_nb_says_the_place_in_the_queue(client, server, stopped: int) -> None:
     """Whoever wants the model otherwise waits until nobody uses it as it is."""
     wanted = [{"options": OPTIONS | {"rope_frequency_base": base}} for base in (5000.0, 6000.0)]
@@ -271,6 +286,16 @@ def test_answers_in_one_piece_tell_their_waits_and_their_time(
     assert min(cold["prompt_s"], warm["prompt_s"]) > 0
     assert cold["queue_s"] < cold["load_s"]
     assert "nb" not in client.post(f"/api/{verb}", json=asked).json()
+
+
+@pytest.mark.parametrize(
+    ("usual_s", "is_shown", "interval_s"),
+    [(5.0, False, 5.0), (5.0, True, 1.0), (0.5, True, 0.5), (math.inf, True, math.inf)],
+)
+def test_who_shows_what_they_tell_hears_more_of_them(
+    usual_s: float, is_shown: bool, interval_s: float
+) -> None:
+    assert interval_for(usual_s, is_shown=is_shown) == interval_s
 
 
 # --- their clock ----------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
+from cells import Cells, kernel_environ
 
 import ollama_nb
 from ollama_nb.connection.phases import in_words
@@ -21,6 +23,8 @@ LONG = "word " * 600
         ({"phase": "queued"}, "waiting for a free slot"),
         ({"phase": "queued", "place": 3}, "number 3 in the queue"),
         ({"phase": "loading", "place": 1}, "loading the model"),
+        ({"phase": "loading", "place": 1, "fraction": 0.409}, "loading the model, 40 %"),
+        ({"phase": "loading", "place": 1, "fraction": 1.0}, "trying out the loaded model"),
         ({"phase": "prefill"}, "reading the prompt"),
         ({"phase": "prefill", "done": 0, "total": 2600}, "reading the prompt, 0 of 2,600 tokens"),
         (
@@ -72,6 +76,28 @@ def test_what_was_cut_is_a_warning_and_a_column(real) -> None:
     columns = ollama_nb.stats()[["truncated_tokens", "cached_tokens"]]
     assert columns["truncated_tokens"].gt(0).tolist() == [True, False, True]
     assert columns["cached_tokens"].notna().tolist() == [True, True, False]
+
+
+def test_a_cell_shows_how_much_of_the_model_is_read(start_server, held_load, tmp_path) -> None:
+    gate, environ = held_load
+    server = start_server(**environ)
+    kernel = Cells(kernel_environ(server.url, tmp_path))
+
+    shown: list[int] = []
+
+    def go_on_when_shown(message: dict) -> None:
+        text = message["content"].get("data", {}).get("text/plain", "")
+        if found := re.search(r"loading the model, (\d+) %", text):
+            shown.append(int(found[1]))
+            gate.touch()
+
+    run = kernel.run(
+        "%generate -m demo -o num_predict=3 Hi", watched=True, on_message=go_on_when_shown
+    )
+    kernel.close()
+
+    assert run.status == "ok"
+    assert 0 < shown[0] < 100
 
 
 def test_a_server_that_tells_nothing_leaves_the_columns_empty(connected) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,11 +150,11 @@ async def test_a_load_that_fails_for_memory_takes_that_of_an_idle_model(
     other.write_bytes(demo_gguf.read_bytes())
     tried: list[tuple[str, bool]] = []
 
-    async def start(wanted: LoadSpec) -> Worker:
+    async def start(wanted: LoadSpec, progress: Callable[[float], None]) -> Worker:
         tried.append((wanted.model_path, wanted.whole))
         if wanted.whole:
             raise NotEnoughMemory(wanted.model_path, "failed to allocate")
-        return await Worker.start(wanted)
+        return await Worker.start(wanted, progress)
 
     scheduler = Scheduler(start_worker=start)
     async with scheduler.lease(spec, label="demo"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+SHOWN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class AnswerStream(Generic[T]):
     answers: AsyncGenerator[T, None]
     heartbeat: Callable[[], T]
     interval_s: float
+
+
+def interval_for(usual_s: float, *, is_shown: bool) -> float:
+    """Seconds between heartbeats: fewer where somebody reads how far it is; `inf` stays: none."""
+    return min(usual_s, SHOWN_S) if is_shown and usual_s < math.inf else usual_s
 
 
 class Clock(Protocol):

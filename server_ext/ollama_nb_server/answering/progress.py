@@ -45,7 +45,10 @@ class RequestProgress:
         position = self._scheduler.position(self.ticket)
         if position is None:  # it has a worker, and waits there for a slot
             return Extras("queued", place=self._place_for_slot(self.ticket))
-        return Extras("loading" if position.loading else "queued", place=position.place)
+        if not position.loading:
+            return Extras("queued", place=position.place)
+        read = position.fraction
+        return Extras("loading", place=position.place, fraction=read and round(read, 3))
 
     def _eta_s(self) -> float | None:
         """Seconds until the prompt is read, at its speed so far; None before there is one."""

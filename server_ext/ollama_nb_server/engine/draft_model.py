@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from ollama_nb_server.engine.errors import DecodeFailed, LoadFailed
+from ollama_nb_server.engine.load_progress import LoadProgress
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import (
     AbortSwitch,
@@ -54,11 +55,12 @@ class DraftModel:
         threads: int,
         log: NativeLog,
         abort: AbortSwitch,
+        progress: LoadProgress | None = None,
     ) -> None:
         alone = replace(
             spec, model_path=spec.draft, translation="", adapters=(), projector="", overrides=()
         )
-        self._model = Model(alone, log)
+        self._model = Model(alone, log, progress)
         try:
             refuse_stranger(self._model, target, spec.draft)
             self._num_ctx = min(num_ctx, self._model.num_ctx_train)

@@ -29,6 +29,7 @@ from ollama_nb_server.engine.image_encoding import ImageEncoder
 from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.kv_types import cache_type
 from ollama_nb_server.engine.limits import MIN_CTX
+from ollama_nb_server.engine.load_progress import LoadProgress
 from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec
 from ollama_nb_server.engine.model_runner import ModelRunner
 from ollama_nb_server.engine.mtmd import Projector
@@ -100,8 +101,10 @@ class Engine:
         log: NativeLog,
         abort: AbortSwitch,
         devices: Devices | None = None,
+        progress: LoadProgress | None = None,
     ) -> None:
         self._owned = ExitStack()
+        self._progress = progress
         try:
             self._load(spec, log, abort, devices or NativeDevices())
         except BaseException:
@@ -115,7 +118,7 @@ class Engine:
         self._governor = ThreadGovernor(threads_for(TINY_PARAMS, 0))
         before = devices.gpus() if spec.num_gpu else []
         self.offloaded = bool(before)
-        self.model = Model(spec, log)
+        self.model = Model(spec, log, self._progress)
         self._owned.callback(self.model.close)
         self.num_ctx = max(MIN_CTX, min(spec.num_ctx, self.model.num_ctx_train))
         threads = self._threads_for(spec.num_thread)
@@ -325,7 +328,9 @@ class Engine:
         try:
             if self.model.recurs:
                 raise LoadFailed(spec.draft, "for a model of this kind nothing can be drafted")
-            drafter = DraftModel(spec, self.model, self.num_ctx, threads, self._log, abort)
+            drafter = DraftModel(
+                spec, self.model, self.num_ctx, threads, self._log, abort, self._progress
+            )
         except EngineError as error:
             self.warnings.append(f"answers come without the draft model: {error}")
             return None

@@ -15,6 +15,7 @@ from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import NotEnoughMemory
 from ollama_nb_server.engine.fitting import ModelSize, Placement, placed, usable
 from ollama_nb_server.engine.limits import MIN_CTX
+from ollama_nb_server.engine.load_progress import LoadProgress
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, Model, NativeLog
 
@@ -23,9 +24,15 @@ SURE, AMPLE = 2, 4 << 30  # a file that fits so many times, and so much, needs n
 
 
 def load(
-    spec: LoadSpec, log: NativeLog, abort: AbortSwitch, devices: Devices | None = None
+    spec: LoadSpec,
+    log: NativeLog,
+    abort: AbortSwitch,
+    devices: Devices | None = None,
+    progress: LoadProgress | None = None,
 ) -> Engine:
     """A loaded model, with as many layers on GPUs as were asked for and as fit.
+
+    `progress` counts the weights of each attempt anew.
 
     Raises
     ------
@@ -35,8 +42,10 @@ def load(
     devices = devices or NativeDevices()
     failed: NotEnoughMemory | None = None
     for wanted in _attempts(spec, log, devices):
+        if progress is not None:
+            progress.restart()
         try:
-            engine = Engine(wanted, log, abort, devices)
+            engine = Engine(wanted, log, abort, devices, progress)
         except NotEnoughMemory as error:
             if spec.whole:
                 raise

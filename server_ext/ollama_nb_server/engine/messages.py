@@ -287,6 +287,13 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Loading:
+    """How much of the weights has been read, from 0 to 1; comes before `Loaded`, or never."""
+
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """The model is ready. Sizes in bytes, `load_ns` measured in the worker."""
 

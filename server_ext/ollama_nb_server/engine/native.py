@@ -28,6 +28,7 @@ from ollama_nb_server.engine.errors import (
     NotEnoughMemory,
 )
 from ollama_nb_server.engine.kv_types import BYTES_PER_VALUE, GGML_TYPES, Heads
+from ollama_nb_server.engine.load_progress import LoadProgress
 from ollama_nb_server.engine.messages import LoadSpec
 
 TESTED = ("0.3.36",)
@@ -136,6 +137,18 @@ class AbortSwitch:
         self._buffer[0] = b"\x00"
 
 
+def _loaded(path: bytes, params: ll.llama_model_params, progress: LoadProgress) -> Any:
+    """A pointer to a model, or NULL; meanwhile `progress` hears how far it is."""
+    with progress.reading(os.fsdecode(path)) as tell:
+
+        def placed(fraction: float, _: object) -> bool:
+            tell(fraction)
+            return True  # go on
+
+        params.progress_callback = ll.llama_progress_callback(placed)
+        return ll.llama_model_load_from_file(path, params)
+
+
 class Model:
     """The weights and the vocabulary of one GGUF file.
 
@@ -147,7 +160,14 @@ class Model:
         With llama.cpp's own reason.
     """
 
-    def __init__(self, spec: LoadSpec, log: NativeLog, *, facts_only: bool = False) -> None:
+    def __init__(
+        self,
+        spec: LoadSpec,
+        log: NativeLog,
+        progress: LoadProgress | None = None,
+        *,
+        facts_only: bool = False,
+    ) -> None:
         ll.llama_backend_init()
         if spec.numa:
             ll.llama_numa_init(NUMA_DISTRIBUTE)
@@ -159,7 +179,7 @@ class Model:
             params.kv_overrides = overrides
         path = os.fsencode(spec.translation or spec.model_path)
         self.rope = spec.rope_frequency_base, spec.rope_frequency_scale
-        self.pointer = ll.llama_model_load_from_file(path, params)
+        self.pointer = _loaded(path, params, progress or LoadProgress(0))
         if not self.pointer:
             raise log.failure(spec.model_path)
         self._refuse_unknown_pooling(spec.model_path)

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import signal
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
@@ -41,6 +41,7 @@ from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
     Loaded,
+    Loading,
     LoadSpec,
     Progress,
     Score,
@@ -60,11 +61,15 @@ RETRY_SIGNALS = frozenset(getattr(signal, name, None) for name in ("SIGILL", "SI
 Answer = TypeVar("Answer")
 
 
+def unwatched(_: float) -> None:
+    """Nobody looks how far a load is."""
+
+
 class Worker:
     """One worker process with a loaded model. Make it with `start`, end it with `stop`."""
 
-    def __init__(self, spec: LoadSpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: LoadSpec, progress: Callable[[float], None]) -> None:
+        self.spec, self._progress = spec, progress
         self.info: Loaded
         self.stats = EngineStats()
         self._ids = itertools.count(1)
@@ -80,11 +85,18 @@ class Worker:
         self._events.add_handler(self._monitor, self._connection_changed, IOLoop.READ)
 
     @classmethod
-    async def start(cls, spec: LoadSpec, *, timeout_s: float | None = 300.0) -> Worker:
+    async def start(
+        cls,
+        spec: LoadSpec,
+        progress: Callable[[float], None] = unwatched,
+        *,
+        timeout_s: float | None = 300.0,
+    ) -> Worker:
         """Start a process and load the model in it.
 
         A process that dies of an illegal instruction or a bad address is tried once more without
         the processor's extra buffer types (repacked and AMX matrices): some builds die in these.
+        `progress` is called with the part of the weights that has been read, from 0 to 1.
 
         Raises
         ------
@@ -94,19 +106,22 @@ class Worker:
             If the process ends before it is ready.
         """
         try:
-            return await cls._started(spec, timeout_s)
+            return await cls._started(spec, progress, timeout_s)
         except WorkerDied as death:
             if death.signal not in RETRY_SIGNALS or not spec.use_extra_bufts:
                 raise
             warning = f"{death.cause} while loading; loaded again without extra buffer types"
             log.warning("%s: %s", spec.model_path, warning)
-            worker = await cls._started(replace(spec, use_extra_bufts=False), timeout_s)
+            again = replace(spec, use_extra_bufts=False)
+            worker = await cls._started(again, progress, timeout_s)
             worker.info = replace(worker.info, warnings=(*worker.info.warnings, warning))
             return worker
 
     @classmethod
-    async def _started(cls, spec: LoadSpec, timeout_s: float | None) -> Worker:
-        worker = cls(spec)
+    async def _started(
+        cls, spec: LoadSpec, progress: Callable[[float], None], timeout_s: float | None
+    ) -> Worker:
+        worker = cls(spec, progress)
         try:
             worker.info = await asyncio.wait_for(asyncio.shield(worker._ready), timeout_s)
         except asyncio.TimeoutError:
@@ -324,7 +339,9 @@ class Worker:
             self._child.kill()
 
     def _sort(self, message: Any) -> None:
-        if isinstance(message, Loaded):
+        if isinstance(message, Loading):
+            self._progress(message.fraction)
+        elif isinstance(message, Loaded):
             self._ready.set_result(message)
         elif isinstance(message, EngineStats):
             self.stats = message

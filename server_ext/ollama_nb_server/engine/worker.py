@@ -19,7 +19,8 @@ from ollama_nb_server.engine.channel import decode, encode
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore, failure
 from ollama_nb_server.engine.errors import LoadFailed, NotEnoughMemory
 from ollama_nb_server.engine.fallbacks import load
-from ollama_nb_server.engine.messages import Cancel, LoadSpec
+from ollama_nb_server.engine.load_progress import LoadProgress, told
+from ollama_nb_server.engine.messages import Cancel, Loading, LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
 
 
@@ -75,7 +76,10 @@ def serve(order: dict[str, Any], context: zmq.Context[Any], answers: Any) -> Non
     """Load the model and do what comes; returns only by an error."""
     abort = AbortSwitch()
     spec = LoadSpec.received(order["spec"])
-    with load(spec, NativeLog(), abort) as engine:
+    progress = LoadProgress.of(spec)
+    with told(progress, lambda fraction: answers.send_multipart(encode(Loading(fraction)))):
+        engine = load(spec, NativeLog(), abort, progress=progress)
+    with engine:
         inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         active = ActiveRequests(abort)
         orders = connected(context, zmq.PULL, order, "order_port")

@@ -20,7 +20,7 @@ from tornado import iostream, web
 from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.heartbeat import AnswerStream, Heart
+from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_for
 from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
@@ -201,7 +201,8 @@ class ApiHandler(web.RequestHandler):
         """Answer with one document, or stream many: a line each, or an event."""
         if isinstance(answer, AnswerStream):
             beat = partial(self._beat, answer.heartbeat)
-            await self._stream(answer.answers, Heart(beat, answer.interval_s))
+            interval_s = interval_for(answer.interval_s, is_shown=self.wants_extras)
+            await self._stream(answer.answers, Heart(beat, interval_s))
             return
         if isinstance(answer, AsyncIterator):
             await self._stream(answer, Heart(bool, math.inf))

@@ -61,8 +61,10 @@ log = logging.getLogger(__name__)
 class StartWorker(Protocol):
     """Starts a worker for a spec; raises what the engine raises."""
 
-    def __call__(self, spec: LoadSpec, /) -> Awaitable[EngineClient]:
-        """Return a worker that is ready."""
+    def __call__(
+        self, spec: LoadSpec, progress: Callable[[float], None], /
+    ) -> Awaitable[EngineClient]:
+        """Return a worker that is ready; tell meanwhile the part of the weights that is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,14 @@ class RunningModel:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a request stands that has no worker yet: 1 is next; `loading`, its model comes."""
+    """Where a request stands that has no worker yet: 1 is next; `loading`, its model comes.
+
+    `fraction` is the part of the weights that has been read, from 0 to 1; None: nobody has said.
+    """
 
     place: int
     loading: bool
+    fraction: float | None = None
 
 
 class Scheduler:
@@ -115,6 +121,7 @@ class Scheduler:
         self._granted: dict[int, asyncio.Future[tuple[LoadedWorker, Grant]]] = {}
         self._workers: dict[int, LoadedWorker] = {}
         self._loading: dict[int, asyncio.Future[EngineClient]] = {}
+        self._read: dict[int, float] = {}  # of the weights of runners that load, 0 to 1
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
@@ -209,8 +216,9 @@ class Scheduler:
             return None
         key = pending[place].wanted.key
         runners = self._decisions.runners.values()
-        loading = any(r.phase is Phase.LOADING and r.key == key for r in runners)
-        return Position(place + 1, loading)
+        loading = [r.id for r in runners if r.phase is Phase.LOADING and r.key == key]
+        fraction = max((self._read[r] for r in loading if r in self._read), default=None)
+        return Position(place + 1, bool(loading), fraction)
 
     def unload(self, weights: str) -> None:
         """Unload a model once nobody uses it; nothing happens if it is not loaded."""
@@ -284,7 +292,9 @@ class Scheduler:
 
     def _load(self, runner: int, spec: LoadSpec) -> None:
         log.info("loading %s (context %d)", spec.model_path, spec.num_ctx)
-        task: asyncio.Future[EngineClient] = asyncio.ensure_future(self._start_worker(spec))
+        progress = partial(self._read.__setitem__, runner)
+        starting = self._start_worker(spec, progress)
+        task: asyncio.Future[EngineClient] = asyncio.ensure_future(starting)
         self._loading[runner] = task
         began = self._clock(), time.perf_counter_ns()
         task.add_done_callback(partial(self._loaded, runner, *began))
@@ -293,6 +303,7 @@ class Scheduler:
         self, runner: int, began: float, began_ns: int, task: asyncio.Future[EngineClient]
     ) -> None:
         del self._loading[runner]
+        self._read.pop(runner, None)
         self._record_load(runner, self._clock() - began, task)
         if task.cancelled():
             self._tell(Ended(runner))

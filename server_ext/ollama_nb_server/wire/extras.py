@@ -27,12 +27,14 @@ class Extras:
     """How far a request is, or what its answer lacks; None and empty ones are left out.
 
     `queue_s` and `load_s` are the seconds that a request waited for its turn and for its model.
-    `phase` is queued, loading, prefill or decode; `place` counts from 1. `done` and `total` are
-    tokens of the prompt. `eta_s` is told where it follows from what has been done so far.
+    `phase` is queued, loading, prefill or decode; `place` counts from 1. `fraction` of the weights
+    have been read. `done` and `total` are tokens of the prompt. `eta_s` is told where it follows
+    from what has been done so far.
     """
 
     phase: str = ""
     place: int | None = None
+    fraction: float | None = None
     eta_s: float | None = None
     done: int | None = None
     total: int | None = None
