@@ -18,7 +18,7 @@ from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.options import checked
 from ollama_nb.connection.preferences import settings
-from ollama_nb.display.live import running_cell
+from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
 from ollama_nb.managing.catalogue import default_model, names
 from ollama_nb.warning import warn

@@ -22,6 +22,7 @@ from ollama_nb.errors import (
     ServerRefused,
     ServerWentAway,
 )
+from ollama_nb.threads import thread_of_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,9 +98,7 @@ def ask_many(
         After Ctrl-C those so far: what was being answered then is cancelled, at the server too.
     """
     asking = _Asking(requests, on_outcome)
-    thread = threading.Thread(
-        target=asking.run, args=(in_flight,), name="ollama_nb-many", daemon=True
-    )
+    thread = thread_of_cell(lambda: asking.run(in_flight), "ollama_nb-many")
     thread.start()
     try:
         while not asking.done.wait(LOOK_S):

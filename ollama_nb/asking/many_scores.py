@@ -20,7 +20,7 @@ from ollama_nb.answers.call_stats import CallStats
 from ollama_nb.asking.score_request import NoScores, ScoreRequest
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
-from ollama_nb.display.live import running_cell
+from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
     ModelNotFound,
@@ -30,6 +30,7 @@ from ollama_nb.errors import (
     ServerWarning,
     ServerWentAway,
 )
+from ollama_nb.threads import thread_of_cell
 from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def score_all(
     After Ctrl-C what was being asked is cancelled, at the server too.
     """
     run = _Run(requests, on_scores, headers or {})
-    thread = threading.Thread(target=run.run, name="ollama_nb-scores", daemon=True)
+    thread = thread_of_cell(run.run, "ollama_nb-scores")
     thread.start()
     try:
         while not run.done.wait(LOOK_S):

@@ -18,7 +18,7 @@ from ollama_nb.answers.tool_call import ToolCall
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.phases import in_words
-from ollama_nb.display.live import running_cell
+from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
     Interrupted,

@@ -10,6 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ollama_nb.display.cell import OneOutput
 from ollama_nb.display.live import MAX_UPDATES_PER_S, Live, Place, place
 
 if TYPE_CHECKING:
@@ -94,10 +95,8 @@ class OneCellBoard(NoBoard):
 
     def close(self) -> None:
         """Display the lines, if there are any."""
-        from IPython.display import display
-
         if self._progress.summary():
-            display(final(self._progress), raw=True, metadata=provenance(self._progress))
+            OneOutput().publish(final(self._progress), provenance(self._progress))
 
 
 class LiveBoard(Live):

@@ -1,20 +1,21 @@
 """One output of the running cell that is replaced while something happens: who watches, how often.
 
-The only owner of a display_id. What is shown comes from `screens` (answers) and `bars` (progress).
+An output itself is in `cell`. What it shows comes from `screens` (answers) and `bars` (progress).
 """
 
 from __future__ import annotations
 
 import enum
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.connection.preferences import settings
+from ollama_nb.display.cell import OneOutput, is_watched, running_shell
+from ollama_nb.threads import thread_of_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 MAX_UPDATES_PER_S = 15.0
 MAX_BYTES_PER_S = (
@@ -41,49 +42,8 @@ def place() -> Place:
     shell = running_shell()
     if shell is None or not hasattr(shell, "kernel"):
         return Place.TERMINAL
-    live = _is_watched(shell) if settings.live is None else settings.live
+    live = is_watched(shell) if settings.live is None else settings.live
     return Place.WATCHED if live else Place.EXECUTED
-
-
-def _is_watched(shell: Any) -> bool:
-    """Tell whether a front end asked for this cell that could ask its user something."""
-    return bool(shell.get_parent().get("content", {}).get("allow_stdin", False))
-
-
-def running_shell() -> Any:
-    """Return the running IPython, without importing it."""
-    module = sys.modules.get("IPython")
-    return module.get_ipython() if module else None
-
-
-def running_cell() -> int | None:
-    """Return the number of the cell that runs, as in In[7]; None outside of cells."""
-    shell = running_shell()
-    if shell is None:
-        return None
-    if hasattr(shell, "kernel"):
-        header = shell.get_parent().get("header", {})
-        if header.get("msg_type") != "execute_request":  # a click in a widget, say
-            return None
-    return int(shell.execution_count)
-
-
-class OneOutput:
-    """An output of the running cell that can be replaced, from any thread."""
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def publish(self, bundle: Mapping[str, Any], metadata: dict[str, Any]) -> int:
-        """Display the first bundle, replace it by the later ones; return the bytes sent."""
-        from IPython.display import DisplayHandle
-
-        if self._handle is None:
-            self._handle = DisplayHandle()
-            self._handle.display(bundle, raw=True, metadata=metadata)
-        else:
-            self._handle.update(bundle, raw=True, metadata=metadata)
-        return sum(len(str(data).encode()) for data in bundle.values())
 
 
 class Live:
@@ -118,7 +78,7 @@ class Live:
     def open(self) -> None:
         """Make the output, and keep it fresh while nothing arrives."""
         self._send(self._bundle())
-        threading.Thread(target=self._run_ticker, name="ollama_nb-display", daemon=True).start()
+        thread_of_cell(self._run_ticker, "ollama_nb-display").start()
 
     def tick(self) -> None:
         """Show what was held back, or how long there has been nothing."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_nb.answers.call_rendering import of_calls
 from ollama_nb.answers.rendering import MARK, both, in_block, joined, thought_title
-from ollama_nb.display.live import Live, Place, place, running_shell
-from ollama_nb.pictures.thumbnails import display_pictures
+from ollama_nb.display.cell import OneOutput, running_shell
+from ollama_nb.display.live import Live, Place, place
+from ollama_nb.pictures import thumbnails
 
 MAX_THOUGHT_LINES, MAX_THOUGHT_CHARS = 3, 100
 
@@ -138,9 +139,7 @@ class OneCell(Nowhere):
         self._display(answer, joined(answer.said(), of_calls(calls)))
 
     def _display(self, answer: Generation, bundle: Bundle) -> None:
-        from IPython.display import display
-
-        display(bundle, raw=True, metadata=answer.provenance())
+        OneOutput().publish(bundle, answer.provenance())
         mark_shown(answer)
 
 
@@ -227,6 +226,12 @@ class LiveCell(Live):
         if not self._thinking.strip():
             return f"*{self._model}: {self._phase or 'waiting for the first word'}, {waited}*"
         return f"*{self._model}: thinking, {waited}*\n\n{in_block(_tail(self._thinking), '')}"
+
+
+def display_pictures(pictures: Sequence[Picture]) -> None:
+    """Display each picture, small, as an output of its own."""
+    for picture in pictures:
+        OneOutput().publish(thumbnails.bundle(picture), {"ollama_nb": {"sent": picture.name}})
 
 
 def _tail(thinking: str) -> str:

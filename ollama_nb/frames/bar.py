@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ollama_nb.display.live import OneOutput, Place, place
+from ollama_nb.display.cell import OneOutput
+from ollama_nb.display.live import Place, place
 
 PACE_S = 0.5  # an update of the widget is four messages; Jupyter's front ends take few a second
 

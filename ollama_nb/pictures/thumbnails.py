@@ -1,4 +1,4 @@
-"""Show the pictures that are sent with a question: small, because a notebook keeps its outputs.
+"""Pictures that go with a question as they are shown: small, for a notebook keeps its outputs.
 
 With Pillow they are shrunk; without it small files are shown as they are, others by their name.
 """
@@ -11,21 +11,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ollama_nb.pictures.picture import Picture
 
 LONGEST_SIDE = 320
 MAX_UNSHRUNK_BYTES = 200_000
 FORMATS = {"image/jpeg": "JPEG"}  # anything else is shrunk to a PNG
-
-
-def display_pictures(pictures: Iterable[Picture]) -> None:
-    """Display each picture as an output of its own."""
-    from IPython.display import display
-
-    for picture in pictures:
-        display(bundle(picture), raw=True, metadata={"ollama_nb": {"sent": picture.name}})
 
 
 def bundle(picture: Picture) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import inspect
 import threading
 from typing import TYPE_CHECKING, Any
+
+from ollama_nb.threads import thread_of_cell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,8 +26,7 @@ def _awaited(awaitable: Awaitable[Any]) -> Any:
     Ctrl-C cancels it.
     """
     outcome = _Outcome(awaitable)
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(outcome.run,), name="ollama_nb-tool")
+    thread = thread_of_cell(outcome.run, "ollama_nb-tool", daemon=False)
     try:
         thread.start()
         outcome.wait()  # not `join`, which, once interrupted, takes the thread for a stopped one

@@ -17,9 +17,10 @@ from ollama_nb.asking.chatting import Conversation, chat_request
 from ollama_nb.asking.request import Request
 from ollama_nb.asking.streaming import ask_async
 from ollama_nb.connection.options import checked
-from ollama_nb.display.live import OneOutput
+from ollama_nb.display.cell import OneOutput
 from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import OllamaNbError
+from ollama_nb.threads import thread_of_cell
 from ollama_nb.widgets import transcript
 
 TEXT_FOLLOWS_WITHIN_S = 0.3
@@ -112,8 +113,7 @@ class Chat(VBox):
         self.box.value = ""
         self.error = ""
         self.busy = True
-        thread = threading.Thread(target=self._answer, args=(question,), daemon=True)
-        thread.start()
+        thread_of_cell(lambda: self._answer(question), "ollama_nb-chat").start()
 
     def stop(self) -> None:
         """Stop the engine; what has come of the answer stays."""

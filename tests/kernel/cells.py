@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from queue import Empty
@@ -13,6 +14,8 @@ from jupyter_client.manager import KernelManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    import httpx
 
 DEADLINE_S = 60.0
 NAMES_A_SERVER = (
@@ -39,6 +42,7 @@ class Run:
     messages: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     questions: list[str] = field(default_factory=list)
+    identity: str = ""  # of the message that asked for the cell
 
     def contents(self, kind: str) -> list[dict[str, Any]]:
         return [message["content"] for message in self.messages if message["msg_type"] == kind]
@@ -93,6 +97,8 @@ class Cells:
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=DEADLINE_S)
+        self.outputs: dict[str, str] = {}  # by display_id: the cell it began in
+        self.last_shown: dict[str, Any] = {}  # by cell
         self.run("%load_ext ollama_nb")
 
     def run(
@@ -116,7 +122,7 @@ class Cells:
         metadata = {"cellId": cell_id} if cell_id else {}
         message = self.client.session.msg("execute_request", content, metadata=metadata)
         self.client.shell_channel.send(message)
-        identity = message["header"]["msg_id"]
+        identity = run.identity = message["header"]["msg_id"]
         for seen in self._until_idle(identity, lambda: self._type(left, run)):
             run.messages.append(seen)
             if on_message is not None:
@@ -141,11 +147,28 @@ class Cells:
             except Empty:
                 assert time.monotonic() < until, "the kernel says nothing"
                 continue
+            self._check(message)
             if message["parent_header"].get("msg_id") != identity:
                 continue
             yield message
             if message["content"].get("execution_state") == "idle":
                 return
+
+    def _check(self, message: dict[str, Any]) -> None:
+        """Hold every output to what all front ends can show: one that is replaced, never cleared.
+
+        Whichever thread replaces it, and whatever cell runs by then, it is its own cell's.
+        """
+        kind, content = message["msg_type"], message["content"]
+        assert kind != "clear_output"
+        display, cell = content.get("transient", {}).get("display_id"), message["parent_header"]
+        if kind == "display_data" and display:
+            assert display not in self.outputs, "an output was displayed twice"
+            self.outputs[display] = cell["msg_id"]
+        if kind == "update_display_data":
+            assert self.outputs.get(display) == cell["msg_id"], "replaces no output of its cell"
+        if kind in ("display_data", "update_display_data"):
+            self.last_shown[cell["msg_id"]] = content["data"]
 
     def _reply(self, identity: str) -> dict[str, Any]:
         while True:
@@ -176,3 +199,18 @@ def eventually(condition: Callable[[], Any], what: str, deadline_s: float = 20.0
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {deadline_s} s: {what}")
+
+
+def metric(client: httpx.Client, name: str) -> float:
+    """Return a number that a server of ours tells of itself, over all models."""
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(x.split()[-1]) for x in lines if re.match(f"ollama_nb_{name}", x))
+
+
+def assert_computes_nothing(client: httpx.Client) -> None:
+    """Hold a server to what Stop promises: no request is running, and no step is made."""
+    eventually(lambda: metric(client, "requests_(running|waiting)") == 0, "all requests to end")
+    steps = metric(client, "engine_step_seconds_count")
+    for _ in range(3):  # the worker has its turns meanwhile
+        client.post("/api/tokenize", json={"model": "demo", "text": "Hi"}).raise_for_status()
+    assert metric(client, "engine_step_seconds_count") == steps > 0

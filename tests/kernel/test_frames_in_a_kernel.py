@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +12,7 @@ import threading
 import pandas as pd
 import psutil
 import pytest
-from cells import Cells, eventually, kernel_environ
+from cells import Cells, assert_computes_nothing, eventually, kernel_environ, metric
 
 import ollama_nb
 import ollama_nb.frames
@@ -53,18 +52,12 @@ def _num_kept(folder):
     return 0
 
 
-def _metric(client, name):
-    """A number of the server's, over all models."""
-    lines = client.get("/metrics").text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if re.match(name, line))
-
-
 def _num_finished(client):
-    return _metric(client, r'ollama_nb_requests_total\{.*outcome="finished"')
+    return metric(client, r'requests_total\{.*outcome="finished"')
 
 
 def _is_idle(client):
-    return _metric(client, "ollama_nb_requests_(running|waiting)") == 0
+    return metric(client, "requests_(running|waiting)") == 0
 
 
 def test_a_kernel_that_is_killed_leaves_what_it_had_and_the_next_computes_the_rest(
@@ -111,12 +104,12 @@ def test_stop_ends_what_the_server_computes_and_the_cell_has_the_rows_so_far(sta
     stopping.join(60)
     assert run.status == "ok"
     assert "to go: run it again" in run.text  # which has taken the bar's place
-    eventually(lambda: _is_idle(client), "the server to compute nothing more")
+    assert_computes_nothing(client)
     assert kernel.run("bool(answers['_error'].str.contains('run it again').any())").result == "True"
 
 
 def _stop_once_running(kernel, client):
-    eventually(lambda: _metric(client, "ollama_nb_requests_running") > 1, "some rows", 60)
+    eventually(lambda: metric(client, "requests_running") > 1, "some rows", 60)
     psutil.Process(kernel.manager.provisioner.pid).send_signal(signal.SIGINT)
 
 

@@ -308,7 +308,8 @@ def test_a_terminal_names_pictures():
 
 def test_each_picture_is_an_output(monkeypatch):
     shown: list[dict[str, object]] = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
+    publish = "ollama_nb.display.cell.OneOutput.publish"
+    monkeypatch.setattr(publish, lambda _, bundle, __: shown.append(bundle))
 
     OneCell().show_sent(pictures_of([PNG, PNG]))
 
