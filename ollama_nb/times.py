@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, tzinfo
+import re
+from datetime import datetime, timezone, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 LINK = Path("/etc/localtime")
+_FRACTION = re.compile(r"\.(\d+)")
 
 
 def local_zone() -> tzinfo:
@@ -29,3 +31,21 @@ def _linked() -> str:
     """Return the zone that the system's link names, as in /usr/share/zoneinfo/Europe/Oslo."""
     _, found, name = str(LINK.resolve()).partition("/zoneinfo/")
     return name if found else ""
+
+
+def in_local_time(moment: str | None) -> datetime | None:
+    """Return a moment as a server writes it (RFC 3339), in this machine's zone; None if it is none.
+
+    Servers written in Go tell nanoseconds and leave out zeros at their end; a datetime holds
+    microseconds, all six digits.
+
+    >>> in_local_time("2026-01-02T03:04:05.1Z") == in_local_time("2026-01-02T04:04:05.10+01:00")
+    True
+    """
+    exact = _FRACTION.sub(lambda found: f".{found[1]:0<6.6}", (moment or "").replace("Z", "+00:00"))
+    try:
+        told = datetime.fromisoformat(exact)
+        zoned = told if told.tzinfo else told.replace(tzinfo=timezone.utc)
+        return zoned.astimezone(local_zone())
+    except (ValueError, OverflowError):  # no moment, or one at the end of all times
+        return None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ollama_nb.sizes import in_words
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
 LONGEST_LINE = 100
@@ -39,6 +41,8 @@ class ModelCard(Mapping[str, Any]):
         LoRA files, as the Modelfile names them.
     notes : tuple of str
         What the server has to say besides, such as that a model is in an older dialect.
+    modified_at : datetime or None
+        When it was made or pulled, in local time.
     info : dict
         The metadata of the weights, by GGUF's names.
     """
@@ -62,7 +66,7 @@ class ModelCard(Mapping[str, Any]):
     requires: str | None = None
     parent: str | None = None
     digest: str | None = None
-    modified_at: str | None = None
+    modified_at: datetime | None = None
     modelfile: str = ""
     notes: tuple[str, ...] = ()
     info: Mapping[str, Any] = field(default_factory=dict)

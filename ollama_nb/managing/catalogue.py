@@ -15,7 +15,7 @@ from ollama_nb.connection.failures import translated
 from ollama_nb.connection.preferences import settings
 from ollama_nb.errors import NotText, ServerWentAway
 from ollama_nb.managing.memory import memory_columns
-from ollama_nb.sizes import MIB
+from ollama_nb.sizes import in_megabytes
 from ollama_nb.times import local_zone
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def models() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index `model`; columns `size_mib` (its files), `family`, `parameters`, `quantization`,
+        Index `model`; columns `size_mb` (its files), `family`, `parameters`, `quantization`,
         `context_length` (the longest), `capabilities` (`completion, tools`), `modified_at` (local
-        time) and `memory_mib`, which is what it takes now if it is loaded: NA if it is not, and
+        time) and `memory_mb`, which is what it takes now if it is loaded: NA if it is not, and
         `ps()` says for what. What the server does not tell is missing (NA).
     """
     import pandas as pd
@@ -81,13 +81,13 @@ def models() -> pd.DataFrame:
     frame = _frame(entries)
     details = [entry.get("details") or {} for entry in entries]
     abilities = [entry.get("capabilities") for entry in entries]
-    taken = {_label(entry): _mib(entry) for entry in listed("ps")}
+    taken = {_label(entry): in_megabytes(entry.get("size")) for entry in listed("ps")}
     frame["context_length"] = pd.array([of.get("context_length") for of in details], dtype="Int64")
     frame["capabilities"] = pd.array(
         [", ".join(found) if found else None for found in abilities], dtype="string"
     )
     frame["modified_at"] = _moments(entries, "modified_at", frame.index)
-    frame["memory_mib"] = pd.array([taken.get(name) for name in frame.index], dtype="Float64")
+    frame["memory_mb"] = pd.array([taken.get(name) for name in frame.index], dtype="Float64")
     return frame
 
 
@@ -97,11 +97,11 @@ def ps() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Index `model`. `size_mib` is all that it takes: `weights_mib` + `slots` x `slot_mib` +
-        `buffers_mib`. A slot holds the context of one request; more are made, up to `max_slots`,
+        Index `model`. `size_mb` is all that it takes: `weights_mb` + `slots` x `slot_mb` +
+        `buffers_mb`. A slot holds the context of one request; more are made, up to `max_slots`,
         when requests wait for one. Of the slots `live_slots` are answering, and `idle_slots` keep
-        what was computed, for a prompt that begins alike. `prefixes_mib` are copies of such, in
-        memory beside all that. `gpu_mib` is the part on GPUs. Then `family`, `parameters`,
+        what was computed, for a prompt that begins alike. `prefixes_mb` are copies of such, in
+        memory beside all that. `gpu_mb` is the part on GPUs. Then `family`, `parameters`,
         `quantization`, `context_length` (of a slot, in tokens) and `expires_at` (local time; the
         year 2300 and later stands for never: NaT). Of the slots and the rest only ollama_nb's own
         server tells; otherwise they are missing (NA).
@@ -111,8 +111,8 @@ def ps() -> pd.DataFrame:
     entries = listed("ps")
     frame = _frame(entries)
     lengths = [entry.get("context_length") for entry in entries]
-    on_gpu = [_mib(entry, "size_vram") for entry in entries]
-    columns = memory_columns(entries) | {"gpu_mib": pd.array(on_gpu, dtype="Float64")}
+    on_gpu = [in_megabytes(entry.get("size_vram")) for entry in entries]
+    columns = memory_columns(entries) | {"gpu_mb": pd.array(on_gpu, dtype="Float64")}
     for place, (name, values) in enumerate(columns.items(), start=1):
         frame.insert(place, name, values)
     frame["context_length"] = pd.array(lengths, dtype="Int64")
@@ -133,18 +133,14 @@ def _frame(entries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         name: pd.array([of.get(key) for of in details], dtype="string")
         for name, key in facts.items()
     }
-    sizes = pd.array([_mib(entry) or 0.0 for entry in entries], dtype="float64")
+    sizes = pd.array([in_megabytes(entry.get("size")) or 0.0 for entry in entries], dtype="float64")
     index = pd.Index([_label(entry) for entry in entries], name="model", dtype="string")
-    frame: pd.DataFrame = pd.DataFrame({"size_mib": sizes, **columns}, index=index)
+    frame: pd.DataFrame = pd.DataFrame({"size_mb": sizes, **columns}, index=index)
     return frame
 
 
 def _label(entry: Mapping[str, Any]) -> str:
     return str(entry.get("name") or entry.get("model"))
-
-
-def _mib(entry: Mapping[str, Any], key: str = "size") -> float | None:
-    return None if entry.get(key) is None else round(entry[key] / MIB, 1)
 
 
 def _moments(entries: Sequence[Mapping[str, Any]], key: str, index: pd.Index) -> pd.Series:

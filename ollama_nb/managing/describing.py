@@ -15,6 +15,7 @@ from ollama_nb.errors import BadModelfile
 from ollama_nb.managing.card import ModelCard
 from ollama_nb.managing.catalogue import checked_name, default_model, listed
 from ollama_nb.managing.modelfile import Modelfile, parse
+from ollama_nb.times import in_local_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +94,7 @@ def card(
         requires=answer.get("requires") or None,
         parent=details.get("parent_model") or None,
         digest=entry.get("digest"),
-        modified_at=entry.get("modified_at") or answer.get("modified_at"),
+        modified_at=in_local_time(entry.get("modified_at") or answer.get("modified_at")),
         modelfile=answer.get("modelfile") or "",
         info=dict(info),
     )

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.sizes import MIB
+from ollama_nb.sizes import in_megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 # Column -> what the server calls it, for sizes in bytes and for counts.
 SIZES = {
-    "weights_mib": "weight_bytes",
-    "slot_mib": "slot_bytes",
-    "buffers_mib": "buffer_bytes",
-    "prefixes_mib": "prefix_bytes",
+    "weights_mb": "weight_bytes",
+    "slot_mb": "slot_bytes",
+    "buffers_mb": "buffer_bytes",
+    "prefixes_mb": "prefix_bytes",
 }
 COUNTS = {
     "slots": "num_slots",
@@ -26,11 +26,11 @@ COUNTS = {
     "idle_slots": "num_idle",
 }
 ORDER = (
-    "weights_mib",
+    "weights_mb",
     "slots",
-    "slot_mib",
-    "buffers_mib",
-    "prefixes_mib",
+    "slot_mb",
+    "buffers_mb",
+    "prefixes_mb",
     "live_slots",
     "idle_slots",
     "max_slots",
@@ -43,7 +43,7 @@ def memory_columns(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     told = [entry.get("nb") or {} for entry in entries]
     sizes = {
-        column: pd.array([_mib(nb.get(key)) for nb in told], dtype="Float64")
+        column: pd.array([in_megabytes(nb.get(key)) for nb in told], dtype="Float64")
         for column, key in SIZES.items()
     }
     counts = {
@@ -51,7 +51,3 @@ def memory_columns(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for column, key in COUNTS.items()
     }
     return {name: (sizes | counts)[name] for name in ORDER}
-
-
-def _mib(num_bytes: int | None) -> float | None:
-    return None if num_bytes is None else round(num_bytes / MIB, 1)

@@ -123,12 +123,22 @@ def test_memory_is_told_apart(real):
     real.run("%generate -m demo -o num_predict=2 Hello")
     real.run("(_, row), = ps().iterrows()")
 
-    parts = "row.weights_mib + row.slots * row.slot_mib + row.buffers_mib"
-    assert real.run(f"bool(abs({parts} - row.size_mib) < 0.05 * (row.slots + 3))").result == "True"
-    assert real.run("bool(0 < row.weights_mib < row.size_mib)").result == "True"
+    parts = "row.weights_mb + row.slots * row.slot_mb + row.buffers_mb"
+    assert real.run(f"bool(abs({parts} - row.size_mb) < 0.05 * (row.slots + 3))").result == "True"
+    assert real.run("bool(0 < row.weights_mb < row.size_mb)").result == "True"
     assert real.run("bool(1 <= row.slots <= row.max_slots)").result == "True"
-    assert real.run("float(models().loc[row.name, 'memory_mib'] - row.size_mib)").result == "0.0"
+    assert real.run("float(models().loc[row.name, 'memory_mb'] - row.size_mb)").result == "0.0"
     zone = (
         "ps()['expires_at'].dt.tz == models()['modified_at'].dt.tz == stats()['started_at'].dt.tz"
     )
     assert real.run(zone).result == "True"
+
+
+def test_frames_and_cards_tell_sizes_in_one_unit(real):
+    real.run("%generate -m demo -o num_predict=2 Hello")
+
+    told = "f'{models().size_mb[\"demo:latest\"]} MB' in repr(show('demo'))"
+    assert real.run(told).result == "True"
+    weights = "show('demo').size_bytes / 1e6 - ps().weights_mb['demo:latest']"
+    assert real.run(f"bool(0 <= {weights} < 0.5)").result == "True"
+    assert real.run("[name for name in [*models(), *ps()] if 'mib' in name]").result == "[]"

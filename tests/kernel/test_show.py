@@ -10,7 +10,12 @@ from ollama_nb.errors import ModelNotFound
 from ollama_nb.managing.card import ModelCard
 from ollama_nb.managing.describing import card
 
-TAGS = {"name": "big:latest", "size": 4_700_000_000, "digest": "abc", "modified_at": "2026-01-02"}
+TAGS = {
+    "name": "big:latest",
+    "size": 4_700_000_000,
+    "digest": "abc",
+    "modified_at": "2026-01-02T03:04:05.120304056Z",
+}
 
 
 @pytest.fixture
@@ -26,6 +31,28 @@ def test_the_facts_are_there_by_name(shown):
     assert shown.capabilities == ("completion", "vision")
     assert shown.parameters == {"num_ctx": 4096, "stop": ["<|end|>", "<b>"]}
     assert (shown.projector, shown.adapters) == ("clip", ("/blobs/lora",))
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        ("2026-01-02T03:04:05.120304056Z", "2026-01-02T04:04:05.120304+01:00"),
+        ("2026-07-02T03:04:05.12Z", "2026-07-02T05:04:05.120000+02:00"),
+        ("2026-07-02T03:04:05+05:00", "2026-07-02T00:04:05+02:00"),
+        ("2026-01-02", "2026-01-02T01:00:00+01:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:43:00+00:43"),  # never, to a server in Go
+        ("9999-12-31T23:59:59Z", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_moments_are_told_in_local_time(told, meant, monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Oslo")
+
+    moment = card("big", SHOWN, {**TAGS, "modified_at": told}).modified_at
+
+    assert (moment and moment.isoformat()) == meant
 
 
 def test_it_is_a_mapping_too(shown):
