@@ -89,17 +89,20 @@ class Run:
 
 
 class Cells:
-    """A kernel with `ollama_nb` loaded."""
+    """A kernel with `ollama_nb` loaded, unless it is not to be, in the folder `cwd`."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(
+        self, env: dict[str, str], *, cwd: Path | None = None, loaded: bool = True
+    ) -> None:
         self.manager = KernelManager()
-        self.manager.start_kernel(env=env)
+        self.manager.start_kernel(env=env, cwd=cwd)
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=DEADLINE_S)
         self.outputs: dict[str, str] = {}  # by display_id: the cell it began in
         self.last_shown: dict[str, Any] = {}  # by cell
-        self.run("%load_ext ollama_nb")
+        if loaded:
+            self.run("%load_ext ollama_nb")
 
     def run(
         self,

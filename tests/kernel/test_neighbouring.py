@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -250,19 +248,6 @@ def test_what_is_no_vector_is_told(plane, demo):
         plane.llm.duplicates(float("nan"))
     with pytest.raises(NotText):
         plane.llm.similar_to(5)
-
-
-def test_the_cells_of_the_page_run(demo):
-    page = (Path(__file__).parents[2] / "docs/embeddings.md").read_text()
-    cells = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names: dict[str, object] = {}
-
-    for cell in cells:
-        exec(cell, names)
-
-    assert len(cells) == 7
-    pairs = names["vectors"].llm.duplicates(0.95)
-    assert pairs[["first", "second"]].to_numpy().tolist()[0] == ["a", "b"]
 
 
 def test_the_model_that_is_taken_is_told_as_by_embed(connected, capsys):

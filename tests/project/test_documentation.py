@@ -6,12 +6,26 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from ollama_nb_server.app import OllamaNb
+from ollama_nb_server.environment import Settings
+from ollama_nb_server.standalone import arguments
+
+import ollama_nb
+from ollama_nb.answers.generation import Generation
+from ollama_nb.frames.accessor import LlmFrame, LlmSeries
+from ollama_nb.magics.asking import AskingMagics
+from ollama_nb.magics.figures import FiguresMagics
+from ollama_nb.magics.managing import ManagingMagics
+from ollama_nb.magics.subcommands import SUBCOMMANDS
+from ollama_nb.managing.card import ModelCard
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -34,11 +48,65 @@ def test_every_environment_variable_that_is_read_is_documented() -> None:
     assert {name for name in read if f"`{name}`" not in README} == set()
 
 
-def test_files_that_are_linked_exist() -> None:
-    for page in ("README.md", "CONTRIBUTING.md"):
-        text = (ROOT / page).read_text("utf-8")
-        for link in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (ROOT / link).exists(), f"{page} links to {link}"
+def untold(names: Iterable[str], page: str = "reference") -> list[str]:
+    """Those of the names that the page does not have in a piece of code."""
+    told = " ".join(re.findall(r"`[^`\n]+`", (ROOT / f"docs/{page}.md").read_text("utf-8")))
+    return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", told)]
+
+
+def test_every_public_name_is_told() -> None:
+    assert untold(set(ollama_nb.__all__) - {"__version__", "load_ipython_extension"}) == []
+
+
+def test_every_option_and_word_of_a_magic_is_told() -> None:
+    magics = [AskingMagics.generate, AskingMagics.chat, ManagingMagics.ollama]
+    magics += [ManagingMagics.modelfile, FiguresMagics.stats, FiguresMagics.bench]
+    magics += [FiguresMagics.compare]
+    options = {name for magic in magics for name in magic.parser._option_string_actions}
+
+    assert "--schema" in options
+    assert untold(options) == []
+    assert untold(f"%ollama {word}" for word in SUBCOMMANDS) == []
+
+
+def test_every_verb_of_a_table_is_told() -> None:
+    verbs = {name for kind in (LlmFrame, LlmSeries) for name in vars(kind) if name[0] != "_"}
+
+    assert untold(verbs) == []
+
+
+@pytest.mark.parametrize("kind", [Generation, ModelCard])
+def test_every_attribute_of_an_answer_and_a_card_is_told(kind: type) -> None:
+    fields = {name for name in kind.__annotations__ if name[0] != "_"}
+    properties = {name for name, value in vars(kind).items() if isinstance(value, property)}
+
+    assert untold((fields | properties) - {"shown"}) == []
+
+
+def test_every_option_of_the_server_is_told() -> None:
+    parser = arguments(Settings.from_environ({}))
+
+    assert (
+        untold(name for name in parser._option_string_actions if name not in ("-h", "--help")) == []
+    )
+    assert [name for name in OllamaNb.class_own_traits(config=True) if name not in README] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_linked_is_there(page: str) -> None:
+    folder = (ROOT / page).parent
+    for link, heading in re.findall(
+        r"\]\(([^)#:]*)(?:#([^)]+))?\)", (ROOT / page).read_text("utf-8")
+    ):
+        target = folder / link if link else ROOT / page
+        assert target.exists(), f"{page} links to {link}"
+        assert not heading or heading in headings(target), f"{page} links to {link}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    lines = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", line).lower().replace(" ", "-") for line in lines}
 
 
 def test_the_map_names_rooms_that_exist() -> None:
