@@ -385,15 +385,17 @@ class Stopped(_OneLine, KeyboardInterrupt):
 
 
 class Interrupted(Stopped):
-    """Ctrl-C while a model was answering; `answer` is what had come by then."""
+    """Ctrl-C while a model was answering; `answer` is what had come by then.
+
+    When that was is in `answer.stats`: what a notebook keeps is the same whenever it is run.
+    """
 
     def __init__(self, answer: Answer, kept_in: str = "_") -> None:
         self.answer: Any = answer
-        took = f"{answer.stats.total_s:.1f} s"
         super().__init__(
-            f"stopped after {took}; what had come is kept in {kept_in}"
+            f"stopped; what had come is kept in {kept_in}"
             if answer.text or answer.tool_calls
-            else f"stopped after {took}, before the first word"
+            else "stopped before the first word"
         )
 
 

@@ -123,16 +123,29 @@ class Terminal(Nowhere):
 
 
 class OneCell(Nowhere):
-    """Displays the answer once, when it is whole, for notebooks that a program executes."""
+    """Displays the answer once, when it is whole, for notebooks that a program executes.
+
+    It leaves the same there as `LiveCell` does.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._is_over = False
 
     def show_sent(self, pictures: Sequence[Picture]) -> None:
         """Display them, small."""
         display_pictures(pictures)
 
     def finish(self, answer: Generation) -> None:
-        """Display the answer, if there is any; one that asks for calls, when these are done."""
-        if not answer.tool_calls and (answer.text or answer.thinking):
-            self._display(answer, answer.bundle())
+        """Display the answer; one that asks for calls, when these are done."""
+        self._is_over = True
+        if not answer.tool_calls:
+            self._display(answer, final(answer, self._model))
+
+    def close(self) -> None:
+        """Say of an answer that was never finished that there is none."""
+        if not self._is_over:
+            OneOutput().publish(no_answer(self._model), {})
 
     def finish_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
         """Display the answer with them."""
@@ -179,7 +192,7 @@ class LiveCell(Live):
         """Say in the output of an answer that was never finished that there is none."""
         if not self._done.is_set():
             self.end()
-            self._send(self._no_answer())
+            self._send(no_answer(self._model))
 
     def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
         """Show the text now if the last update is long enough ago, else at a later call.
@@ -193,14 +206,8 @@ class LiveCell(Live):
     def finish(self, answer: Generation) -> None:
         """Replace all by the final rendering, which stands for the result of this cell."""
         self.end()
-        bundle = answer.bundle()
-        is_empty = not (bundle["text/plain"].strip() or answer.done_reason == "stop")
-        self._publish(self._no_answer() if is_empty else bundle, answer.provenance())
+        self._publish(final(answer, self._model), answer.provenance())
         mark_shown(answer)
-
-    def _no_answer(self) -> Bundle:
-        """Stand where nothing came: an output that is there cannot be taken away again."""
-        return both(f"*{self._model}: no answer*")
 
     def show_calls(self, answer: Generation, calls: Sequence[ToolCall]) -> None:
         """Show them below what the model wrote."""
@@ -234,6 +241,17 @@ def display_pictures(pictures: Sequence[Picture]) -> None:
         OneOutput().publish(thumbnails.bundle(picture), {"ollama_nb": {"sent": picture.name}})
 
 
+def final(answer: Generation, model: str) -> Bundle:
+    """Return what is left of an answer: itself, if there is anything of it."""
+    bundle = answer.bundle()
+    return bundle if bundle["text/plain"].strip() or answer.tool_calls else no_answer(model)
+
+
+def no_answer(model: str) -> Bundle:
+    """Stand where nothing came: an output that is there cannot be taken away again."""
+    return both(f"*{model}: no answer*")
+
+
 def _tail(thinking: str) -> str:
     """The last few lines, short enough to be read while they pass."""
     lines = [line[-MAX_THOUGHT_CHARS:] for line in thinking.strip().splitlines() if line.strip()]
@@ -246,7 +264,7 @@ def screen(model: str, *, visible: bool = True, is_json: bool = False) -> Screen
         return Nowhere()
     screens: dict[Place, Callable[[], Screen]] = {
         Place.TERMINAL: Terminal,
-        Place.EXECUTED: OneCell,
+        Place.EXECUTED: lambda: OneCell(model),
         Place.WATCHED: lambda: LiveCell(model, is_json=is_json),
     }
     return screens[place()]()

@@ -1,4 +1,4 @@
-"""JupyterLab in a real browser: a server with notebooks of a test, a page, what a person does on it."""
+"""JupyterLab and Notebook 7 in a real browser: a server with notebooks of a test, a page, what a person does on it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,19 @@ SETTINGS = {  # all cells are in the page, wherever it is scrolled to; no questi
 class Lab:
     """JupyterLab on one page, as a person uses it."""
 
-    def __init__(self, page: Page, server: Any, until: Callable[..., object]) -> None:
+    def __init__(
+        self, page: Page, server: Any, until: Callable[..., object], application: str = "lab"
+    ) -> None:
         self.page, self.server, self._until = page, server, until
+        self._application = application
 
     def open(self, notebook: str) -> None:
         base = self.server.url.removesuffix("ollama")
-        workspace = f"lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}"
-        url = f"{base}{workspace}?token={self.server.token}"
+        places = {
+            "lab": f"lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}",
+            "notebook": f"notebooks/{notebook}",
+        }
+        url = f"{base}{places[self._application]}?token={self.server.token}"
         self.page.goto(url, wait_until="domcontentloaded")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=MINUTE_MS)
         self._until(lambda: self._has_kernel(base, notebook), "the page has its kernel", 60)
@@ -125,6 +131,12 @@ with following(progress, show=True, next_time="") as tell:
         time.sleep(0.02)"""
 
 
+@pytest.fixture(scope="session", name="of_cells")
+def _of_cells() -> Callable[..., None]:
+    """`of_cells(folder, name, *sources)` writes a notebook."""
+    return of_cells
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Notebooks to open: the tutorials, one with the chat box, one with progress bars."""
@@ -163,6 +175,12 @@ def page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=program, headless=True, args=QUIET)
         yield browser.new_page(viewport={"width": 1280, "height": 1000})
         browser.close()
+
+
+@pytest.fixture
+def lab_of(page: Page, eventually: Callable[..., object]) -> Callable[..., Lab]:
+    """`lab_of(server, "lab" or "notebook")`: the same page for another server or application."""
+    return lambda server, application: Lab(page, server, eventually, application)
 
 
 @pytest.fixture

@@ -311,7 +311,7 @@ def test_each_picture_is_an_output(monkeypatch):
     publish = "ollama_nb.display.cell.OneOutput.publish"
     monkeypatch.setattr(publish, lambda _, bundle, __: shown.append(bundle))
 
-    OneCell().show_sent(pictures_of([PNG, PNG]))
+    OneCell("demo").show_sent(pictures_of([PNG, PNG]))
 
     assert [one["text/plain"] for one in shown] == [
         f"images[{n}]: PNG, {len(PNG)} B" for n in (0, 1)

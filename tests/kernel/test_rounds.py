@@ -439,8 +439,9 @@ def test_without_tools_it_is_not(connected, capsys):
 
 def test_a_program_gets_one_display_a_round(monkeypatch):
     shown: list[dict[str, str]] = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
-    cell, asking = OneCell(), Generation("Hm.", tool_calls=[ToolCall("double", {"n": 3})])
+    publish = "ollama_nb.display.cell.OneOutput.publish"
+    monkeypatch.setattr(publish, lambda _, bundle, __: shown.append(bundle))
+    cell, asking = OneCell("demo"), Generation("Hm.", tool_calls=[ToolCall("double", {"n": 3})])
 
     cell.finish(asking)
     cell.show_calls(asking, asking.tool_calls)
