@@ -22,6 +22,7 @@ from benchmarks.machine import machine
 
 SCRIPTS = (
     "imports",
+    "display",
     "throughput",
     "long_context",
     "clients",
