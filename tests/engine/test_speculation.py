@@ -130,6 +130,22 @@ def test_nothing_is_drafted_before_a_step_without_has_been_measured():
     assert drafted(lambda rows: 1.0, steps=0) == 0
 
 
+@pytest.mark.parametrize(("num_others", "tries"), [(1, True), (15, False)])
+def test_a_draft_that_cannot_pay_beside_others_is_not_tried(num_others, tries):
+    speculator, first = Speculator(512, can_forget=True), repeating()
+    others = [
+        Sequence(n, [1, 2, n], 2, 4096, 1000, None, NoSampler(), n, 2) for n in range(num_others)
+    ]
+    speculator.propose([first])
+    speculator.took(0.02)
+    for _ in range(2):
+        speculator.propose([first, *others])
+        speculator.took(0.02 + 0.007 * num_others)
+    speculator.propose([first, *others])
+
+    assert bool(first.draft) == tries
+
+
 def test_what_did_not_pay_is_tried_again_now_and_then():
     speculator, sequence = Speculator(512, can_forget=True), repeating()
     lengths = []

@@ -6,12 +6,12 @@ their tokens a step takes only so much of prompts that nobody waits long for a t
 come before programs', then the shortest first, but a quarter goes to the one that came first, so
 that neither a short one waits for a long one nor a long one for ever.
 
-Prompts are a batch of their own: llama.cpp cuts a batch where its sequences have other numbers of
-tokens, and what it cuts off a prompt's piece leaves rows over that kernels compute singly. Only
-where decoding slots do not follow one another do prompts join them: a token of theirs closes the
-gap, which would be a cut as well. Rows of an image are a batch of their own too, since llama.cpp
-takes either tokens or embeddings. Those that see each other come at once, whatever the step has
-room for.
+Prompts have batches of their own, shaped by how llama.cpp cuts a batch whose sequences have other
+numbers of tokens (`batch_shapes`); the last token or two of one may come with what others decode.
+Only where decoding slots do not follow one another do prompts join them: a token of theirs closes
+the gap, which would be a cut as well. Rows of an image are a batch of their own too, since
+llama.cpp takes either tokens or embeddings. Those that see each other come at once, whatever the
+step has room for.
 
 What a reproducible sequence is computed with depends on itself alone: its prompt is cut at fixed
 places into batches of its own, and it decodes beside so few others that rows are computed singly.
@@ -23,6 +23,7 @@ from collections import abc
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ollama_nb_server.engine.batch_shapes import REST, levelled
 from ollama_nb_server.engine.messages import Priority
 from ollama_nb_server.engine.prefill_budget import LEAST, PrefillBudget
 from ollama_nb_server.engine.sequence import Sequence
@@ -30,6 +31,7 @@ from ollama_nb_server.engine.sequence import Sequence
 CUT = 64  # a reproducible prompt is cut at multiples of it
 PIECE = 64  # tokens that the first-come prompt gets when it is its turn
 OTHERS_SHARE = 3  # tokens of prompt that others may get for each of the first-come one's
+ALIKE = 16  # prompts whose lengths differ by less have their turns as they came, side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,13 @@ class BatchPlanner:
         A sequence may have several: the later ones continue what the earlier ones have computed.
         """
         decoding = [s for s in sequences if not s.prefilling]
-        pieces = self._pieces([s for s in sequences if s.prefilling], self._room(sequences))
         apart = [s for s in decoding if self._decodes_apart(s)]
+        riding = [s for s in sequences if _rides(s)] if len(decoding) > len(apart) else []
+        prompts = [s for s in sequences if s.prefilling and s not in riding]
+        pieces = self._pieces(prompts, self._room(sequences))
         together = _tails([s for s in decoding if s not in apart], self.num_batch)
-        shared = [item for item in pieces if not _is_alone(item)]
+        together += [Item(sequence, 1) for sequence in riding]
+        shared = _levelled([item for item in pieces if not _is_alone(item)])
         if _have_gaps(together) and _count((*together, *shared)) <= self.num_batch:
             together, shared = together + shared, []
         alone = [[part] for item in pieces if _is_alone(item) for part in self._cut(item)]
@@ -103,8 +108,11 @@ class BatchPlanner:
             room -= shares[first]
         for sequence in sorted(prompts, key=_turn):
             held = shares.get(sequence, 0)
-            shares[sequence] = self._piece(sequence, held + room)
-            room -= shares[sequence] - held
+            count = self._piece(sequence, held + room)
+            if shares and count < sequence.waiting <= PIECE and not sequence.reproducible:
+                continue  # what is left of a short one would be a pass of its own
+            shares[sequence] = count
+            room -= count - held
         return [Item(sequence, count) for sequence, count in shares.items() if count]
 
     def _piece(self, sequence: Sequence, room: int) -> int:
@@ -163,7 +171,17 @@ def _arrival(sequence: Sequence) -> int:
 
 
 def _turn(sequence: Sequence) -> tuple[int, int, int]:
-    return sequence.priority, sequence.waiting, sequence.began_ns
+    return sequence.priority, sequence.waiting // ALIKE, sequence.began_ns
+
+
+def _rides(sequence: Sequence) -> bool:
+    """Whether so little is left of a prompt that it comes token by token beside others'."""
+    few = sequence.prefilling and sequence.waiting <= REST and sequence.scores is None
+    return few and not (sequence.reproducible or sequence.spans)
+
+
+def _levelled(items: abc.Iterable[Item]) -> list[Item]:
+    return [Item(*piece) for piece in levelled((item.sequence, item.count) for item in items)]
 
 
 def _is_alone(item: Item) -> bool:

@@ -8,8 +8,10 @@ What is computed there is `model_runner`'s, who comes next is `core`'s affair.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from ollama_nb_server.engine.batch_shapes import again
 from ollama_nb_server.engine.prefix import PrefixRules
 from ollama_nb_server.engine.prefix_cache import CopiedMemory, PrefixCache
 from ollama_nb_server.engine.sequence import Sequence
@@ -99,6 +101,17 @@ class KVCache:
         """Take a sequence's slot back; with `keep`, what was computed of it stays for others."""
         del self._held[sequence.slot]
         self.prefixes.end(sequence, keep=keep and sequence.slot not in self._moved)
+
+    def even_out(self, new: Iterable[Sequence]) -> None:
+        """Let prompts compute some known tokens again, where that makes them as long as others.
+
+        Not those whose borders decide about bits, nor where memory cannot be cut anywhere.
+        """
+        if self.prefixes.can_branch:
+            able = [s for s in new if s.computed and not (s.reproducible or s.spans)]
+            for sequence, count in again(able).items():
+                sequence.computed = sequence.num_cached = sequence.computed - count
+                self.memory.forget(sequence.slot, sequence.position)
 
     def close_holes(self) -> None:
         """Move the highest sequences into the lowest holes, until there are none."""

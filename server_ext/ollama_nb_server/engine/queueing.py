@@ -17,6 +17,7 @@ from ollama_nb_server.engine.sequence import Sequence
 def admit(waiting: deque[Sequence], kv_cache: KVCache, now_ns: int) -> None:
     """Give free slots to those who wait, and leave no hole among the slots that are used."""
     kv_cache.checkpoint()
+    new: list[Sequence] = []
     while waiting and not kv_cache.is_moving:
         sequence = next_for_slot(waiting, kv_cache.num_free, kv_cache.awaits)
         if sequence is None:
@@ -24,6 +25,8 @@ def admit(waiting: deque[Sequence], kv_cache: KVCache, now_ns: int) -> None:
         waiting.remove(sequence)
         sequence.began_ns = now_ns
         kv_cache.acquire(sequence)
+        new.append(sequence)
+    kv_cache.even_out(new)
     kv_cache.close_holes()
 
 

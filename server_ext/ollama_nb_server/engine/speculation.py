@@ -167,8 +167,10 @@ class Speculator:
         """The length of the draft to compute; 0: none."""
         gains = {n: with_it.num_tokens - load.num_tokens for n, with_it in loads.items()}
         likely = [n for n, gain in gains.items() if gain > BLIND * n]
-        unknown = [n for n in likely if self._rate(loads[n]) is None]
         now = self._rate(load)
+        unknown = [
+            n for n in likely if self._rate(loads[n]) is None and self._may_pay(load, loads[n])
+        ]
         if unknown or now is None:
             return unknown[0] if unknown and now else 0
         rates = {n: self._rate(with_it) or 0.0 for n, with_it in loads.items()}
@@ -177,6 +179,20 @@ class Speculator:
             self._refused = 0
             return best
         return self._tried_again(likely)
+
+    def _may_pay(self, load: Load, with_draft: Load) -> bool:
+        """Whether a draft whose cost nobody knows is worth finding out.
+
+        Beside others its rows are a pass of their own: that takes no less than the step of one
+        sequence alone, and each more row no less than each other sequence does.
+        """
+        now_s = self.times[load.num_sequences].expected(load.num_rows) or 0.0
+        least_s = now_s + with_draft.draft_s
+        alone_s = self.times[1].expected(1)
+        if alone_s and load.num_sequences > 1:
+            row_s = max(now_s - alone_s, 0.0) / (load.num_sequences - 1)
+            least_s += alone_s + (with_draft.num_rows - load.num_rows - 1) * row_s
+        return with_draft.num_tokens * now_s > WORTH * load.num_tokens * least_s
 
     def _rate(self, load: Load) -> float | None:
         """Tokens a second; None where nobody knows yet."""
