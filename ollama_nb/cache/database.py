@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x6F6C6E62  # "olnb": what tells our files from other programs'
 BUSY_S = 30.0  # how long a write waits for another kernel's
 OPENING_S = 10.0  # how long opening waits for another kernel that looks at the same file
+MAX_JOURNAL_BYTES = 16_000_000  # what a long transaction leaves beside the file
 MAX_VARIABLES = 500  # of one statement; old builds of sqlite take 999
 
 R = TypeVar("R")
@@ -138,6 +139,7 @@ class Database:
             _claim(connection, self._version)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA journal_size_limit={MAX_JOURNAL_BYTES}")
             connection.executescript(self._schema)
         except BaseException:
             connection.close()
@@ -177,6 +179,7 @@ def _claim(connection: sqlite3.Connection, version: int) -> None:
         return
     if tables or application or there:
         raise _Foreign("another program's file, or of another version")
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # can be chosen while it is empty
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={version}")
 

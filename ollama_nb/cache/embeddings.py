@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from ollama_nb.cache import uses
 from ollama_nb.cache.database import MAX_VARIABLES, Database
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS vectors (
     key     TEXT PRIMARY KEY,  -- SHA-256 of the model's digest, the text and the options
@@ -30,21 +31,36 @@ class VectorCache:
     """The vectors that this user's kernels have kept, as bytes."""
 
     def __init__(self) -> None:
-        self._database = Database("vectors", SCHEMA, VERSION)
+        self._database = Database("vectors", SCHEMA + uses.SCHEMA, VERSION)
 
     def keep(self, model: str, vectors: Mapping[str, bytes]) -> None:
-        """Write down vectors under their keys, in one transaction."""
+        """Write down vectors under their keys, in one transaction.
+
+        In a file that is full, those used longest ago make room.
+        """
+        if not uses.limit_bytes():
+            return
         now = time.time()
         rows = [(key, model, vector, now) for key, vector in vectors.items()]
         statement = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)"
-        self._database.run(lambda connection: connection.executemany(statement, rows), None)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(statement, rows)
+            uses.note(connection, vectors)
+            uses.make_room(connection, "vectors")
+
+        self._database.run(write, None)
 
     def found(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return the vectors that are kept under these keys."""
         wanted = list(dict.fromkeys(keys))
         steps = range(0, len(wanted), MAX_VARIABLES)
         parts = [wanted[begin : begin + MAX_VARIABLES] for begin in steps]
-        return self._database.run(lambda connection: _select(connection, parts), {})
+        nothing: dict[str, bytes] = {}
+        found = self._database.run(lambda connection: _select(connection, parts), nothing)
+        if found:  # by itself: what cannot be noted, on a full disk, is found all the same
+            self._database.run(lambda connection: uses.note(connection, found), None)
+        return found
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -12,13 +12,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.cache import uses
 from ollama_nb.cache.database import MAX_VARIABLES, Database
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     key           TEXT PRIMARY KEY,  -- SHA-256 of the model's digest and the question
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS answers (
     done_reason   TEXT,              -- stop, length
     prompt_tokens INTEGER,
     answer_tokens INTEGER,
-    seconds       REAL NOT NULL,     -- from the question to the answer
+    seconds       REAL NOT NULL,     -- from the question to the answer; a score's share of a run
     finished_at   REAL NOT NULL      -- Unix time
 ) WITHOUT ROWID;
 """
@@ -63,22 +64,37 @@ class AnswerCache:
     """The answers that this user's kernels have kept."""
 
     def __init__(self) -> None:
-        self._database = Database("answers", SCHEMA, VERSION)
+        self._database = Database("answers", SCHEMA + uses.SCHEMA, VERSION)
 
     def keep(self, key: str, model: str, answer: KeptAnswer) -> None:
-        """Write down one answer, at once; a newer one takes the place of an older."""
+        """Write down one answer, at once; a newer one takes the place of an older.
+
+        In a file that is full, those used longest ago make room.
+        """
+        if not uses.limit_bytes():
+            return
         row = (key, model, *_row(answer), time.time())
         marks = ", ".join("?" * len(row))
         columns = f"key, model, {COLUMNS}, finished_at"
         statement = f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})"
-        self._database.run(lambda connection: connection.execute(statement, row), None)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(statement, row)
+            uses.note(connection, [key])
+            uses.make_room(connection, "answers")
+
+        self._database.run(write, None)
 
     def found(self, keys: Iterable[str]) -> dict[str, KeptAnswer]:
         """Return the answers that are kept under these keys."""
         wanted = list(dict.fromkeys(keys))
         steps = range(0, len(wanted), MAX_VARIABLES)
         parts = [wanted[begin : begin + MAX_VARIABLES] for begin in steps]
-        return self._database.run(lambda connection: _select(connection, parts), {})
+        nothing: dict[str, KeptAnswer] = {}
+        found = self._database.run(lambda connection: _select(connection, parts), nothing)
+        if found:  # by itself: what cannot be noted, on a full disk, is found all the same
+            self._database.run(lambda connection: uses.note(connection, found), None)
+        return found
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 import warnings
 from dataclasses import replace
 
@@ -11,6 +13,7 @@ import pytest
 from ollama_nb_server.environment import Settings
 
 from ollama_nb.cache.database import Database
+from ollama_nb.cache.embeddings import VectorCache
 from ollama_nb.cache.folder import cache_dir
 from ollama_nb.cache.rows import AnswerCache, KeptAnswer, key_of
 from ollama_nb.errors import CacheWarning
@@ -194,3 +197,87 @@ def test_the_cache_is_where_the_server_has_its_own(monkeypatch, environ, folder)
 
     assert str(cache_dir()) == folder
     assert str(Settings.from_environ(os.environ).cache) == folder
+
+
+# --- how large a file may be ----------------------------------------------------------------------
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that moves on by a second whenever it is looked at."""
+    ticks = itertools.count(1_000_000)
+    monkeypatch.setattr(time, "time", lambda: float(next(ticks)))
+
+
+@pytest.fixture(params=["answers", "vectors"])
+def kept(request, clock):
+    """A cache of either kind: how to keep and to find 10 kB, and the cache."""
+    if request.param == "answers":
+        cache = AnswerCache()
+        keep = lambda key: cache.keep(key, "demo", replace(ANSWER, text="x" * 10_000))  # noqa: E731
+    else:
+        cache = VectorCache()
+        keep = lambda key: cache.keep("demo", {key: b"x" * 10_000})  # noqa: E731
+    yield keep, cache
+    cache.close()
+
+
+def _bytes_on_disk(cache):
+    path = cache._database.path
+    cache.close()  # which writes all that is beside the file into it
+    return path.stat().st_size
+
+
+def test_a_full_file_forgets_what_was_used_longest_ago(kept, monkeypatch):
+    monkeypatch.setenv("OLLAMA_NB_CACHE_MB", "1")
+    keep, cache = kept
+
+    for number in range(400):
+        keep(f"key{number}")
+        assert "key0" in cache.found(["key0"]), number  # used all the time
+
+    assert 0.8 * MEGABYTE < _bytes_on_disk(cache) <= MEGABYTE
+    there = sorted(
+        cache.found(f"key{number}" for number in range(400)), key=lambda key: int(key[3:])
+    )
+    assert there == ["key0", *(f"key{number}" for number in range(401 - len(there), 400))]
+
+
+def test_a_lower_limit_makes_a_file_smaller(kept, monkeypatch):
+    keep, cache = kept
+    for number in range(300):
+        keep(f"key{number}")
+    before = _bytes_on_disk(cache)
+
+    monkeypatch.setenv("OLLAMA_NB_CACHE_MB", "0.5")
+    keep("one more")
+
+    assert before > 3 * MEGABYTE
+    assert _bytes_on_disk(cache) <= MEGABYTE / 2
+    assert "one more" in cache.found(["one more"])
+
+
+def test_what_is_larger_than_the_limit_is_not_kept_and_nothing_is_with_a_limit_of_0(
+    kept, monkeypatch
+):
+    keep, cache = kept
+    monkeypatch.setenv("OLLAMA_NB_CACHE_MB", "0.001")
+    keep("larger")
+    monkeypatch.setenv("OLLAMA_NB_CACHE_MB", "0")
+    keep("nothing")
+
+    assert cache.found(["larger", "nothing"]) == {}
+
+
+@pytest.mark.parametrize("value", ["much", "-1", "nan", "inf"])
+def test_a_limit_that_is_none_is_told_once_and_the_usual_one_holds(answers, monkeypatch, value):
+    monkeypatch.setenv("OLLAMA_NB_CACHE_MB", value)
+
+    with pytest.warns(CacheWarning, match=f"OLLAMA_NB_CACHE_MB is '{value}'.*1,000") as caught:
+        answers.keep("key", "demo", ANSWER)
+    answers.keep("key", "demo", ANSWER)  # a warning would be an error here
+
+    assert len(caught) == 1
+    assert answers.found(["key"]) == {"key": ANSWER}
