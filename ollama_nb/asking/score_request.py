@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NO_SUCH_ROUTE = (404, 405, 501)
 JSON = {"Content-Type": "application/json"}
-OF_SCORES = ("system", "raw", "keep_alive", "options")
+OF_SCORES = ("messages", "system", "raw", "images", "keep_alive", "options")
 
 
 class NoScores(Exception):
@@ -38,7 +38,8 @@ class ScoreRequest:
     model, prompts, choices
         What is asked of whom.
     fields
-        Those of the API beside them, as for generate: system, raw, options, keep_alive.
+        Those of the API beside them, as for generate: system, raw, images, options, keep_alive.
+        With `messages` there is one prompt, a conversation, and its text is not sent.
     """
 
     model: str
@@ -71,13 +72,20 @@ class ScoreRequest:
         ollama.ResponseError, httpx.TransportError, ValueError
             Meant for `translated`.
         """
-        body = {**self._body(), "prompts": list(self.prompts), "choices": list(self.choices)}
+        body = {**self._body(), **self._asked(), "choices": list(self.choices)}
         response = await _posted(http, "/api/score", body, headers)
         if response.status_code in NO_SUCH_ROUTE and "model" not in response.text:
             raise NoScores
         raise_error(response)
         answer = response.json()
         return [self._score(result) for result in _results(answer, len(self.prompts))], answer
+
+    def _asked(self) -> dict[str, Any]:
+        if self.fields.get("messages"):
+            return {}
+        if self.fields.get("images"):
+            return {"prompt": self.prompts[0]}
+        return {"prompts": list(self.prompts)}
 
     def _score(self, result: Mapping[str, Any]) -> Score:
         logprobs = [float(one["logprob"]) for one in result["scores"]]
@@ -107,15 +115,22 @@ class ScoreRequest:
     ) -> Score:
         import ollama
 
-        body = self._body() | {
-            "prompt": prompt,
+        messages = self.fields.get("messages")
+        if messages and messages[-1].get("role") == "assistant":
+            told = "only ollama_nb's own server scores what may go on from an answer"
+            raise ollama.ResponseError(told, 400)
+        verb, asked = ("chat", {}) if messages else ("generate", {"prompt": prompt})
+        body = {
+            **self._body(),
+            **asked,
             "stream": False,
             "format": {"type": "string", "enum": list(self.choices)},
             "options": {"temperature": 0, **(self.fields.get("options") or {})},
         }
-        response = await _posted(http, "/api/generate", body, headers)
+        response = await _posted(http, f"/api/{verb}", body, headers)
         raise_error(response)
-        said = str(response.json()["response"])
+        answer = response.json()
+        said = str(answer["message"]["content"] if messages else answer["response"])
         choice = _unquoted(said)
         if choice not in self.choices:
             told = f"it answered {said[:40]!r}, which is none of the choices"

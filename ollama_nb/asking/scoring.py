@@ -9,23 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.many_scores import PROMPTS_A_REQUEST, score_all
 from ollama_nb.asking.score_request import ScoreRequest
+from ollama_nb.asking.scored_prompts import asked_of
 from ollama_nb.asking.scores import Score, Scores
 from ollama_nb.connection.options import checked
-from ollama_nb.errors import BadChoices, NotText, OllamaNbError
+from ollama_nb.errors import BadChoices, OllamaNbError
 from ollama_nb.managing.catalogue import default_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ollama_nb.asking.templating import Rendered
+
 
 def score(
-    prompt: str | Iterable[str],
+    prompt: str | Rendered | Iterable[str | Rendered | Mapping[str, Any]],
     choices: Iterable[str],
     *,
     model: str | None = None,
     system: str | None = None,
     options: Mapping[str, Any] | None = None,
     raw: bool = False,
+    images: Any = None,
     keep_alive: float | str | None = None,
 ) -> Score | Scores:
     """Ask how likely each of some texts is as the answer to a prompt, or to each of many.
@@ -35,7 +39,9 @@ def score(
     Parameters
     ----------
     prompt
-        A text, a list of texts or a Series of texts.
+        A text, a list of texts or a Series of texts. Or a conversation: a list with messages in
+        it, as for `chat()`, such as `[*answer.messages, "Is that so?"]`. If the last message is the
+        assistant's, choices go on from it.
     choices
         The texts, spelled as an answer would begin: usually with a letter; behind a `raw` prompt
         such as "Answer:" with a blank.
@@ -47,14 +53,17 @@ def score(
         `num_ctx`, `seed` and what decides how a model is loaded; nothing is drawn.
     raw
         Send the prompt without the model's template.
+    images
+        Pictures as for `generate()`, with one prompt or with a conversation's last message.
     keep_alive
         How long the model stays loaded afterwards: seconds, or text such as "10m".
 
     Returns
     -------
     Score
-        For one prompt: `.best`, `.probability` (of the best), `.probabilities` (by choice; they
-        add up to 1), `.logprobs` (that the answer begins with a choice, among all answers).
+        For one prompt, or a conversation: `.best`, `.probability` (of the best), `.probabilities`
+        (by choice; they add up to 1), `.logprobs` (that the answer begins with a choice, among all
+        answers).
     Scores
         For many: `.best` (a Categorical Series), `.probabilities` and `.logprobs` (DataFrames, a
         row a prompt, a column a choice), and a `Score` for each when iterated. A Series keeps its
@@ -66,6 +75,8 @@ def score(
         If there is no choice, an empty one, or the same one twice.
     NotText
         For a prompt that is not a text; missing values (NA) too: drop or fill them first.
+    BadMessage, NotAPicture
+        For messages or images that cannot be sent, or images with many prompts.
     OllamaNbError
         When there is no server, no such model, or a prompt that does not fit its context.
 
@@ -86,16 +97,11 @@ def score(
     Score('Yes': 0.981, 'No': 0.019)
     >>> score(["Great!", "Awful."], ["good", "bad"]).probabilities  # doctest: +SKIP
     """
-    texts, index = _texts_of(prompt)
+    asked = asked_of(prompt, images, system, raw=raw)
     allowed = checked_choices(choices)
-    fields = {
-        "system": system,
-        "raw": raw or None,
-        "options": checked(options or {}),
-        "keep_alive": keep_alive,
-    }
-    found = _scored(texts, allowed, default_model(model), fields)
-    return found[0] if isinstance(prompt, str) else Scores(allowed, index, tuple(found))
+    fields = {**asked.fields, "options": checked(options or {}), "keep_alive": keep_alive}
+    found = _scored(asked.texts, allowed, default_model(model), fields)
+    return found[0] if asked.index is None else Scores(allowed, asked.index, tuple(found))
 
 
 def checked_choices(choices: Iterable[str]) -> tuple[str, ...]:
@@ -116,21 +122,6 @@ def checked_choices(choices: Iterable[str]) -> tuple[str, ...]:
     if not given:
         raise BadChoices("choices is empty: give the texts that are to be compared")
     return tuple(map(str, given))
-
-
-def _texts_of(prompt: Any) -> tuple[list[str], Any]:
-    """Return the prompts, and what the rows of a table of them are called."""
-    if isinstance(prompt, str):
-        return [str(prompt)], None
-    if not hasattr(prompt, "__iter__") or isinstance(prompt, bytes):
-        raise NotText("the prompt", prompt)
-    texts = list(prompt)
-    index = getattr(prompt, "index", None)
-    index = range(len(texts)) if index is None or callable(index) else index
-    for label, text in zip(index, texts, strict=True):
-        if not isinstance(text, str):
-            raise NotText(f"the prompt at {label!r}", text)
-    return [str(text) for text in texts], index
 
 
 def _scored(

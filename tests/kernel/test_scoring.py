@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import threading
@@ -11,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pandas as pd
 import pytest
+import vision_models
+from vision_models import noise
 
 import ollama_nb
 from ollama_nb import score
@@ -19,11 +23,13 @@ from ollama_nb.asking.scores import Score
 from ollama_nb.errors import (
     AnswerFailed,
     BadChoices,
+    BadMessage,
     ModelNotFound,
     NotText,
     ServerWarning,
     UnknownOption,
 )
+from ollama_nb.pictures.picture import picture_of
 
 CHOICES = ["Yes", "No", "Maybe"]
 
@@ -86,7 +92,8 @@ def without(ollama_server):
 
 def _told(server, prompt, **wishes):
     """The log-probabilities that the server itself tells."""
-    body = {"model": "demo", "prompt": prompt, "choices": CHOICES, **wishes}
+    asked = {} if prompt is None else {"prompt": prompt}
+    body = {"model": "demo", **asked, "choices": CHOICES, **wishes}
     answer = httpx.post(f"{server.url}/api/score", json=body, timeout=60).json()
     return [one["logprob"] for one in answer["results"][0]["scores"]]
 
@@ -110,6 +117,104 @@ def test_a_raw_prompt_and_a_system_text_count(real):
     assert (
         score("Answer:", CHOICES, options={"seed": 1}, system="Say no.").logprobs != plain.logprobs
     )
+
+
+SAYS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Is it so?"}]
+BEGUN = {"role": "assistant", "content": "I say"}
+
+
+def _told_of(server, messages):
+    return _told(server, None, messages=messages, options={"seed": 1})
+
+
+@pytest.mark.parametrize("more", [(), (BEGUN,), (BEGUN, {"role": "user", "content": "Why?"})])
+def test_a_conversation_is_scored_as_the_server_does(real, more):
+    found = score([*SAYS, *more], CHOICES, options={"seed": 1})
+
+    assert found.logprobs == tuple(_told_of(real, [*SAYS, *more]))
+
+
+def test_a_text_in_a_conversation_is_the_user_s_and_the_system_text_goes_before(real):
+    found = score([SAYS[1], BEGUN, "Why?"], CHOICES, options={"seed": 1}, system="Be brief.")
+
+    asked = [*SAYS, BEGUN, {"role": "user", "content": "Why?"}]
+    assert found.logprobs == tuple(_told_of(real, asked))
+
+
+def test_an_answer_s_messages_can_be_gone_on_from(real):
+    answer = ollama_nb.chat("Name a fruit.", options={"num_predict": 4, "seed": 1})
+
+    found = score([*answer.messages, "Why?"], CHOICES, options={"seed": 1})
+
+    assert found.logprobs == tuple(
+        _told_of(real, [*answer.messages, {"role": "user", "content": "Why?"}])
+    )
+
+
+def test_a_server_without_scores_answers_a_conversation_but_goes_on_from_none(without):
+    with pytest.warns(ServerWarning, match="does not tell how likely"):
+        found = score(SAYS, CHOICES)
+    with pytest.raises(AnswerFailed, match="ollama_nb's own server"):
+        score([*SAYS, BEGUN], CHOICES)
+
+    assert found.best in CHOICES
+    assert "/api/chat" in without.asked
+
+
+@pytest.fixture
+def seeing(real, models_dir, demo_gguf):
+    """The server with `eye`: the bundled model with a projector of random weights."""
+    parts = {"model.gguf": demo_gguf, "eye.gguf": vision_models.written(models_dir, "demo")[1]}
+    with real.client() as client:
+        files = {}
+        for name, path in parts.items():
+            data = path.read_bytes()
+            files[name] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+            client.post(f"/api/blobs/{files[name]}", content=data).raise_for_status()
+        made = {"model": "eye", "files": files, "stream": False}
+        client.post("/api/create", json=made).raise_for_status()
+        yield real
+        client.request("DELETE", "/api/delete", json={"model": "eye"})
+
+
+def test_pictures_go_with_a_prompt_or_with_the_last_message(seeing):
+    seen = noise(1)
+    wire = {"images": [base64.b64encode(seen).decode()]}
+    options = {"seed": 1}
+
+    of_prompt = score("What is it?", CHOICES, model="eye", images=seen, options=options)
+    of_chat = score(SAYS, CHOICES, model="eye", images=[seen], options=options)
+
+    told = {"model": "eye", "options": options}
+    assert of_prompt.logprobs == tuple(_told(seeing, "What is it?", **told, **wire))
+    asked = [SAYS[0], {**SAYS[1], **wire}]
+    assert of_chat.logprobs == tuple(_told(seeing, None, messages=asked, **told))
+    other = score("What is it?", CHOICES, model="eye", images=noise(2), options=options)
+    assert other.logprobs != of_prompt.logprobs
+    rendered = ollama_nb.render("{{ it }}", it=picture_of(seen, "it"))
+    assert score(rendered, CHOICES, model="eye", options=options).logprobs == tuple(
+        _told(seeing, "[image 1]", **told, **wire)
+    )
+
+
+def test_pictures_for_a_model_that_sees_none_are_refused_in_words(real):
+    with pytest.raises(AnswerFailed, match="image input is not supported"):
+        score("What is it?", CHOICES, images=noise(1))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "how", "sentence"),
+    [
+        (["a", "b"], {"images": noise(1)}, "belong to one prompt"),
+        (SAYS, {"raw": True}, "raw is for a prompt"),
+        ([*SAYS, 5], {}, "a message is a text or"),
+        ([*SAYS, BEGUN], {"images": noise(1)}, "not one of the user"),
+    ],
+)
+def test_what_no_conversation_can_be_is_told(connected, prompt, how, sentence):
+    with pytest.raises(BadMessage, match=sentence):
+        score(prompt, CHOICES, **how)
+    assert connected.requests == []
 
 
 def test_many_prompts_are_tables_with_the_index_of_the_series(real):
