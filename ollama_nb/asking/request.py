@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_nb.connection.bodies import as_json
@@ -92,10 +93,14 @@ class Request:
                 yield self._read(document)
 
     async def parts_async(
-        self, http: httpx.AsyncClient, *, known: Container[str]
+        self,
+        http: httpx.AsyncClient,
+        *,
+        known: Container[str],
+        headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Part]:
         """Ask on an event loop, otherwise as `parts`."""
-        async with http.stream(**self._call(known)) as response:
+        async with http.stream(**self._call(known, headers=headers or {})) as response:
             if response.is_error:
                 await response.aread()
             raise_error(response)
@@ -109,8 +114,7 @@ class Request:
 
         Leaving this stops the server, as with `parts`; the errors are the same.
         """
-        call = {**self._call(known, stream=False), "headers": {**JSON, **EXTRAS, **headers}}
-        response = await http.request(**call)
+        response = await http.request(**self._call(known, stream=False, headers=headers))
         raise_error(response)
         return self._read(response.json())
 
@@ -121,13 +125,20 @@ class Request:
             UNHEEDED[name].format(value) for name, value in lost.items() if value not in KEPT_ANYWAY
         ]
 
-    def _call(self, known: Container[str], *, stream: bool = True) -> dict[str, Any]:
+    def _call(
+        self,
+        known: Container[str],
+        *,
+        stream: bool = True,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, Any]:
         """Return the arguments of httpx's `stream` or `request`."""
+        accepted = ACCEPT if stream else {}
         return {
             "method": "POST",
             "url": f"/api/{self.verb}",
             "content": as_json(self.body(known, stream=stream)),
-            "headers": {**JSON, **ACCEPT, **EXTRAS},
+            "headers": {**JSON, **accepted, **EXTRAS, **headers},
             "timeout": None,  # a model may take its time
             "follow_redirects": True,
         }

@@ -5,26 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.generating import merged
-from ollama_nb.asking.request import Request
-from ollama_nb.errors import NotText
+from ollama_nb.errors import NotText, Stopped
 from ollama_nb.frames.errors import BadColumns, UnknownColumn
-from ollama_nb.frames.packing import Budget
 from ollama_nb.frames.prompts import prompt_texts
-from ollama_nb.frames.running import answer_rows, warn_of_failures
+from ollama_nb.frames.reducing import Reduction
+from ollama_nb.frames.running import RunStopped, warn_of_failures
+from ollama_nb.frames.sampling import Sample
 from ollama_nb.frames.texts import texts_of
 from ollama_nb.managing.catalogue import default_model
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping
 
     import pandas as pd
 
-    from ollama_nb.errors import OllamaNbError
-    from ollama_nb.frames.running import RowAnswer
-
 MAX_TOKENS = 256  # of an answer
-PART = "These are some of the texts, not all. Answer for these; your answer is put together later."
-PUT_TOGETHER = "These are answers about parts of the texts. Put them together into one answer."
 
 
 def agg(
@@ -35,6 +30,7 @@ def agg(
     *,
     by: Any = None,
     max_tokens: int = MAX_TOKENS,
+    sample: int | None = None,
     model: str | None = None,
     system: str | None = None,
     temperature: float | None = None,
@@ -59,6 +55,9 @@ def agg(
         A column, or several, whose values make groups, as for pandas' `groupby`.
     max_tokens
         The most tokens of an answer, of one about a part too.
+    sample
+        Ask about only so many rows, or, with `by`, groups, spread over the frame, and say how long
+        all would take.
     model, system, temperature, seed, options, keep_alive
         As for `ollama_nb.generate()`. A larger `num_ctx` makes fewer parts.
     fresh
@@ -95,15 +94,14 @@ def agg(
 
     if not isinstance(instruction, str):
         raise NotText("the instruction", instruction)
-    texts = pd.Series(_texts(frame, of), index=range(len(frame)), dtype=object)
-    if by is None:
-        groups, index = [texts.dropna().tolist()], None
-        if not groups[0]:
-            raise BadColumns("there is no text to ask about")
+    every, index = _groups(frame, of, by)
+    if index is None:
+        trial = Sample.of(every[0], sample)
+        groups, left = [list(trial.among(every[0]))], every if trial.others(every[0]) else []
     else:
-        rows = frame.reset_index(drop=True).groupby(by, observed=True)
-        found = {name: texts.loc[places].dropna().tolist() for name, places in _places(rows)}
-        groups, index = list(found.values()), rows.size().index
+        trial = Sample.of([texts or None for texts in every], sample, "group")
+        groups, left = list(trial.among(every)), list(trial.others(every))
+        index = trial.index(index)
     fields = {
         "system": system,
         "options": {"num_predict": max_tokens}
@@ -111,9 +109,14 @@ def agg(
         "keep_alive": keep_alive,
     }
     how = {"fresh": fresh, "progress": progress}
-    run = _Run(instruction, default_model(model), fields, max_tokens, how)
+    run = Reduction(instruction, default_model(model), fields, max_tokens, how)
     answers = run.answers(groups)
+    if sample is not None and progress:
+        pace = run.pace(of_full_parts=index is None)
+        trial.tell(pace, run.num_questions(left), "question")
     if index is None:
+        if isinstance(run.errors[0], RunStopped):
+            raise Stopped("stopped; what is answered is kept: run it again for the rest")
         if run.errors[0] is not None:
             raise run.errors[0]
         return str(answers[0])
@@ -155,62 +158,26 @@ def _texts(frame: pd.DataFrame, of: Hashable) -> list[str | None]:
     raise UnknownColumn(str(of), list(map(str, frame.columns)))
 
 
-def _places(rows: Any) -> list[tuple[Any, Any]]:
-    """Return each group's name and the places of its rows, in the order of its index."""
-    return [(name, group.index) for name, group in rows]
+def _groups(
+    frame: pd.DataFrame, of: Hashable, by: Any
+) -> tuple[list[list[str]], pd.Index[Any] | None]:
+    """Return the texts of each group and what groups are called, in the order of pandas.
 
+    Without `by` all texts are one group, which has no name.
 
-class _Run:
-    """Rounds of questions: about parts, then about the answers, until each group has one."""
+    Raises
+    ------
+    BadColumns
+        If they are none.
+    """
+    import pandas as pd
 
-    def __init__(
-        self,
-        instruction: str,
-        model: str,
-        fields: Mapping[str, Any],
-        max_tokens: int,
-        how: Mapping[str, Any],
-    ) -> None:
-        self._instruction, self._model, self._fields, self._how = instruction, model, fields, how
-        said = [instruction, PART, PUT_TOGETHER, str(fields.get("system") or "")]
-        self._budget = Budget.of(model, fields["options"], "\n".join(said), max_tokens)
-        self.errors: list[OllamaNbError | None] = []
-
-    def answers(self, groups: Sequence[list[str]]) -> list[str | None]:
-        """Return an answer for each group, None where there is no text or something failed."""
-        self.errors = [None] * len(groups)
-        answers: list[str | None] = [None] * len(groups)
-        left = {place: texts for place, texts in enumerate(groups) if texts}
-        about = ""
-        while left:
-            parts = {place: self._budget.parts(texts) for place, texts in left.items()}
-            answered = self._round(parts, about)
-            about, left = PUT_TOGETHER, {}
-            for place, rows in answered.items():
-                self.errors[place] = next((row.error for row in rows if row.error), None)
-                texts = [row.answer.text.strip() for row in rows if row.answer is not None]
-                if self.errors[place] is not None:
-                    continue
-                if len(texts) == 1:
-                    answers[place] = texts[0]
-                else:
-                    left[place] = texts
-        return answers
-
-    def _round(
-        self, parts: Mapping[int, list[list[str]]], about: str
-    ) -> dict[int, list[RowAnswer]]:
-        """Ask about all parts of all groups at once."""
-        questions = [
-            self._question(texts, about or (PART if len(of_group) > 1 else ""))
-            for of_group in parts.values()
-            for texts in of_group
-        ]
-        rows = iter(answer_rows(questions, self._model, **self._how))
-        return {place: [next(rows) for _ in of_group] for place, of_group in parts.items()}
-
-    def _question(self, texts: Sequence[str], about: str) -> Request:
-        told = f"{self._instruction}\n\n{about}".strip()
-        listed = "\n\n".join(texts)
-        fields = {**self._fields, "prompt": f"{told}\n\n{listed}"}
-        return Request("generate", self._model, fields)
+    texts = pd.Series(_texts(frame, of), index=range(len(frame)), dtype=object)
+    if by is None:
+        every = texts.dropna().tolist()
+        if not every:
+            raise BadColumns("there is no text to ask about")
+        return [every], None
+    rows = frame.reset_index(drop=True).groupby(by, observed=True)
+    found = {name: texts.loc[group.index].dropna().tolist() for name, group in rows}
+    return list(found.values()), rows.size().index

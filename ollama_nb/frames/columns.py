@@ -32,13 +32,21 @@ class Columns:
     errors: list[OllamaNbError | None] = field(default_factory=list)
 
 
-def text_column(rows: Sequence[RowAnswer], index: pd.Index[Any]) -> Columns:
-    """Return the answers as one column of text."""
+def text_column(
+    rows: Sequence[RowAnswer], index: pd.Index[Any], *, beginnings: bool = False
+) -> Columns:
+    """Return the answers as one column of text, with beginnings of unfinished ones or without."""
     import pandas as pd
 
-    texts = [None if row.answer is None else row.answer.text for row in rows]
+    texts = [_text(row, beginnings=beginnings) for row in rows]
     frame = pd.DataFrame({ANSWER: pd.array(texts, dtype="string")}, index=index)
     return Columns(frame, [row.error for row in rows])
+
+
+def _text(row: RowAnswer, *, beginnings: bool) -> str | None:
+    if row.answer is not None:
+        return row.answer.text
+    return row.beginning.text or None if beginnings and row.beginning is not None else None
 
 
 def typed_columns(rows: Sequence[RowAnswer], schema: Schema, index: pd.Index[Any]) -> Columns:
@@ -89,8 +97,9 @@ def with_details(columns: Columns, rows: Sequence[RowAnswer]) -> pd.DataFrame:
     import pandas as pd
 
     said = [None if error is None else str(error) for error in columns.errors]
-    tokens = [None if row.answer is None else row.answer.answer_tokens for row in rows]
-    seconds = [None if row.answer is None else row.answer.seconds for row in rows]
+    known = [row.answer or row.beginning for row in rows]
+    tokens = [None if answer is None else answer.answer_tokens for answer in known]
+    seconds = [None if answer is None else answer.seconds for answer in known]
     details = {
         "_error": pd.array(said, dtype="string"),
         "_tokens": pd.array(tokens, dtype="Int64"),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from ollama_nb.errors import OllamaNbError
 from ollama_nb.frames.bar import rows_in_words
 from ollama_nb.frames.errors import BadColumns, RowsFailed
-from ollama_nb.frames.running import NotAsked
-from ollama_nb.frames.scoring import RowScore, Scoring, score_rows
+from ollama_nb.frames.running import RunStopped
+from ollama_nb.frames.scoring import RowScore, Scoring, num_open, score_rows
 from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 YES, NO = "Yes", "No"
 
@@ -21,6 +21,11 @@ def decide(questions: Sequence[str | OllamaNbError | None], scoring: Scoring) ->
     """Return how likely the answer to each question, or that a statement is true, is Yes."""
     asked = [_asked(one) if isinstance(one, str) else one for one in questions]
     return score_rows(asked, (YES, NO), scoring)
+
+
+def num_undecided(questions: Iterable[object], scoring: Scoring) -> int:
+    """Return how many different questions the cache cannot decide."""
+    return num_open((_asked(one) for one in questions if isinstance(one, str)), (YES, NO), scoring)
 
 
 def _asked(question: str) -> str:
@@ -61,7 +66,7 @@ def checked_threshold(threshold: float, name: str = "threshold") -> float:
 def warn_of_undecided(rows: Sequence[RowScore], what: str) -> None:
     """Warn of those that are left out because nothing is known of them."""
     failed = [row.error for row in rows if row.error is not None]
-    failed = [error for error in failed if not isinstance(error, NotAsked)]
+    failed = [error for error in failed if not isinstance(error, RunStopped)]
     if failed:
         warn(
             f"{rows_in_words(len(failed))} failed and {what}; run it again to ask for them anew. "

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.errors import BadTemplate
 from ollama_nb.frames.columns import beside
 from ollama_nb.frames.deciding import (
     checked_threshold,
     decide,
     is_yes,
+    num_undecided,
     warn_of_undecided,
     yes_probability,
 )
 from ollama_nb.frames.generating import as_frame
 from ollama_nb.frames.prompts import Prompt, prompts_of
-from ollama_nb.frames.scoring import Scoring
+from ollama_nb.frames.sampling import Sample
+from ollama_nb.frames.scoring import Scoring, pace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +34,7 @@ def filter(
     *,
     threshold: float = 0.5,
     into: str | None = None,
+    sample: int | None = None,
     model: str | None = None,
     system: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -51,6 +55,8 @@ def filter(
         How probable Yes must be, against No.
     into
         The name of a column for this probability.
+    sample
+        Ask about only so many rows, spread over the frame, and say how long all would take.
     model, system, options, keep_alive
         As for `ollama_nb.score()`.
     fresh
@@ -84,7 +90,12 @@ def filter(
     """
     least = checked_threshold(threshold)
     scoring = Scoring.of(model, system, options, keep_alive, fresh, progress)
-    rows = decide(texts_of_prompts(frame, template), scoring)
+    texts = texts_of_prompts(frame, template)
+    trial = Sample.of(texts, sample)
+    frame = trial.rows(frame)
+    rows = decide(trial.among(texts), scoring)
+    if sample is not None and progress:
+        trial.tell(pace_of(rows), num_undecided(texts, scoring))
     warn_of_undecided(rows, "are left out")
     places = [place for place, row in enumerate(rows) if is_yes(row, least)]
     kept: pd.DataFrame = frame.iloc[places].copy()
@@ -123,5 +134,15 @@ def filter_column(series: pd.Series[Any], /, template: str, **how: Any) -> pd.Se
 
 def texts_of_prompts(frame: pd.DataFrame, template: str) -> list[str | OllamaNbError | None]:
     """Return what each row asks as a text, an error for one that cannot, None for a missing one."""
-    prompts = prompts_of(frame, template)
-    return [prompt.prompt.text if isinstance(prompt, Prompt) else prompt for prompt in prompts]
+    return [_text_of(prompt) for prompt in prompts_of(frame, template)]
+
+
+def _text_of(prompt: Prompt | OllamaNbError | None) -> str | OllamaNbError | None:
+    if not isinstance(prompt, Prompt):
+        return prompt
+    if prompt.prompt.images:
+        return BadTemplate(
+            f"{prompt.prompt.images[0].name} is a picture, and only texts of rows are scored: "
+            "ollama_nb.score() takes one prompt with images="
+        )
+    return prompt.prompt.text

@@ -19,7 +19,7 @@ from ollama_nb.frames.columns import (
     with_details,
 )
 from ollama_nb.frames.prompts import TEXT, Prompt, prompts_of
-from ollama_nb.frames.running import answer_rows, warn_of_failures
+from ollama_nb.frames.running import answer_rows, num_open, pace_of, warn_of_failures
 from ollama_nb.frames.sampling import Sample
 from ollama_nb.managing.catalogue import default_model
 
@@ -77,7 +77,8 @@ def generate(
         kept too.
     details
         Add columns `_error` (text; why a row has no answer), `_tokens` (of the answer) and
-        `_seconds` (from the question to the answer, when it was asked).
+        `_seconds` (from the question to the answer, when it was asked). Texts that Ctrl-C leaves
+        unfinished are in the answers then, as far as they came; their `_error` says "interrupted".
     fresh
         Ask all rows anew, whatever is kept.
     in_flight
@@ -128,14 +129,23 @@ def generate(
         _question(prompt, chosen, fields, form, thinking.extensions)
         for prompt in prompts_of(frame, template, system)
     ]
-    trial = None if sample is None else Sample.of(questions, chosen, sample)
-    if trial is not None:
-        frame, questions = frame.iloc[trial.places], [questions[place] for place in trial.places]
-    rows = answer_rows(questions, chosen, fresh=fresh, in_flight=in_flight, progress=progress)
-    if trial is not None and progress:
-        trial.tell(rows)
+    trial = Sample.of(questions, sample)
+    frame = trial.rows(frame)
+    has_beginnings = details and form is None  # else no column could hold, or mark, one
+    rows = answer_rows(
+        trial.among(questions),
+        chosen,
+        fresh=fresh,
+        in_flight=in_flight,
+        streamed=has_beginnings,
+        progress=progress,
+    )
+    if sample is not None and progress:
+        trial.tell(pace_of(rows), num_open(questions, chosen))
     columns = (
-        text_column(rows, frame.index) if form is None else typed_columns(rows, form, frame.index)
+        text_column(rows, frame.index, beginnings=has_beginnings)
+        if form is None
+        else typed_columns(rows, form, frame.index)
     )
     warn_of_failures(columns.errors, shown=details)
     values = with_details(columns, rows) if details else columns.values

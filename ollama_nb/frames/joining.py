@@ -20,7 +20,8 @@ from ollama_nb.frames.deciding import (
 from ollama_nb.frames.errors import BadColumns, UnknownColumn
 from ollama_nb.frames.filtering import texts_of_prompts
 from ollama_nb.frames.prompts import variables
-from ollama_nb.frames.scoring import Scoring
+from ollama_nb.frames.sampling import Sample
+from ollama_nb.frames.scoring import Scoring, pace_of
 from ollama_nb.frames.texts import is_missing
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def join(
     threshold: float = 0.5,
     into: str | None = None,
     suffixes: tuple[str, str] = ("_left", "_right"),
+    sample: int | None = None,
     embed_model: str | None = None,
     model: str | None = None,
     system: str | None = None,
@@ -65,6 +67,9 @@ def join(
         The name of a column for this probability.
     suffixes
         What is added to names of columns that both frames have, in `on` as well.
+    sample
+        Ask only about the pairs of so many rows here, spread over the frame, and say how long all
+        would take.
     embed_model
         Whose vectors; default as for `ollama_nb.embed()`.
     model, system, options, keep_alive
@@ -106,13 +111,19 @@ def join(
     here, there = _told_apart(frame, other, suffixes)
     scoring = Scoring.of(model, system, options, keep_alive, fresh, progress)
     mine, others = _named(here, there, on)
-    pairs = _pairs(_texts(here, mine), _texts(there, others), candidates, embed_model)
+    texts, texts_there = _texts(here, mine), _texts(there, others)
+    trial = Sample.of(texts, sample)
+    here = trial.rows(here)
+    pairs = _pairs(trial.among(texts), texts_there, candidates, embed_model)
     sides = [
         side.iloc[[pair[which] for pair in pairs]].reset_index(drop=True)
         for which, side in enumerate((here, there))
     ]
     together: pd.DataFrame = pd.concat(sides, axis=1)
     rows = decide(texts_of_prompts(together, on), scoring)
+    if sample is not None and progress:
+        num_left = sum(text is not None for text in texts) - len(here)
+        trial.tell(pace_of(rows), num_left * len(rows) // max(len(here), 1), "pair")
     warn_of_undecided(rows, "are left out")
     places = [place for place, row in enumerate(rows) if is_yes(row, least)]
     kept: pd.DataFrame = together.iloc[places].reset_index(drop=True)

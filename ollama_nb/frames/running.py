@@ -6,6 +6,7 @@ What is asked comes from a verb, and what an answer means too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from ollama_nb.asking.many import IN_FLIGHT, ask_many
@@ -13,6 +14,7 @@ from ollama_nb.cache.rows import AnswerCache, KeptAnswer, key_of
 from ollama_nb.errors import OllamaNbError, ServerWarning
 from ollama_nb.frames.bar import Bar, Count, rows_in_words
 from ollama_nb.frames.errors import BadColumns, RowsFailed
+from ollama_nb.frames.sampling import Pace
 from ollama_nb.managing.digests import digest_of
 from ollama_nb.warning import warn
 
@@ -32,20 +34,38 @@ _cache = AnswerCache()
 
 @dataclass(frozen=True, slots=True)
 class RowAnswer:
-    """What a row has: an answer, or why there is none; neither where the question is missing."""
+    """What a row has: an answer, or why there is none; neither where the question is missing.
+
+    `beginning` is what had come of an answer when the run was stopped. It is never kept.
+    """
 
     answer: KeptAnswer | None = None
     error: OllamaNbError | None = None
+    beginning: KeptAnswer | None = None
 
 
 NOTHING = RowAnswer()
 
 
-class NotAsked(OllamaNbError):
-    """A row that was not reached before the run was stopped."""
+class RunStopped(OllamaNbError):
+    """A row that has no answer because the run was stopped."""
+
+
+class NotAsked(RunStopped):
+    """A row that was not reached before."""
 
     def __init__(self) -> None:
         super().__init__("not asked: the run was stopped; run it again for the rest")
+
+
+class NotFinished(RunStopped):
+    """A row that was being answered."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "interrupted: the run was stopped before this answer was finished; run it again for "
+            "all of it"
+        )
 
 
 def answer_rows(
@@ -54,6 +74,7 @@ def answer_rows(
     *,
     fresh: bool = False,
     in_flight: int = IN_FLIGHT,
+    streamed: bool = False,
     progress: bool = True,
 ) -> list[RowAnswer]:
     """Return an answer for each question, from the cache or from the model.
@@ -68,6 +89,8 @@ def answer_rows(
         Ask also what the cache has; the new answers take its place.
     in_flight
         How many are asked at the same time.
+    streamed
+        Have the beginnings of answers that Ctrl-C leaves unfinished.
     progress
         Show a bar, and leave a line.
 
@@ -83,14 +106,20 @@ def answer_rows(
     run = _Run(questions, digest_of(model))
     if not fresh:
         run.take_kept()
-    run.ask(in_flight, progress)
+    run.ask(in_flight, streamed, progress)
     return run.rows
 
 
-def kept_keys(questions: Sequence[Question], model: str) -> tuple[set[str], set[str]]:
-    """Return the keys of all questions, and of those that the cache can answer."""
+def num_open(questions: Sequence[Question], model: str) -> int:
+    """Return how many different questions the cache cannot answer."""
     keys = {key for key in _keys(questions, digest_of(model)) if key}
-    return keys, set(_cache.found(keys))
+    return len(keys - set(_cache.found(keys)))
+
+
+def pace_of(rows: Sequence[RowAnswer]) -> Pace | None:
+    """Return how long answers took; None where there are none."""
+    seconds = [row.answer.seconds for row in rows if row.answer is not None]
+    return Pace(fmean(seconds), len(seconds)) if seconds else None
 
 
 def _keys(questions: Sequence[Question], digest: str) -> list[str]:
@@ -121,7 +150,7 @@ class _Run:
                 self.rows[place] = RowAnswer(found[key])
                 self._count.kept += 1
 
-    def ask(self, in_flight: int, progress: bool) -> None:
+    def ask(self, in_flight: int, streamed: bool, progress: bool) -> None:
         """Ask the rest."""
         requests: list[Request] = []
         places: list[int] = []
@@ -137,11 +166,19 @@ class _Run:
                 self._note(outcome, [places[one] for one in which])
 
         try:
-            outcomes = ask_many(requests, on_outcome=note, meanwhile=bar.show, in_flight=in_flight)
+            outcomes = ask_many(
+                requests,
+                on_outcome=note,
+                meanwhile=bar.show,
+                in_flight=in_flight,
+                streamed=streamed,
+            )
         finally:
             bar.close()
         if outcomes.fatal is not None and not any(row.answer for row in self.rows):
             raise outcomes.fatal
+        for which, answer in outcomes.unfinished.items():
+            self.rows[places[which]] = RowAnswer(None, NotFinished(), _kept(answer))
         self._settle(outcomes.fatal or NotAsked())
         self._warn()
 
@@ -181,7 +218,7 @@ class _Run:
 
 def warn_of_failures(errors: Sequence[OllamaNbError | None], *, shown: bool) -> None:
     """Warn of rows without an answer, once for all; a stopped run has said so itself."""
-    failed = [error for error in errors if error is not None and not isinstance(error, NotAsked)]
+    failed = [error for error in errors if error is not None and not isinstance(error, RunStopped)]
     if failed:
         where = "see the column _error" if shown else "details=True gives a column _error"
         warn(

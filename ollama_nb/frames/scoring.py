@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.many_scores import PROMPTS_A_REQUEST, score_all
@@ -19,11 +20,12 @@ from ollama_nb.connection.options import checked
 from ollama_nb.errors import OllamaNbError
 from ollama_nb.frames.bar import Bar, Count
 from ollama_nb.frames.running import NotAsked
+from ollama_nb.frames.sampling import SLOTS, Pace
 from ollama_nb.managing.catalogue import default_model
 from ollama_nb.managing.digests import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # Nobody sits and waits for one of many rows: a chat beside them goes first.
 PRIORITY = {"X-Ollama-Nb-Priority": "batch"}
@@ -74,10 +76,14 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class RowScore:
-    """What a row has: a score, or why there is none; neither where the prompt is missing."""
+    """What a row has: a score, or why there is none; neither where the prompt is missing.
+
+    `seconds` is its share of the time that its run took, for there are many prompts a request.
+    """
 
     score: Score | None = None
     error: OllamaNbError | None = None
+    seconds: float = 0.0
 
 
 def score_rows(
@@ -107,6 +113,20 @@ def score_rows(
         run.take_kept()
     run.ask()
     return run.rows
+
+
+def num_open(prompts: Iterable[object], choices: Sequence[str], scoring: Scoring) -> int:
+    """Return how many different prompts the cache has no score for."""
+    texts = [prompt for prompt in prompts if isinstance(prompt, str)]
+    run = _Run(texts, tuple(choices), scoring)
+    run.take_kept()
+    return run.num_different
+
+
+def pace_of(rows: Sequence[RowScore]) -> Pace | None:
+    """Return how long scores took; None where there are none."""
+    shares = [row.seconds for row in rows if row.score is not None]
+    return Pace(fmean(shares) * min(len(shares), SLOTS), len(shares)) if shares else None
 
 
 class _Run:
@@ -141,7 +161,12 @@ class _Run:
             if score is not None and (score.logprobs is not None or not tells):
                 places = self._places.pop(prompt)
                 self._count.kept += len(places)
-                self._set(places, RowScore(score))
+                self._set(places, RowScore(score, seconds=found[key].seconds))
+
+    @property
+    def num_different(self) -> int:
+        """How many different prompts have no score yet."""
+        return len(self._places)
 
     def ask(self) -> None:
         """Ask for the rest."""
@@ -153,13 +178,15 @@ class _Run:
         requests = [self._request(part) for part in parts]
         bar = Bar(self._count, self._scoring.progress)
         bar.open()
-        start_s = time.perf_counter()
+        since_s = time.perf_counter()
 
         def note(which: int, outcomes: Sequence[Score | OllamaNbError]) -> None:
+            nonlocal since_s
             with bar.lock:
-                elapsed_s = time.perf_counter() - start_s
+                before_s, since_s = since_s, time.perf_counter()
+                share_s = (since_s - before_s) / len(outcomes)
                 for prompt, outcome in zip(parts[which], outcomes, strict=True):
-                    self._note(prompt, outcome, elapsed_s)
+                    self._note(prompt, outcome, share_s)
 
         try:
             ended = score_all(requests, note, meanwhile=bar.show, headers=PRIORITY)
@@ -170,17 +197,17 @@ class _Run:
         for places in self._places.values():
             self._set(places, RowScore(error=ended.fatal or NotAsked()))
 
-    def _note(self, prompt: str, outcome: Score | OllamaNbError, elapsed_s: float) -> None:
+    def _note(self, prompt: str, outcome: Score | OllamaNbError, share_s: float) -> None:
         """Take in what came of a prompt, and keep a score before anything else happens."""
         places = self._places.pop(prompt)
         if isinstance(outcome, OllamaNbError):
             self._count.failed += len(places)
             self._set(places, RowScore(error=outcome))
             return
-        kept = KeptAnswer(_written(outcome), "", "score", None, None, elapsed_s)
+        kept = KeptAnswer(_written(outcome), "", "score", None, None, share_s)
         _cache.keep(self._key(prompt), self._scoring.model, kept)
         self._count.answered += len(places)
-        self._set(places, RowScore(outcome))
+        self._set(places, RowScore(outcome, seconds=share_s))
 
     def _set(self, places: Sequence[int], row: RowScore) -> None:
         for place in places:

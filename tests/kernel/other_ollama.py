@@ -35,6 +35,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.script: list[list[dict[str, Any]]] = []  # messages of the next answers of a chat
         self.pause_s = 0.0  # behind each of them
         self.ends = " "  # what stands behind a word
+        self.counts = False  # whether a stream's end tells how many there were
         self.as_events = False
         self.beats: list[dict[str, Any]] = []  # the `nb` of heartbeats before the first word
         self.headers: Mapping[str, str] = {}  # of the last request
@@ -210,10 +211,11 @@ class _Handler(BaseHTTPRequestHandler):
                 raise ConnectionAbortedError
             self._line(self._part(verb, model, word + self.server.ends))
             time.sleep(0.1 if "slowly" in prompt else 0)
+        counted = {"eval_count": len(prompt.split())} if self.server.counts else {}
         if "break" in prompt:
             self._line({"error": "the model worker was killed"})
         else:
-            self._line({**self._part(verb, model, ""), "done": True})
+            self._line({**self._part(verb, model, ""), "done": True, **counted})
         self.wfile.write(b"0\r\n\r\n")
 
     def _write_script(self, model: str, messages: list[dict[str, Any]]) -> None:

@@ -48,6 +48,10 @@ def test_a_value_is_found_word_for_word_or_not_at_all(value, found):
     assert (None if span is None else TEXT[slice(*span)]) == found
 
 
+def test_a_value_s_own_spelling_is_looked_for_first():
+    assert span_of("Ann", "ann met Ann") == (8, 11)
+
+
 @pytest.mark.parametrize(
     ("field", "has"),
     [
@@ -64,6 +68,13 @@ def test_choices_and_dates_are_not_literal(field, has):
     definition = wanted(field, None).definition
 
     assert has_spans(definition["properties"]["x"], definition) == has
+
+
+def test_a_field_that_is_defined_elsewhere_is_looked_up():
+    root = {"$defs": {"Name": {"type": "string"}}}
+
+    assert has_spans({"$ref": "#/$defs/Name"}, root)
+    assert not has_spans({"$ref": "#/$defs/Mood"}, {"$defs": {"Mood": {"enum": ["good"]}}})
 
 
 def test_values_that_stand_in_the_text_have_their_place_and_others_are_gone(connected):
@@ -138,6 +149,9 @@ def test_the_prompt_names_the_fields_and_holds_the_text_literally(connected):
     assert connected.requests[-1]["prompt"] == "Find {{ it }}.\n\nText:\na {{ b }} c"
     pd.Series(["Find"]).llm.extract("name, age int|null", progress=False)
     assert "these fields from the text: name, age." in connected.requests[-1]["prompt"]
+    assert connected.requests[-1]["options"] == {"temperature": 0}
+    pd.Series(["Find"]).llm.extract("name", temperature=0.5, progress=False)
+    assert connected.requests[-1]["options"] == {"temperature": 0.5}
 
 
 # --- similarity -----------------------------------------------------------------------------------
@@ -157,6 +171,15 @@ def test_similarity_is_the_cosine_of_two_columns(ollama_server):
     assert found.tolist()[:2] == pytest.approx([1, float(vectors[0] @ vectors[1])], abs=1e-5)
     assert np.isnan(found.iloc[2])
     assert frame["a"].llm.similarity("a cat", model="demo").iloc[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_texts_are_compared_by_the_model_and_in_the_dimensions_that_are_named(connected):
+    connected.models = ["first", "second"]
+
+    pd.Series(["a"]).llm.similarity("b", model="second", dimensions=2)
+
+    sent = connected.requests[-1]
+    assert (sent["model"], sent["dimensions"], sent["input"]) == ("second", 2, ["a", "b"])
 
 
 def test_what_cannot_be_compared_is_told(connected):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import warnings
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import ollama_nb.frames
+from ollama_nb.asking.streaming import Arriving
 from ollama_nb.errors import (
     BadSchema,
     BadTemplate,
@@ -165,10 +167,11 @@ def test_ctrl_c_returns_the_frame_so_far_and_the_next_run_does_the_rest(
                 signal.raise_signal(number)
 
     monkeypatch.setattr(running.Bar, "show", show)
+    connected.ends = ""
     so_far = frame.llm.generate("{{ a }}", in_flight=1, details=True)
 
     assert so_far["answer"].tolist() == ["1", "2", pd.NA, pd.NA]
-    assert so_far["_error"].str.startswith("not asked").tolist() == [pd.NA, pd.NA, True, True]
+    assert so_far["_error"].str.split().str[0].tolist() == [pd.NA, pd.NA, "interrupted:", "not"]
     assert "2 answered" in capsys.readouterr().err
     connected.requests.clear()
     frame["a"] = ["1", "2", "3", "4"]
@@ -176,8 +179,61 @@ def test_ctrl_c_returns_the_frame_so_far_and_the_next_run_does_the_rest(
     assert sorted(_asked(connected)) == ["3", "4"]
 
 
-def test_a_row_that_fails_leaves_the_others_alone():
+LONG = "slowly " + " ".join(map(str, range(500)))
+
+
+def _stopped_after_three_words(monkeypatch, run):
+    """What a run returns that is stopped in the middle of an answer."""
+    add, due = Arriving.add, iter([signal.SIGINT])
+
+    def interrupting(arriving, part):
+        add(arriving, part)
+        if len(arriving.text.split()) == 3:
+            for number in due:
+                os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Arriving, "add", interrupting)
+        return run()
+
+
+def test_the_beginning_of_an_answer_is_returned_and_marked_and_never_kept(connected, monkeypatch):
+    frame = pd.DataFrame({"a": ["1", LONG, "2"]})
+
+    so_far = _stopped_after_three_words(
+        monkeypatch, lambda: frame.llm.generate("{{ a }}", in_flight=1, details=True)
+    )
+
+    assert so_far["answer"].iloc[0].strip() == "1"
+    assert so_far["answer"].iloc[1].startswith("slowly 0 1")
+    assert pd.isna(so_far["answer"].iloc[2])
+    assert so_far["_error"].str.split().str[0].tolist() == [pd.NA, "interrupted:", "not"]
+    assert so_far["_seconds"].notna().tolist() == [True, True, False]
+    connected.requests.clear()
+    assert frame.llm.generate("{{ a }}").tolist()[1:] == [LONG, "2"]
+    assert sorted(_asked(connected)) == ["2", LONG]
+
+
+def test_an_answer_of_a_form_that_is_stopped_is_marked_and_missing(connected, monkeypatch):
+    frame = pd.DataFrame({"a": ['{"n": 1}', "hang"]})
+    shown, due = running.Bar.show, iter([signal.SIGINT])
+
+    def show(bar):
+        shown(bar)
+        if bar.count.answered == 1 and len(connected.requests) == 2:
+            for number in due:
+                signal.raise_signal(number)
+
+    monkeypatch.setattr(running.Bar, "show", show)
+    so_far = frame.llm.generate("{{ a }}", schema="n int", in_flight=1, details=True)
+
+    assert so_far["n"].tolist() == [1, pd.NA]
+    assert so_far["_error"].str.split().str[0].tolist() == [pd.NA, "interrupted:"]
+
+
+def test_a_row_that_fails_leaves_the_others_alone(connected):
     frame = pd.DataFrame({"a": ["1", "break", "3"]})
+    connected.ends, connected.counts = "", True
 
     with pytest.warns(RowsFailed, match=r"1 row failed.*the model worker was killed"):
         answers = frame.llm.generate("{{ a }}", details=True)

@@ -113,6 +113,43 @@ def _stop_once_running(kernel, client):
     psutil.Process(kernel.manager.provisioner.pid).send_signal(signal.SIGINT)
 
 
+# Stops the kernel as its own button does, once three rows have words.
+STOPPING = """
+import os, signal
+from ollama_nb.asking.streaming import Arriving
+add, begun = Arriving.add, set()
+def adding(arriving, part):
+    add(arriving, part)
+    before = len(begun)
+    if arriving.text:
+        begun.add(id(arriving))
+    if len(begun) > before == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+Arriving.add = adding
+"""
+MARKED = """
+Arriving.add = add
+cut = answers["_error"].str.startswith("interrupted").fillna(False)
+begun = cut & answers["answer"].notna()
+int(begun.sum()) >= 3, bool(answers["answer"][answers["_error"].str.startswith("not")].isna().all())
+"""
+
+
+def test_stop_leaves_the_beginnings_of_answers_marked_and_the_next_run_asks_for_them(
+    start_kernel, client, tmp_path
+):
+    kernel = start_kernel()
+    kernel.run(PREPARE + STOPPING)
+    kept = _num_kept(tmp_path / "c")
+
+    run = kernel.run(ENDLESS, watched=True)
+
+    assert run.status == "ok"
+    assert kernel.run(MARKED).result == "(True, True)"
+    eventually(lambda: _is_idle(client), "the server to compute nothing more")
+    assert _num_kept(tmp_path / "c") == kept
+
+
 def test_the_bar_is_a_widget_of_few_messages_that_the_line_replaces(start_kernel):
     kernel = start_kernel()
     kernel.run("import pandas as pd, ollama_nb.frames; frame = pd.DataFrame({'n': range(200)})")

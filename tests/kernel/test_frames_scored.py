@@ -19,6 +19,7 @@ from ollama_nb.asking.score_request import ScoreRequest
 from ollama_nb.errors import BadChoices, ModelNotFound, ServerWarning
 from ollama_nb.frames.errors import BadColumns, NoProbabilities, RowsFailed, UnknownColumn
 from ollama_nb.frames.labels import Labels
+from ollama_nb.pictures import picture as pictures
 
 LABELS = ["happy", "sad", "angry"]
 SEEDED = {"options": {"seed": 1}, "progress": False}
@@ -93,6 +94,17 @@ def test_descriptions_examples_and_the_question_are_told():
     assert labels.prompt("It stops.") == (
         "Which kind? Answer with one of these labels and nothing else.\n\n- bug: it fails\n- wish\n\n"
         "Text: It broke\nLabel: bug\n\nText: It stops.\nLabel:"
+    )
+
+
+def test_examples_of_several_labels_say_of_each_whether_it_fits():
+    labels = Labels.of(
+        {"bug": "it fails", "wish": ""}, {"It broke": ["bug"], "Fine": []}, None, multi=True
+    )
+
+    assert labels.prompt_of_one("It stops.", "bug") == (
+        "Text: It broke\nLabel: bug\nAnswer: Yes\n\nText: Fine\nLabel: bug\nAnswer: No\n\n"
+        "Text: It stops.\nLabel: bug: it fails\n\nDoes the label fit the text? Answer Yes or No."
     )
 
 
@@ -215,6 +227,18 @@ def test_a_row_that_does_not_fit_loses_itself_alone():
     assert found["_error"].isna().tolist() == [True, False, True]
 
 
+def test_of_several_labels_a_row_that_fails_is_missing_and_says_why():
+    texts = pd.Series(["Tim smiled.", "long " * 3000])
+
+    with pytest.warns(RowsFailed, match="1 row failed"):
+        found = texts.llm.classify(
+            LABELS, multi=True, details=True, progress=False, options={"num_ctx": 512, "seed": 1}
+        )
+
+    assert found["labels"].isna().tolist() == [False, True]
+    assert found["_error"].isna().tolist() == [True, False]
+
+
 def test_the_error_of_all_rows_is_raised():
     with pytest.raises(ModelNotFound):
         pd.Series(["x"]).llm.classify(LABELS, model="nobody", progress=False)
@@ -286,6 +310,17 @@ def test_filter_keeps_the_rows_whose_yes_is_likely_enough(sent):
     assert len(frame.llm.filter(template, threshold=0, **SEEDED)) == 4
     assert len(frame["a"].llm.filter("Is it so: {{ text[:-1] }}?", threshold=0, **SEEDED)) == 4
     assert len(sent) == count, "another threshold asks nothing anew"
+
+
+def test_a_picture_in_a_row_is_not_dropped_but_told(sent):
+    picture = pictures.picture_of(np.zeros((2, 2), dtype=np.uint8), "photo")
+    frame = pd.DataFrame({"photo": [picture, "no picture"]})
+
+    with pytest.warns(RowsFailed, match=r"photo is a picture.*ollama_nb.score\(\)"):
+        kept = frame.llm.filter("{{ photo }}", threshold=0, **SEEDED)
+
+    assert kept.index.tolist() == [1]
+    assert len(sent) == 1
 
 
 def test_a_statement_is_asked_about(sent):

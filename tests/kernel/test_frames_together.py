@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+
 import pandas as pd
 import pytest
 
 import ollama_nb
 import ollama_nb.frames
 from ollama_nb.asking.request import Request
-from ollama_nb.errors import ModelNotFound, NotText
-from ollama_nb.frames.aggregating import PART, PUT_TOGETHER
-from ollama_nb.frames.errors import BadColumns, UnknownColumn
-from ollama_nb.frames.packing import Budget, counts
+from ollama_nb.errors import AnswerFailed, ModelNotFound, NotText, ServerWarning, Stopped
+from ollama_nb.frames.errors import BadColumns, RowsFailed, UnknownColumn
+from ollama_nb.frames.packing import USUAL_CONTEXT, Budget, counts
+from ollama_nb.frames.reducing import PART, PUT_TOGETHER
 
 SHORT = {"max_tokens": 12, "temperature": 0, "progress": False}
 
@@ -84,6 +88,72 @@ def test_what_is_longer_than_a_context_is_asked_in_parts_that_are_put_together(s
     assert len(sent) == asked, "all rounds are kept"
 
 
+def _interrupting(monkeypatch, others):
+    """Have Ctrl-C come when all prompts but the one with "stop" are answered."""
+    whole, answered, all_there = Request.whole, list[object](), asyncio.Event()
+    if not others:
+        all_there.set()
+
+    async def asked(self, http, **how):
+        if "stop" in self.fields["prompt"]:
+            await all_there.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()  # for ever: only Ctrl-C ends it
+        answer = await whole(self, http, **how)
+        answered.append(answer)
+        if len(answered) == others:
+            all_there.set()
+        return answer
+
+    monkeypatch.setattr(Request, "whole", asked)
+
+
+def test_after_ctrl_c_no_other_round_begins_and_groups_so_far_are_returned(monkeypatch, sent):
+    long = [f"{n} dogs ran. " * 6 for n in range(8)]
+    frame = pd.DataFrame({"a": ["Tim ran.", *long, "stop"], "by": [1, *[2] * len(long), 3]})
+    options = {"num_ctx": 256}
+    ask = {"by": "by", "options": options, **SHORT}
+
+    parts = len(
+        Budget.of("demo", options, "\n".join(["Who?", PART, PUT_TOGETHER, ""]), 12).parts(long)
+    )
+    with monkeypatch.context() as patched:
+        _interrupting(patched, 1 + parts)
+        so_far = frame.llm.agg("Who?", "a", **ask)
+    asked = list(sent)
+    sent.clear()
+    whole = frame.llm.agg("Who?", "a", **ask)
+
+    assert parts >= 2
+    assert len(asked) == 1 + parts, "no other round began"
+    assert so_far.isna().tolist() == [False, True, True]
+    assert [PUT_TOGETHER in prompt for prompt in sent] == [False, True], "the rest"
+    assert whole.notna().all()
+
+
+def test_one_answer_that_is_stopped_is_a_keyboard_interrupt(monkeypatch):
+    _interrupting(monkeypatch, 0)
+
+    with pytest.raises(Stopped, match="run it again"):
+        pd.Series(["stop"]).llm.agg("Who?", **SHORT)
+
+
+def test_a_group_whose_part_fails_is_missing_and_the_others_are_not(monkeypatch):
+    frame = pd.DataFrame({"a": ["Tim ran.", "break"], "by": ["x", "y"]})
+    whole = Request.whole
+
+    async def breaking(self, http, **how):
+        if "break" in self.fields["prompt"]:
+            raise AnswerFailed("demo", "it broke", 500)
+        return await whole(self, http, **how)
+
+    monkeypatch.setattr(Request, "whole", breaking)
+    with pytest.warns(RowsFailed, match="it broke"):
+        answers = frame.llm.agg("Who?", "a", by="by", **SHORT)
+
+    assert answers.isna().tolist() == [False, True]
+
+
 def test_parts_hold_all_texts_in_order_and_each_fits():
     texts = ["short", "long words " * 200, "x" * 500, "end"]
 
@@ -92,6 +162,22 @@ def test_parts_hold_all_texts_in_order_and_each_fits():
     assert all(sum(counts(part, "demo")) <= 60 for part in parts)
     joined = "".join(piece for part in parts for piece in part)
     assert joined.replace(" ", "") == "".join(texts).replace(" ", "")
+
+
+def test_without_num_ctx_parts_fit_the_context_of_the_loaded_model(client):
+    loaded = Budget.of("demo", {}, "Who?", 12)
+
+    (entry,) = client.get("/api/ps").json()["models"]
+    context = entry["context_length"]
+    assert loaded == Budget.of("demo", {"num_ctx": context}, "Who?", 12)
+    assert context != USUAL_CONTEXT
+
+
+def test_where_nobody_counts_tokens_there_are_rather_too_many(connected):
+    connected.models = ["other"]
+
+    assert counts(["Tim ran home."], "other") == [7]
+    assert Budget.of("other", {}, "Who?", 12).tokens < 4096
 
 
 @pytest.mark.parametrize(
@@ -147,6 +233,38 @@ def test_candidates_are_those_whose_vectors_are_most_alike():
     )
 
     assert found["a"].tolist() == found["b"].tolist() == here["a"].tolist()
+
+
+def test_several_candidates_are_asked_about_in_the_order_of_their_frame():
+    here = pd.DataFrame({"a": ["a cat sat"]})
+    there = pd.DataFrame({"b": ["a cat sat there", "red", "a cat sat"]})
+
+    found = here.llm.join(
+        there, "{{ a }} {{ b }}", candidates=2, threshold=0, embed_model="demo", progress=False
+    )
+
+    assert found["b"].tolist() == ["a cat sat there", "a cat sat"]
+
+
+def test_texts_of_whole_rows_are_embedded_by_the_model_that_is_named(connected):
+    connected.models = ["other", "vectors"]
+    connected.says = {"": '"Yes"'}
+    here = pd.DataFrame({"a": ["x", None]})
+    there = pd.DataFrame({"b": ["y", None, "z"]})
+
+    with pytest.warns(ServerWarning, match="does not tell how likely"):
+        found = here.llm.join(
+            there,
+            "{{ a }} {{ b }}",
+            candidates=1,
+            model="other",
+            embed_model="vectors",
+            progress=False,
+        )
+
+    embedded = [(one["model"], one["input"]) for one in connected.requests if "input" in one]
+    assert embedded == [("vectors", ["x"]), ("vectors", ["y", "z"])]
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import ollama_nb
 from ollama_nb.asking.many import IN_FLIGHT, ask_many
 from ollama_nb.asking.request import Request
+from ollama_nb.asking.streaming import Arriving
 from ollama_nb.errors import AnswerFailed, ModelNotFound, NoServer, ServerWentAway
 
 
@@ -102,6 +103,51 @@ def test_ctrl_c_cancels_what_runs_and_gives_back_what_is_finished(connected):
     assert outcomes.of[3:] == [None] * 3  # neither an answer nor a server's error
     assert connected.left_early.wait(20)
     assert "ollama_nb-many" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.fixture
+def words_have_come(monkeypatch):
+    """Set when three words of an answer are there."""
+    come, add = threading.Event(), Arriving.add
+
+    def noting(arriving, part):
+        add(arriving, part)
+        if len(arriving.text.split()) >= 3:
+            come.set()
+
+    monkeypatch.setattr(Arriving, "add", noting)
+    return come
+
+
+def test_ctrl_c_leaves_the_beginnings_of_streamed_answers(connected, words_have_come):
+    def interrupt():
+        if words_have_come.is_set():
+            words_have_come.clear()
+            signal.raise_signal(signal.SIGINT)
+
+    long = "slowly " + " ".join(map(str, range(500)))
+    outcomes = ask_many(
+        _requests("a", long, long, "b"), meanwhile=interrupt, in_flight=1, streamed=True
+    )
+
+    assert outcomes.stopped
+    assert _texts(outcomes) == ["a ", None, None, None]
+    assert sorted(outcomes.unfinished) == [1, 2]  # the same question
+    beginning = outcomes.unfinished[1]
+    assert beginning.text.startswith("slowly 0 1")
+    assert len(beginning.text) < len(long)
+    assert beginning.done_reason == "interrupted"
+    assert connected.left_early.wait(20)
+    assert ollama_nb.stats()["done_reason"].tolist()[-1] == "interrupted"
+
+
+def test_streamed_answers_are_what_they_are_as_a_whole(connected):
+    outcomes = ask_many(_requests("a b", "break", "c"), streamed=True)
+
+    assert _texts(outcomes) == ["a b ", None, "c "]
+    assert isinstance(outcomes.of[1].error, AnswerFailed)
+    assert outcomes.unfinished == {}
+    assert connected.headers["X-Ollama-Nb-Priority"] == "batch"
 
 
 def test_an_error_of_the_callers_own_ends_it(connected):
