@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 ROUNDS = 3  # of questions, until no two names are alike
 SHOWN_LETTERS = 300  # of a text
-OTHERS_SHOWN = 2  # texts of each other group
 FORM = {
     "type": "object",
     "properties": {"name": {"type": "string", "minLength": 1, "maxLength": 40}},
@@ -29,9 +28,10 @@ FORM = {
     "additionalProperties": False,
 }
 OPTIONS = {"temperature": 0, "num_predict": 80}
-QUESTION = "Name the topic that the texts of this group share, in one to four words."
-UNLIKE = "The name must not fit the texts of other groups:"
-TAKEN = "These names are taken: {}. Find another one."
+ABOUT = "Texts of one group:"
+# Small models repeat what stands last, and what they are told not to name: nothing of other groups.
+QUESTION = "Give this group a title of at most three words. Do not repeat a text."
+TAKEN = "These titles are taken: {}. Find another one."
 
 
 def chat_model(model: str | None) -> str:
@@ -76,23 +76,17 @@ def names_of(groups: Sequence[Sequence[str]], model: str) -> list[str]:
         if not open_ones:
             break
         taken = [name for place, name in enumerate(names) if place not in open_ones and name]
-        asked = [_question(groups, place, taken, model) for place in open_ones]
+        asked = [_question(groups[place], taken, model) for place in open_ones]
         rows = answer_rows(asked, model, progress=False)
         for place, row in zip(open_ones, rows, strict=True):
             names[place] = _name(row)
     return _told_apart(names)
 
 
-def _question(
-    groups: Sequence[Sequence[str]], place: int, taken: Sequence[str], model: str
-) -> Request:
-    others = [texts[:OTHERS_SHOWN] for other, texts in enumerate(groups) if other != place]
-    parts = [QUESTION, _listed(groups[place])]
-    unlike = [text for texts in others for text in texts]
-    parts += [UNLIKE, _listed(unlike)] if unlike else []
-    parts += [TAKEN.format(", ".join(taken))] if taken else []
-    fields = {"prompt": "\n\n".join(parts), "options": OPTIONS}
-    return Request("generate", model, fields, schema_of(FORM))
+def _question(texts: Sequence[str], taken: Sequence[str], model: str) -> Request:
+    more = f" {TAKEN.format(', '.join(taken))}" if taken else ""
+    prompt = f"{ABOUT}\n{_listed(texts)}\n\n{QUESTION}{more}"
+    return Request("generate", model, {"prompt": prompt, "options": OPTIONS}, schema_of(FORM))
 
 
 def _listed(texts: Sequence[str]) -> str:
