@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
+from importlib.metadata import distributions
 
 import matplotlib as mpl
 import numpy as np
@@ -204,7 +204,7 @@ def test_a_chart_of_kinds_has_their_colours(vectors):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason=COMPILES)
+@pytest.mark.skipif(not list(distributions(name="umap-learn")), reason=COMPILES)
 def test_umap_keeps_groups_apart_the_same_way_every_time(vectors):
     points = vectors.llm.project("umap")
 
