@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.answers import statistics
 from ollama_nb.answers.call_stats import CallStats
 from ollama_nb.asking.score_request import NoScores, ScoreRequest
+from ollama_nb.asking.workers import Workers
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.display.cell import running_cell
@@ -30,13 +30,10 @@ from ollama_nb.errors import (
     ServerWarning,
     ServerWentAway,
 )
-from ollama_nb.threads import thread_of_cell
 from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import httpx
 
     from ollama_nb.asking.scores import Score
     from ollama_nb.connection.connection import Connection
@@ -48,7 +45,6 @@ if TYPE_CHECKING:
 PROMPTS_A_REQUEST = 16
 IN_FLIGHT = 3
 PREFERENCES_IN_FLIGHT = 20  # of a server without scores: a request a prompt
-LOOK_S = 0.1  # how often `meanwhile` is called
 # What would be said of all other prompts too.
 FATAL = (ModelNotFound, NoServer, ServerRefused, ServerWentAway)
 WITHOUT_SCORES = (
@@ -93,87 +89,29 @@ def score_all(
     After Ctrl-C what was being asked is cancelled, at the server too.
     """
     run = _Run(requests, on_scores, headers or {})
-    thread = thread_of_cell(run.run, "ollama_nb-scores")
-    thread.start()
-    try:
-        while not run.done.wait(LOOK_S):
-            meanwhile()
-    except KeyboardInterrupt:
-        run.ended.stopped = True
-    finally:
-        run.stop()
-        thread.join()
-    meanwhile()
+    run.ended.stopped = run.workers.run(meanwhile)
     for sentence in run.warnings:
         warn(sentence, ServerWarning)
-    if run.broken is not None:
-        raise run.broken
     return run.ended
 
 
-@dataclass(slots=True)
 class _Run:
     """The work of `score_all`."""
 
-    requests: Sequence[ScoreRequest]
-    on_scores: OnScores
-    headers: Mapping[str, str]
-    ended: Ended = field(default_factory=Ended)
-    warnings: dict[str, None] = field(default_factory=dict)
-    done: threading.Event = field(default_factory=threading.Event)
-    broken: BaseException | None = None  # an error that is no answer's, such as a full disk's
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _loop: asyncio.AbstractEventLoop | None = None
-    _workers: list[asyncio.Task[None]] = field(default_factory=list)
-    _clients: dict[Connection, httpx.AsyncClient] = field(default_factory=dict)
-    _preferences: asyncio.Semaphore | None = None
-
-    def run(self) -> None:
-        """Ask all; the body of the thread."""
-        try:
-            asyncio.run(self._ask_all())
-        except BaseException as error:
-            self.broken = error
-        finally:
-            self.done.set()
-
-    def stop(self) -> None:
-        """Cancel what is being asked, from any thread; nothing happens if all is done."""
-        self._stopping.set()
-        if self._loop is not None and not self.done.is_set():
-            with contextlib.suppress(RuntimeError):  # its loop has just ended by itself
-                self._loop.call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
-        for worker in self._workers:
-            worker.cancel()
-
-    async def _ask_all(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self, requests: Sequence[ScoreRequest], on_scores: OnScores, headers: Mapping[str, str]
+    ) -> None:
+        self._requests, self._on_scores, self._headers = requests, on_scores, headers
+        self.ended = Ended()
+        self.warnings: dict[str, None] = {}
         self._preferences = asyncio.Semaphore(PREFERENCES_IN_FLIGHT)
-        waiting = iter(range(len(self.requests)))
-        number = min(IN_FLIGHT, len(self.requests))
-        self._workers = [asyncio.ensure_future(self._work(waiting)) for _ in range(number)]
-        if self._stopping.is_set():  # before there was a loop to tell
-            self._cancel()
-        try:
-            results = await asyncio.gather(*self._workers, return_exceptions=True)
-        finally:
-            for client in self._clients.values():
-                await client.aclose()
-        for result in results:
-            if isinstance(result, Exception):
-                raise result
+        number = min(IN_FLIGHT, len(requests))
+        self.workers = Workers(self._work, iter(range(len(requests))), number)
 
-    async def _work(self, waiting: Iterator[int]) -> None:
-        try:
-            for place in waiting:
-                if self.ended.fatal is not None:
-                    return
-                self.on_scores(place, await self._outcomes(self.requests[place]))
-        except Exception:
-            self._cancel()
-            raise
+    async def _work(self, place: int) -> bool:
+        """Ask for the scores of one request; tell whether others are worth asking."""
+        self._on_scores(place, await self._outcomes(self._requests[place]))
+        return self.ended.fatal is None
 
     async def _outcomes(self, request: ScoreRequest) -> Sequence[Score | OllamaNbError]:
         """Return what came of each prompt; where one makes a request fail, the others are asked."""
@@ -198,11 +136,11 @@ class _Run:
 
     async def _asked(self, request: ScoreRequest) -> Sequence[Score]:
         connection = current()
-        http = self._client(connection)
+        http = self.workers.client(connection)
         with translated(connection, request.model), _recorded(request) as told:
             if connection not in _without_scores:
                 try:
-                    scores, answer = await request.scores(http, self.headers)
+                    scores, answer = await request.scores(http, self._headers)
                 except NoScores:
                     self._say_once(connection)
                 else:
@@ -210,18 +148,12 @@ class _Run:
                     nb = answer.get("nb") or {}
                     self.warnings |= dict.fromkeys(nb.get("warnings") or ())
                     return scores
-            assert self._preferences is not None
-            return await request.preferences(http, self.headers, self._preferences)
+            return await request.preferences(http, self._headers, self._preferences)
 
     def _say_once(self, connection: Connection) -> None:
         if connection not in _without_scores:
             _without_scores.add(connection)
             self.warnings[WITHOUT_SCORES.format(connection.url)] = None
-
-    def _client(self, connection: Connection) -> httpx.AsyncClient:
-        if connection not in self._clients:
-            self._clients[connection] = connection.async_http()
-        return self._clients[connection]
 
 
 @contextlib.contextmanager

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.connection.current import current
 from ollama_nb.errors import OllamaNbError
-from ollama_nb.frames.deciding import checked_threshold, is_yes, yes_probability
+from ollama_nb.frames.deciding import NO, YES, checked_threshold, is_yes, yes_probability
 from ollama_nb.frames.errors import BadColumns, NoProbabilities
 from ollama_nb.frames.filtering import texts_of_prompts
 from ollama_nb.frames.generating import as_frame
 from ollama_nb.frames.labels import Labels
 from ollama_nb.frames.prompts import TEXT
 from ollama_nb.frames.running import warn_of_failures
-from ollama_nb.frames.scoring import RowScore, Scoring, score_rows
+from ollama_nb.frames.sampling import Sample
+from ollama_nb.frames.scoring import RowScore, Scoring, num_open, pace_of, score_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,7 @@ def classify(
     proba: bool = True,
     abstain: float | None = None,
     question: str | None = None,
+    sample: int | None = None,
     details: bool = False,
     model: str | None = None,
     system: str | None = None,
@@ -67,6 +69,8 @@ def classify(
         A row whose best label is less probable than this has none (NA).
     question
         Instead of "Which label fits the text?".
+    sample
+        Ask about only so many rows, spread over the frame, and say how long all would take.
     details
         Add a column `_error` (text; why a row has no label).
     model, system, options, keep_alive
@@ -116,11 +120,15 @@ def classify(
     least = None if abstain is None else checked_threshold(abstain, "abstain")
     scoring = Scoring.of(model, system, options, keep_alive, fresh, progress)
     texts = texts_of_prompts(frame, template)
+    trial = Sample.of(texts, sample)
+    index, ask = trial.index(frame.index), _prompts_of_several if multi else _prompts
+    choices = (YES, NO) if multi else known.choices
+    rows = score_rows(ask(trial.among(texts), known), choices, scoring)
+    if sample is not None and progress:
+        trial.tell(pace_of(rows), num_open(ask(texts, known), choices, scoring))
     if multi:
-        return _several(texts, known, scoring, frame.index, proba=proba, details=details)
-    prompts = [known.prompt(text) if isinstance(text, str) else text for text in texts]
-    rows = score_rows(prompts, known.choices, scoring)
-    columns = _one_label(rows, known, least, frame.index)
+        return _several(rows, known, index, proba=proba, details=details)
+    columns = _one_label(rows, known, least, index)
     return _chosen(columns, [row.error for row in rows], proba=proba, details=details)
 
 
@@ -146,6 +154,22 @@ def classify_column(
     >>> df["review"].llm.classify(["praise", "complaint"], abstain=0.7)  # doctest: +SKIP
     """
     return classify(as_frame(series), f"{{{{ {TEXT} }}}}", labels, **how)
+
+
+def _prompts(
+    texts: Sequence[str | OllamaNbError | None], labels: Labels
+) -> list[str | OllamaNbError | None]:
+    return [labels.prompt(text) if isinstance(text, str) else text for text in texts]
+
+
+def _prompts_of_several(
+    texts: Sequence[str | OllamaNbError | None], labels: Labels
+) -> list[str | OllamaNbError | None]:
+    """Ask of each text about each label."""
+    return [
+        labels.prompt_of_one(text, name) if isinstance(text, str) else text
+        for text, name in product(texts, labels.names)
+    ]
 
 
 def _one_label(
@@ -179,22 +203,16 @@ def _probability(row: RowScore, choice: str) -> float:
 
 
 def _several(
-    texts: Sequence[str | OllamaNbError | None],
+    scored: Sequence[RowScore],
     labels: Labels,
-    scoring: Scoring,
     index: pd.Index[Any],
     *,
     proba: bool,
     details: bool,
 ) -> pd.DataFrame | pd.Series[Any]:
-    """Ask of each row about each label, and return those that fit."""
+    """Return the labels that fit, of a score a row and a label."""
     import pandas as pd
 
-    prompts = [
-        labels.prompt_of_one(text, name) if isinstance(text, str) else text
-        for text, name in product(texts, labels.names)
-    ]
-    scored = score_rows(prompts, ("Yes", "No"), scoring)
     width = len(labels.names)
     rows = [scored[begin : begin + width] for begin in range(0, len(scored), width)]
     found = [

@@ -42,6 +42,20 @@ def test_a_filter_tries_some_rows_and_the_next_one_the_others(capsys):
     assert ROWS["a"].llm.filter("{{ text }}", sample=2, **ask).index.tolist() == [101, 106]
 
 
+@pytest.mark.parametrize(("how", "left"), [({}, 5), ({"multi": True}, 10)])
+def test_labels_are_given_to_some_rows_first(capsys, how, left):
+    labels = ["happy", "sad"]
+
+    few = ROWS.llm.classify("{{ a }}", labels, sample=5, **how)
+
+    assert few.index.tolist() == TRIED
+    assert few["happy"].notna().all()
+    told = capsys.readouterr().err
+    assert re.search(rf"5 of 11 rows tried: {left} different prompts {LEFT}", told)
+    every = ROWS.llm.classify("{{ a }}", labels, **how)
+    assert every["happy"].notna().sum() == 10
+
+
 @pytest.mark.filterwarnings("ignore::ollama_nb.RowsFailed")  # so small a model may not end
 def test_extract_tries_some_texts(capsys):
     found = ROWS.llm.extract("a", "who str|null", sample=5, options={"num_predict": 20})
@@ -86,13 +100,14 @@ def test_agg_tries_some_texts_or_some_groups(capsys):
     "verb",
     [
         lambda number: ROWS.llm.filter("{{ a }}", sample=number),
+        lambda number: ROWS.llm.classify("{{ a }}", ["x", "y"], sample=number),
         lambda number: ROWS.llm.extract("a", "who", sample=number),
         lambda number: ROWS.llm.agg("Who?", "a", sample=number, **SHORT),
         lambda number: ROWS.llm.join(
             pd.DataFrame({"b": ["x"]}), "{{ a }} {{ b }}", sample=number, candidates=None
         ),
     ],
-    ids=["filter", "extract", "agg", "join"],
+    ids=["filter", "classify", "extract", "agg", "join"],
 )
 def test_a_sample_that_is_no_number_of_rows_is_told(verb, number):
     with pytest.raises(BadColumns, match="from 1"):
