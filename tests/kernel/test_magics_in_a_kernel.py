@@ -28,6 +28,22 @@ def test_a_person_sees_it_grow_in_one_output_that_ends_with_the_final_text(cells
     assert run.text == "slowly one two three four five "
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from IPython.display import clear_output; clear_output(wait=True)",
+        "from IPython.display import display; [display(n, display_id='same') for n in (1, 2)]; None",
+        "from IPython.display import update_display; update_display(1, display_id='nobody-s')",
+    ],
+)
+def test_the_kernel_of_the_tests_takes_no_other_message(cells, code):
+    """All displays of all kernel tests are held to what every front end can show."""
+    with pytest.raises(AssertionError):
+        cells.run(code)
+
+    cells.run("pass")
+
+
 def test_a_setting_overrides_the_guess_of_who_watches(cells):
     cells.run("import ollama_nb; ollama_nb.settings.live = False")
 
