@@ -86,7 +86,8 @@ PREPARE = """
 import pandas as pd, ollama_nb.frames
 frame = pd.DataFrame({"who": ["a fox"] + [f"hen {n}" for n in range(40)]})
 frame.head(1).llm.generate("On {{ who }}", model="demo", options={"num_predict": 3})
-endless = {"num_predict": -1, "temperature": 5, "top_k": 0, "top_p": 1}
+lines = 'root ::= ([a-z ]{0,50} " ")+ "END"'  # an end that no model comes to by itself
+endless = {"num_predict": -1, "temperature": 0, "grammar": lines}
 """
 ENDLESS = (
     "answers = frame.llm.generate('On {{ who }}', model='demo', options=endless, details=True)"

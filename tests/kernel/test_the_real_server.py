@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from cells import Cells, assert_computes_nothing, eventually, kernel_environ
+from cells import Cells, assert_computes_nothing, eventually, kernel_environ, metric
 
 import ollama_nb
 from ollama_nb.connection import places
@@ -18,6 +18,17 @@ from ollama_nb.connection.current import current
 
 # Hot enough that the end token hardly comes: an answer that is still running when we act on it.
 ENDLESS = "-m demo -t 5 -o top_k=0 -o top_p=1 -o num_predict=100000 -o seed=1"
+
+LINES = 'root ::= ([a-z ]{0,50} "\\n")+ "END"'  # an end that no model comes to by itself
+WITHOUT_END = f"""
+endless = {{"temperature": 0, "num_predict": -1, "grammar": {LINES!r}}}
+try:
+    generate("Tell me a story.", model="demo", options=endless, show=True)
+except ollama_nb.Interrupted as stopped:
+    kept = stopped.answer
+    raise
+"""
+WHOLE_TOKENS = 20_480  # which that comes to if nobody stops it: ten contexts
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +121,15 @@ def test_the_model_can_be_looked_at_and_unloaded(real):
 
 
 def test_ctrl_c_stops_the_engine(real, ollama_server):
-    run = real.run(
-        f"%%generate {ENDLESS} -> kept\nTell me a story.",
-        watched=True,
-        on_message=_acting(real.interrupt),
-    )
+    with ollama_server.client() as client:
+        before = metric(client, "generated_tokens_total")
+
+    run = real.run(WITHOUT_END, watched=True, on_message=_acting(real.interrupt))
 
     assert run.error["ename"] == "Interrupted"
     with ollama_server.client() as client:
         assert_computes_nothing(client)
+        assert 0 < metric(client, "generated_tokens_total") - before < WHOLE_TOKENS / 2
     assert real.run("(kept.done_reason, len(kept) > 0)").result == "('interrupted', True)"
     assert real.run("%generate -m demo -o num_predict=3 Hello").status == "ok"
 
