@@ -33,6 +33,7 @@ TEXT = "Ann paid 1,200.50 for 36 cups,\n and  Tim-Bob (4) 3.0 for Green   Tea."
         (3, "3.0"),
         (4, "4"),
         ("An", None),
+        ("aid", None),
         ("cup", None),
         (6, None),
         (200, None),
