@@ -257,7 +257,7 @@ def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
                 stderr=subprocess.STDOUT,
             )
         info = runtime / f"jpserver-{process.pid}.json"
-        until(lambda: info.exists() or process.poll() is not None, "the Jupyter server's file")
+        until(lambda: _is_written(info) or process.poll() is not None, "the Jupyter server's file")
         assert process.poll() is None, log.read_text()
         server = Server(json.loads(info.read_text())["url"] + "ollama", process, log, token)
         started.append(server)
@@ -267,6 +267,11 @@ def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
     yield start
     for server in started:
         server.stop()
+
+
+def _is_written(file: Path) -> bool:
+    """Whether a file is there with something in it, not just about to be written."""
+    return file.exists() and file.stat().st_size > 0
 
 
 def _answers(server: Server) -> bool:

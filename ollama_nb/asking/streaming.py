@@ -193,7 +193,7 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
     Raises
     ------
     OllamaNbError
-        When the server reports an error or goes away.
+        When the server reports an error or goes away; its `answer` is what had come.
     """
     import asyncio
 
@@ -204,8 +204,8 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
             on_news(arriving.text, arriving.thinking, arriving.waiting)
     except asyncio.CancelledError:
         return arriving.finish("interrupted")
-    except OllamaNbError:
-        arriving.finish("error")
+    except OllamaNbError as error:
+        error.answer = arriving.finish("error")
         raise
     return arriving.finish()
 

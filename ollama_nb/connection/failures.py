@@ -6,6 +6,7 @@ Whether a call is tried again is decided by its caller.
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING
 
 from ollama_nb.connection.current import forget
@@ -84,7 +85,12 @@ def _names(connection: Connection) -> list[str]:
 
 
 def _sentence(text: str, status: int) -> str:
-    """Return the server's own words, but never a page of HTML (a proxy's error page)."""
+    """Return the server's own words, but never a page of HTML (a proxy's error page).
+
+    Where Ollama passes on what its runner said, the words are in JSON within the JSON.
+    """
     if not text.strip() or text.lstrip().startswith("<"):
         return f"HTTP {status}"
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(text)["error"]["message"])
     return text.strip()

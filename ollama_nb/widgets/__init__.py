@@ -1,4 +1,4 @@
-"""The widgets: live controls over ordinary outputs, so that a saved notebook keeps its text.
+"""The widgets: live controls, and beside them ordinary outputs that a saved notebook keeps.
 
-Each is its traits; what they ask goes through `asking`.
+Each is its traits; what they ask goes through `asking`. The page's part is the `.js` and `.css`.
 """

@@ -1,37 +1,49 @@
 """`Chat`: talk to a model from a cell, with a Stop that stops the engine.
 
-What is said lives in an ordinary output of the cell (`transcript`); the widget is the live part.
+The page's part is `chat.js`; what turns look like is in `transcript`, who asks in `asking`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from typing import Any
+import uuid
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import traitlets
-from IPython.display import display
-from ipywidgets import Button, HBox, Layout, Text, VBox
+from anywidget import AnyWidget
 
 from ollama_nb.asking.chatting import Conversation, chat_request
-from ollama_nb.asking.request import Request
 from ollama_nb.asking.streaming import ask_async
 from ollama_nb.connection.options import checked
-from ollama_nb.display.cell import OneOutput
+from ollama_nb.display.live import Place, place
 from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import OllamaNbError
+from ollama_nb.managing.catalogue import default_model
 from ollama_nb.threads import thread_of_cell
-from ollama_nb.widgets import transcript
+from ollama_nb.widgets.copies import Copies
+from ollama_nb.widgets.markdown import StreamedHtml
+from ollama_nb.widgets.transcript import Exchange
 
-TEXT_FOLLOWS_WITHIN_S = 0.3
+if TYPE_CHECKING:
+    from ollama_nb.answers.generation import Generation
+    from ollama_nb.asking.request import Request
+
+PAGE = Path(__file__).parent
+NUM_TAKEN = 100  # messages of pages that are remembered; one is sent again within seconds
 
 
-class Chat(VBox):
+class Chat(AnyWidget):
     """A conversation with a model, in the output of a cell.
 
-    Type into the box and press Enter. The model answers on a thread of its own, so the kernel
-    stays free and Stop works at once. The conversation is written into the cell's output as
-    plain markdown: it stays in the saved notebook, where a widget would not.
+    Type into the box and press Enter; Shift+Enter begins a new line. The model answers on a thread
+    of its own, so the kernel stays free, Stop works at once, and an answer goes on when the page is
+    closed. The conversation lives in the kernel: a page that is loaded again shows all of it.
+    Each turn that is over is also an output of the cell, as HTML, markdown and plain text: it stays
+    in the saved notebook, where a widget would not.
 
     Parameters
     ----------
@@ -45,11 +57,14 @@ class Chat(VBox):
     Attributes
     ----------
     messages : list of dict
-        The conversation so far (a trait: it can be observed).
+        The conversation so far (a trait: it can be observed). An answer that was stopped, or that
+        broke off, is part of it as far as it came.
     busy : bool
         Whether an answer is on its way (a trait).
     error : str
         What went wrong last, else empty (a trait).
+    model : str
+        The model that answers, as the page names it (a trait).
 
     Examples
     --------
@@ -57,9 +72,14 @@ class Chat(VBox):
     >>> talk.messages[-1]["content"]  # doctest: +SKIP
     """
 
+    _esm = (PAGE / "chat.js").read_text("utf-8")
+    _css = (PAGE / "chat.css").read_text("utf-8")
+
     messages = traitlets.List(traitlets.Dict())
-    busy = traitlets.Bool(False)
     error = traitlets.Unicode("")
+    busy = traitlets.Bool(False).tag(sync=True)
+    model = traitlets.Unicode("").tag(sync=True)
+    talk = traitlets.Unicode("").tag(sync=True)  # the widget's id, which marks the copy
 
     def __init__(
         self,
@@ -68,83 +88,115 @@ class Chat(VBox):
         system: str | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
-        self.box = Text(
-            placeholder="Ask something, press Enter",
-            continuous_update=False,  # else text typed quickly arrives after the Enter
-            layout=Layout(flex="1 1 auto"),
-        )
-        self.send_button = Button(description="Send", button_style="primary", icon="paper-plane")
-        self.stop_button = Button(description="Stop", icon="stop", disabled=True)
-        super().__init__([HBox([self.box, self.send_button, self.stop_button])])
-        self._conversation = Conversation(model, system)
         self._options = checked(options or {})
-        self._output = OneOutput()
-        self._entered = False
+        self._conversation = Conversation(model, system)
+        self._shown: list[dict[str, Any]] = []  # the turns as the page has them
+        self._num_forgotten = 0  # turns; those that come after have other numbers
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
-        self._listen()
+        self._thread: threading.Thread | None = None
+        self._is_stopped = False
+        self._taken: deque[Any] = deque(maxlen=NUM_TAKEN)
+        name = uuid.uuid4().hex
+        super().__init__(model_id=name, talk=name, model=model or "")
+        self._copies = Copies(self.talk)
+        self.on_msg(self._on_page_message)
 
-    def _listen(self) -> None:
-        self.box.on_msg(self._on_box_message)
-        self.box.observe(lambda _: self._send_entered(), "value")
-        self.send_button.on_click(lambda _: self.send())
-        self.stop_button.on_click(lambda _: self.stop())
-        self.observe(self._on_busy, "busy")
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        """Return what a page is sent: all of the talk to one that is loaded.
 
-    def _on_box_message(self, _: Text, content: dict[str, Any], __: object) -> None:
-        """Note an Enter: the text follows it, unless the box has sent it before."""
-        if content.get("event") == "submit":
-            self._entered = True
-            threading.Timer(TEXT_FOLLOWS_WITHIN_S, self._send_entered).start()
+        The turns are no trait: of one, a page would be sent all turns whenever one changes.
+        """
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        return {**state, "turns": list(self._shown)} if key is None else state
 
-    def _send_entered(self) -> None:
-        if self._entered:
-            self._entered = False
-            self.send()
+    def _tell(self, kind: str, **facts: Any) -> None:
+        """Send the page a message."""
+        super().send({"type": kind, **facts})
 
-    def _on_busy(self, change: dict[str, Any]) -> None:
-        self.send_button.disabled = change["new"]
-        self.stop_button.disabled = not change["new"]
+    def _on_page_message(self, _: AnyWidget, message: dict[str, Any], __: object) -> None:
+        """Take a message once: a page that does not know whether it has come sends it again."""
+        name = message.get("id")
+        self._tell("heard", id=name)
+        if name not in self._taken:
+            self._taken.append(name)
+            self._take(message)
 
-    def send(self, text: str | None = None) -> None:
-        """Ask what stands in the box, or `text`; nothing happens while an answer is on its way."""
-        question = (self.box.value if text is None else text).strip()
+    def _take(self, message: dict[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "ask":
+            self._tell("taken", taken=self.send(str(message.get("text", ""))))
+        elif kind == "stop":
+            self.stop()
+        elif kind == "ready":
+            self._tell_again()
+        elif kind == "copies":
+            self._tell("copies", copies=self._copies.of(message.get("numbers", ())))
+
+    def send(self, text: str) -> bool:
+        """Ask; tell whether it is asked: nothing happens while an answer is on its way."""
+        question = text.strip()
         if not question or self.busy:
-            return
-        self.box.value = ""
-        self.error = ""
+            return False
+        self.error, self._is_stopped = "", False
         self.busy = True
-        thread_of_cell(lambda: self._answer(question), "ollama_nb-chat").start()
+        self._show(len(self._shown), question)
+        self._thread = thread_of_cell(lambda: self._answer(question), "ollama_nb-chat")
+        self._thread.start()
+        return True
 
     def stop(self) -> None:
         """Stop the engine; what has come of the answer stays."""
-        if self._task is not None:
-            loop, task = self._task
-            loop.call_soon_threadsafe(task.cancel)
+        self._is_stopped = True  # for a question that is about to be asked
+        if task := self._task:
+            with contextlib.suppress(RuntimeError):  # its loop has just been closed
+                task[0].call_soon_threadsafe(task[1].cancel)
 
     def reset(self) -> None:
-        """Forget the conversation and clear the transcript."""
+        """Stop, forget the conversation and clear the transcript."""
+        self.stop()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
         self._conversation.reset()
-        self._settle()
+        self.messages = []
+        self._copies.forget()
+        self._num_forgotten += len(self._shown)
+        self._shown = []
+        self._tell("reset")
 
     def _answer(self, question: str) -> None:
         """Run one turn to its end, on its own thread and event loop."""
+        answer = None
         try:
-            asyncio.run(self._answering(question))
+            answer = asyncio.run(self._answering(question))
         except OllamaNbError as error:
             self.error = f"{type(error).__name__}: {error}"
+            answer = error.answer
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"  # else the page would wait for ever
+            raise
         finally:
             self._task = None
-            self._settle(question)
+            self._settle(question, answer)
             self.busy = False
 
-    async def _answering(self, question: str) -> None:
-        self._task = asyncio.get_running_loop(), asyncio.current_task()  # type: ignore[assignment]
+    async def _answering(self, question: str) -> Generation:
         request = self._request(question)
-        live = LiveCell(request.model, lambda shown, _: self._publish(question, shown))
+        self._task = asyncio.get_running_loop(), asyncio.current_task()  # type: ignore[assignment]
+        if self._is_stopped:
+            self.stop()
+        self.model = request.model
+        streamed, at = StreamedHtml(), len(self._shown) - 1
+
+        def publish(shown: dict[str, str], _: object) -> int:
+            html = streamed.of(shown["text/markdown"])
+            self._show(at, question, html)
+            return len(html.encode())
+
+        live = LiveCell(request.model, publish)
         live.open()
         try:
-            answer = await ask_async(request, live.update)
-            self._conversation.remember(question, answer)
+            return await ask_async(request, live.update)
         finally:
             live.end()
 
@@ -157,23 +209,44 @@ class Chat(VBox):
             options=self._options,
         )
 
-    def _publish(self, question: str, shown: dict[str, str]) -> int:
-        turns = self._conversation.turns
-        return self._output.publish(transcript.bundle(turns, question, shown["text/markdown"]), {})
-
-    def _settle(self, question: str = "") -> None:
-        """Publish what is final: all turns, and the error of one that failed."""
-        turns = self._conversation.turns
-        failed = (question, f"**{self.error}**") if self.error else ("", "")
-        self._output.publish(transcript.bundle(turns, *failed), {})
+    def _settle(self, question: str, answer: Generation | None) -> None:
+        """Show what is final, keep a copy in the notebook, and go on from there."""
+        if answer is not None:
+            self._conversation.remember(question, answer)
+        exchange = Exchange.over(question, self.model or "Model", answer, self.error)
+        at = len(self._shown) - 1
+        self._copies.add(self._num_forgotten + at, exchange)
+        self._show(at, question, exchange.html(), over=True)
         self.messages = self._conversation.messages
 
+    def _show(self, at: int, question: str, html: str = "", *, over: bool = False) -> None:
+        """Show one turn on the page, which is sent no other."""
+        known = {"number": self._num_forgotten + at, "question": question}
+        self._shown[at:] = [{**known, "html": html, "over": over}]
+        self._tell_turn(at)
+
+    def _tell_turn(self, at: int) -> None:
+        turn = self._shown[at]
+        self._tell("turn", at=at, turn=turn, copies=self._copies.of([turn["number"]]))
+
+    def _tell_again(self) -> None:
+        """Tell a page what it may have missed while it was loaded."""
+        self.send_state(["busy", "model"])
+        if self._shown:
+            self._tell_turn(len(self._shown) - 1)
+
     def _ipython_display_(self) -> None:
-        """Show the transcript as an output of the cell, and the controls below it."""
-        self._output = OneOutput()
-        self._settle()
-        view = self._repr_mimebundle_()
-        display({kind: value for kind, value in view.items() if kind != "text/plain"}, raw=True)
+        """Show the widget as an output of the cell, and the turns so far as others."""
+        if place() is Place.TERMINAL:
+            raise NotImplementedError  # IPython's word for: use the repr
+        self._copies.show(self.model_id)
+        if not self.model and place() is Place.WATCHED:
+            thread_of_cell(self._name_model, "ollama_nb-model").start()
+
+    def _name_model(self) -> None:
+        """Find out which model would answer; without one, the first question will say why."""
+        with contextlib.suppress(OllamaNbError):
+            self.model = self.model or default_model(self._conversation.model)
 
     def __repr__(self) -> str:
         return f"Chat(model={self._conversation.model!r}, turns={len(self._conversation.turns)})"

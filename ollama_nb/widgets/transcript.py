@@ -1,50 +1,104 @@
-"""The text of a conversation as a saved notebook keeps it.
+"""What was said in a chat, as the page shows it and as a saved notebook keeps it.
 
-Rendering only; `chat` says when, `display` how often.
+Rendering only; `chat` says when, `copies` where to.
 """
 
 from __future__ import annotations
 
+import html
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ollama_nb.answers.rendering import both, in_block, joined, of_note, of_thoughts, thought_title
+from ollama_nb.widgets.markdown import closed, to_html
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from ollama_nb.answers.generation import Generation
+    from ollama_nb.answers.rendering import Bundle
 
-    from ollama_nb.asking.chatting import Turn
-
-
-def bundle(turns: Sequence[Turn], question: str = "", answer: str = "") -> dict[str, str]:
-    """Render the turns, and the one that is going on, as Jupyter's markdown and plain text."""
-    pairs = [(turn.question, turn.answer.model, _said(turn)) for turn in turns]
-    pairs += [(question, "", answer)] if question else []
-    return {
-        "text/markdown": "\n\n---\n\n".join(_markdown(*pair) for pair in pairs),
-        "text/plain": "\n\n".join(_plain(*pair) for pair in pairs),
-    }
-
-
-def _said(turn: Turn) -> str:
-    """Return the answer, and below it what the reader should know, such as that it was cut."""
-    stopped = turn.answer.done_reason == "interrupted"
-    text = f"{turn.answer.text} *(stopped)*" if stopped else turn.answer.text
-    return "\n\n".join([text, *(f"*({warning})*" for warning in turn.answer.warnings)])
+GONE = "The kernel that held this conversation is gone; run the cell to talk again."
+SAVED = "ollama-nb-saved"  # the class by which a page with the living chat hides its copy
+# Lab has no other place to say that a widget is of a kernel that is gone; GONE stands above it.
+HIDES_ITS_ERROR = (
+    f"<style>.jp-OutputArea-child:has(.{SAVED}) + .jp-OutputArea-child:has("
+    "> .jp-OutputArea-output.jupyter-widgets) { display: none; }</style>"
+)
+STOPPED = "stopped"
+BROKE_OFF = "broke off"
+NOTHING_CAME = "stopped before the first word"
 
 
-def _markdown(question: str, model: str, answer: str) -> str:
-    return f"{_quoted(question)}\n\n{answer}"
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and what came of it."""
+
+    question: str
+    model: str
+    text: str = ""
+    thinking: str = ""
+    notes: tuple[str, ...] = ()  # below the answer: that it was stopped or cut, what is warned of
+    error: str = ""
+
+    @classmethod
+    def over(cls, question: str, model: str, answer: Generation | None, error: str) -> Exchange:
+        """Return one that is over; `answer` is what there is of one."""
+        if answer is None:
+            return cls(question, model, error=error)
+        notes = (*_how_it_ended(answer), *answer.warnings)
+        return cls(question, answer.model, answer.text, answer.thinking, notes, error)
+
+    def html(self) -> str:
+        """Return the answer as a page may show it."""
+        notes = "".join(f"<p><em>({html.escape(note)})</em></p>\n" for note in self.notes)
+        failure = f"<p><strong>{html.escape(self.error)}</strong></p>\n" if self.error else ""
+        return f"{self._thought()}{to_html(self.text)}{notes}{failure}"
+
+    def _thought(self) -> str:
+        thought = self.thinking.strip()
+        if not thought:
+            return ""
+        title = f"<summary>{html.escape(thought_title(thought))}</summary>"
+        return f"<details>{title}<pre>{html.escape(thought)}</pre></details>\n"
+
+    def copy(self) -> Bundle:
+        """Return question and answer as a saved notebook keeps them."""
+        asked = html.escape(self.question)
+        question = f'<blockquote><pre style="white-space: pre-wrap">{asked}</pre></blockquote>'
+        said = self._said()
+        return {
+            "text/html": f'<div class="{SAVED}">\n{question}\n{self.html()}</div>',
+            "text/markdown": f"{quoted(self.question)}\n\n{said['text/markdown']}",
+            "text/plain": f"You: {self.question}\n{self.model}: {said['text/plain']}",
+        }
+
+    def _said(self) -> Bundle:
+        text = {"text/markdown": closed(self.text), "text/plain": self.text}
+        failure = {"text/markdown": f"**{self.error}**", "text/plain": self.error}
+        parts = [of_thoughts(self.thinking), text, *map(of_note, self.notes)]
+        return joined(*parts, failure if self.error else both(""))
 
 
-def _quoted(question: str) -> str:
-    """Quote the question as plain text: in a fence that is longer than any run in it.
+def _how_it_ended(answer: Generation) -> list[str]:
+    if answer.done_reason == "interrupted":
+        return [STOPPED if answer.text or answer.thinking else NOTHING_CAME]
+    return [BROKE_OFF] if answer.done_reason == "error" and answer.text else []
+
+
+def heading() -> Bundle:
+    """Return what stands above the copy of a chat: a page with the living chat does not show it."""
+    html_ = f'<div class="{SAVED}">{HIDES_ITS_ERROR}<p><em>{GONE}</em></p></div>'
+    return {"text/html": html_, "text/markdown": f"*{GONE}*", "text/plain": GONE}
+
+
+def forgotten() -> dict[str, Any]:
+    """Return what takes the place of a copy that was to be forgotten."""
+    return {"text/html": f'<div class="{SAVED}"></div>', "text/markdown": "", "text/plain": ""}
+
+
+def quoted(question: str) -> str:
+    """Quote a text as plain text: in a block of code, which ends where it does.
 
     Pasted code, HTML and formulas stay what they are; as markdown they would be rendered.
     """
-    longest = max(map(len, re.findall(r"`+", question)), default=0)
-    fence = "`" * max(3, longest + 1)
-    lines = [f"{fence}text", *question.splitlines(), fence]
-    return "\n".join(f"> {line}" for line in lines)
-
-
-def _plain(question: str, model: str, answer: str) -> str:
-    return f"You: {question}\n{model or 'Model'}: {answer}"
+    return re.sub("^", "> ", in_block(question, "text"), flags=re.MULTILINE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -40,26 +41,42 @@ class Lab:
         self, page: Page, server: Any, until: Callable[..., object], application: str = "lab"
     ) -> None:
         self.page, self.server, self._until = page, server, until
-        self._application = application
+        self.application = application
 
     def open(self, notebook: str) -> None:
-        base = self.server.url.removesuffix("ollama")
+        url = f"{self._base}{self._place(notebook)}?token={self.server.token}"
+        self.page.goto(url, wait_until="domcontentloaded")
+        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=MINUTE_MS)
+        self._until(lambda: self._has_kernel(notebook), "the page has its kernel", 60)
+        self.idle()
+
+    @property
+    def _base(self) -> str:
+        return self.server.url.removesuffix("ollama")
+
+    def _place(self, notebook: str) -> str:
         places = {
             "lab": f"lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}",
             "notebook": f"notebooks/{notebook}",
         }
-        url = f"{base}{places[self._application]}?token={self.server.token}"
-        self.page.goto(url, wait_until="domcontentloaded")
-        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=MINUTE_MS)
-        self._until(lambda: self._has_kernel(base, notebook), "the page has its kernel", 60)
-        self.idle()
+        return places[self.application]
 
-    def _has_kernel(self, base: str, notebook: str) -> bool:
+    def _has_kernel(self, notebook: str) -> bool:
         """Whether the page talks to its kernel: who runs a cell earlier is asked to choose one."""
-        with self.server.client() as client:
-            sessions = client.get(f"{base}api/sessions").json()
-        kernels = [one["kernel"] for one in sessions if one["path"] == notebook]
+        kernels = self._kernels(notebook)
         return any(one["connections"] and one["execution_state"] == "idle" for one in kernels)
+
+    def _kernels(self, notebook: str) -> list[dict[str, Any]]:
+        with self.server.client() as client:
+            sessions = client.get(f"{self._base}api/sessions").json()
+        return [one["kernel"] for one in sessions if one["path"] == notebook]
+
+    def kernel(self, notebook: str) -> psutil.Process:
+        """The process of the kernel that a notebook has."""
+        (kernel,) = self._kernels(notebook)
+        children = psutil.Process(self.server.process.pid).children(recursive=True)
+        (process,) = (one for one in children if kernel["id"] in " ".join(one.cmdline()))
+        return process
 
     def idle(self) -> None:
         selector = ".jp-Notebook-ExecutionIndicator[data-status=idle]"
@@ -146,7 +163,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     without_outputs("03-structured.ipynb", folder)
     without_outputs("04-tools.ipynb", folder)
     of_cells(folder, "asking.ipynb", "%load_ext ollama_nb", ASKING, CALL)
-    of_cells(folder, "chat.ipynb", BOX, "box.transcript")
+    of_cells(folder, "chat.ipynb", BOX)
     of_cells(folder, "progress.ipynb", LAYERS)
     return folder
 
@@ -186,3 +203,9 @@ def lab_of(page: Page, eventually: Callable[..., object]) -> Callable[..., Lab]:
 @pytest.fixture
 def lab(page: Page, lab_server: Any, eventually: Callable[..., object]) -> Lab:
     return Lab(page, lab_server, eventually)
+
+
+@pytest.fixture(params=["lab", "notebook"])
+def front_end(request: pytest.FixtureRequest, lab_server: Any, lab_of: Callable[..., Lab]) -> Lab:
+    """Each front end that has notebooks."""
+    return lab_of(lab_server, request.param)

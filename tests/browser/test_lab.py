@@ -41,8 +41,8 @@ def test_answers_that_fit_a_schema_are_shown_as_code(
 def test_stop_in_the_chat_box_stops_the_engine(page: Page, lab, eventually) -> None:
     lab.open("chat.ipynb")
     lab.run_all()
-    page.wait_for_selector(".jp-OutputArea input[type=text]", timeout=MINUTE_MS)
-    stopped = page.locator(".jp-OutputArea em:text-is('(stopped)')")
+    page.wait_for_selector(".ollama-nb-chat textarea", timeout=MINUTE_MS)
+    stopped = page.locator(".ollama-nb-turn:last-child em:text-is('(stopped)')")
 
     tries = (_stopped_in_the_middle(page, lab, eventually, stopped) for _ in range(8))
     worker = next(filter(None, tries), None)
@@ -56,13 +56,13 @@ def _stopped_in_the_middle(page: Page, lab, eventually, stopped):
 
     Words drawn at random end an answer at any time: then the next one has to do.
     """
-    page.fill(".jp-OutputArea input[type=text]", "Tell me a story.")
-    page.press(".jp-OutputArea input[type=text]", "Enter")
+    page.fill(".ollama-nb-chat textarea", "Tell me a story.")
+    page.press(".ollama-nb-chat textarea", "Enter")
     page.wait_for_selector("button:has-text('Stop'):not([disabled])", timeout=MINUTE_MS)
-    page.wait_for_selector(".jp-OutputArea blockquote", timeout=MINUTE_MS)
     # Not until /api/ps names the model: that also names one that loads, whose worker Stop ends.
-    waits = page.locator(".jp-OutputArea em:has-text('demo:')")
-    eventually(lambda: waits.count() == 0, "the first word of the answer", 60)
+    answer = page.locator(".ollama-nb-turn:last-child .ollama-nb-answer")
+    waits = answer.locator("em:has-text('demo:')")
+    eventually(lambda: answer.inner_text() and not waits.count(), "the first word", 60)
     (worker,) = lab.server.workers()
     worker.suspend()
     with suppress(TimeoutError):  # the button cannot be pressed when the answer is over

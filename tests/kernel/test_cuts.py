@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from cells import Cells, eventually, kernel_environ
+from page import Page
 
 import ollama_nb
 from ollama_nb.errors import ServerWarning
@@ -69,8 +70,7 @@ def test_a_prompt_that_was_cut_is_told_with_its_tokens(connection):
 
 def test_a_chat_shows_both_below_the_answer(connection):
     talk = ollama_nb.Chat("demo", options={**SHORT, "num_ctx": 128})
-    shown: list[str] = []
-    talk._output.publish = lambda bundle, _: shown.append(bundle["text/markdown"]) or 0
+    page = Page(talk)
 
     for number in (1, 2):  # by the second, the first does not fit any more
         talk.send("word " * 70)
@@ -79,7 +79,7 @@ def test_a_chat_shows_both_below_the_answer(connection):
     talk.close()
 
     assert talk.error == ""
-    first, second = shown[-1].split("\n\n---\n\n")
-    assert first.endswith(f"*({CUT})*")
-    assert f"*({CUT})*" in second
+    first, second = (turn["html"] for turn in page.turns)
+    assert first.endswith(f"<p><em>({CUT})</em></p>\n")
+    assert f"<em>({CUT})</em>" in second
     assert "messages were left out, for a context of 128 tokens" in second

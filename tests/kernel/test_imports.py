@@ -9,7 +9,8 @@ import pytest
 import ollama_nb
 
 # What a kernel must not pay for before it uses it.
-HEAVY = ["pandas", "numpy", "ollama", "httpx", "ipywidgets", "matplotlib", "pydantic", "filelock"]
+HEAVY = ["pandas", "numpy", "ollama", "httpx", "ipywidgets", "anywidget", "markdown_it"]
+HEAVY += ["matplotlib", "pydantic", "filelock"]
 ENGINE = ["llama_cpp", "tornado.web", "zmq", "ollama_nb_server"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import signal
 import time
@@ -11,10 +12,12 @@ import numpy as np
 import psutil
 import pytest
 from cells import Cells, assert_computes_nothing, eventually, kernel_environ, metric
+from page import Page
 
 import ollama_nb
 from ollama_nb.connection import places
 from ollama_nb.connection.current import current
+from ollama_nb.errors import AnswerFailed
 
 # Hot enough that the end token hardly comes: an answer that is still running when we act on it.
 ENDLESS = "-m demo -t 5 -o top_k=0 -o top_p=1 -o num_predict=100000 -o seed=1"
@@ -166,19 +169,58 @@ def test_a_mistake_that_the_server_finds_is_one_line(real, code, name):
     assert "<html" not in run.error["evalue"]
 
 
-def test_the_widget_s_stop_stops_the_engine(ollama_server):
+@pytest.fixture
+def talk(ollama_server):
     ollama_nb.connect(ollama_server.url)
-    talk = ollama_nb.Chat("demo", options={"temperature": 5.0, "top_k": 0, "num_predict": 100000})
-    shown: list[str] = []
-    talk._output.publish = lambda bundle, _: shown.append(bundle["text/markdown"]) or 1
+    talk = ollama_nb.Chat("demo", options={"temperature": 0, "num_predict": -1, "grammar": LINES})
+    yield talk
+    talk.stop()
+    eventually(lambda: not talk.busy, "the end")
+    talk.close()
 
+
+def _has_words(page):
+    return page.turns[-1]["html"] and "<em>demo: " not in page.turns[-1]["html"]
+
+
+def _until_the_first_words(talk):
+    page = Page(talk)
     talk.send("Tell me a story.")
-    eventually(lambda: shown and not _waits(shown[-1]), "the first words")
-    talk.stop_button.click()
+    eventually(lambda: _has_words(page), "the first words")
+    return page
+
+
+def test_the_widget_s_stop_stops_the_engine(talk, ollama_server):
+    page = _until_the_first_words(talk)
+
+    page.tell("stop")
 
     eventually(lambda: not talk.busy, "the end", deadline_s=3)
     eventually(lambda: _is_idle(ollama_server), "the engine stops", deadline_s=3)
     assert len(talk.messages) == 2
+
+
+def test_the_widget_keeps_what_came_before_its_worker_was_killed(talk, ollama_server):
+    page = _until_the_first_words(talk)
+
+    for worker in _workers(ollama_server):
+        os.kill(worker.pid, signal.SIGKILL)
+
+    eventually(lambda: not talk.busy, "the end")
+    assert talk.error.startswith("AnswerFailed: demo did not answer:")
+    assert "SIGKILL" in talk.error
+    assert len(talk.messages[-1]["content"]) > 0
+    below = f"<p><em>(broke off)</em></p>\n<p><strong>{talk.error}</strong></p>\n"
+    assert html.unescape(page.turns[-1]["html"]).endswith(below)
+    talk.send("And then?")
+    eventually(lambda: _has_words(page), "the next answer")
+
+
+def test_a_message_that_is_too_long_is_told_in_a_sentence(ollama_server):
+    ollama_nb.connect(ollama_server.url)
+
+    with pytest.raises(AnswerFailed, match=r"^demo did not answer: [^{}]* exceeds [^{}]*$"):
+        ollama_nb.chat("word " * 3000, model="demo", options={"num_ctx": 128})
 
 
 def test_a_server_is_started_for_the_user_and_shared(monkeypatch, tmp_path):

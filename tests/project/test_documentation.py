@@ -145,6 +145,8 @@ def test_a_wheel_holds_both_houses_and_switches_the_extension_on(tmp_path: Path)
 
     for name in (
         "ollama_nb/py.typed",
+        "ollama_nb/widgets/chat.js",
+        "ollama_nb/widgets/chat.css",
         "ollama_nb_server/py.typed",
         "ollama_nb_server/data/demo.gguf",
     ):
