@@ -9,42 +9,30 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from other_packages import folder_of, path_with
 
 HERE = Path(__file__).parent
 # pandas and the one package that it needs and pandas 3 does not; all else is the environment's.
 PACKAGES = ["pandas>=2.2,<3", "pytz"]
 FILES = ["test_frames.py", "test_neighbouring.py", "test_clustering.py", "test_plotting.py"]
-LEFT_OUT = "umap or real_model"  # slow, and no business of pandas
+LEFT_OUT = "real_model"  # slow, and no business of pandas
 
 
-@pytest.fixture(scope="module")
-def pandas_2(tmp_path_factory):
-    """A folder with pandas 2."""
+@pytest.fixture
+def environ(pytestconfig):
+    """An environment with pandas 2."""
     if pd.__version__.startswith("2."):
         pytest.skip("all tests run on pandas 2 here")
-    folder = tmp_path_factory.mktemp("pandas-2")
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-compile"]
-    done = subprocess.run(
-        [*command, "--only-binary", ":all:", "--target", str(folder), *PACKAGES],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    if done.returncode:
-        assert os.environ.get("CI") != "true", done.stderr
-        pytest.skip("pandas 2 cannot be fetched")
-    return folder
+    folder = folder_of("2", PACKAGES, pytestconfig.cache.mkdir("pandas"))
+    return {**os.environ, **path_with(folder)}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)  # it is many tests in one
-def test_frames_do_on_pandas_2_what_they_do_on_pandas_3(pandas_2):
-    paths = [str(pandas_2), *filter(None, [os.environ.get("PYTHONPATH")])]
+def test_frames_do_on_pandas_2_what_they_do_on_pandas_3(environ):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command += ["-k", f"not ({LEFT_OUT})", *(str(HERE / name) for name in FILES)]
     version = "import pandas; print(pandas.__version__)"
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
     told = subprocess.run(
         [sys.executable, "-c", version], env=environ, capture_output=True, text=True, check=True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import distributions
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +16,6 @@ from ollama_nb.errors import MissingPackage
 from ollama_nb.frames.errors import BadColumns, UnknownColumn
 
 mpl.use("agg")
-COMPILES = "umap-learn is not installed; it compiles for ten seconds, so that CI does without"
 
 TEXTS = pd.Series(["ab", None, "a cat", "rain, rain", "x"], index=[7, 7, 1, 2, 3], name="said")
 
@@ -201,18 +199,3 @@ def test_a_chart_of_kinds_has_their_colours(vectors):
     many = pd.DataFrame({"x": range(5001), "y": 0})
     with pytest.raises(BadColumns, match="5,000 dots, and these are 5,001"):
         many.llm.plot(interactive=True)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not list(distributions(name="umap-learn")), reason=COMPILES)
-def test_umap_keeps_groups_apart_the_same_way_every_time(vectors):
-    points = vectors.llm.project("umap")
-
-    assert points.index.equals(vectors.index)
-    assert points.iloc[10].isna().all()
-    first, second = points[:10].mean(), points[11:].mean()
-    assert np.linalg.norm(first - second) > 2 * points[:10].std().max()
-    assert points.equals(vectors.llm.project("umap"))
-    assert vectors.llm.plot(method="umap").get_xlabel() == "UMAP 1"
-    with pytest.raises(BadColumns, match="UMAP needs 4 vectors"):
-        vectors[:3].llm.project("umap")
