@@ -44,6 +44,13 @@ def test_classify_knows_praise_from_complaints():
     assert found["label"].loc[["d", "e"]].tolist() == ["complaint"] * 2
 
 
+def test_of_several_labels_those_that_are_unlikely_are_left_out():
+    found = REVIEWS.llm.classify(["praise", "complaint"], multi=True, **QUIET)
+
+    assert found.loc["d":"e", ["praise", "complaint"]].max(axis=None) < 0.5
+    assert found["labels"].loc["d":"e"].tolist() == [[], []]
+
+
 def test_filter_keeps_those_that_are():
     found = REVIEWS.to_frame().llm.filter(QUESTION, threshold=0.46, **QUIET)
 
