@@ -109,3 +109,21 @@ def test_vectors_and_counts_are_the_model_s(client):
     body = {"model": "qwen", "texts": texts.tolist()}
     told = client.post("/api/tokenize", json=body).json()["results"]
     assert counts.tolist() == [one["count"] for one in told]
+
+
+def test_embed_and_generate_take_the_model_that_can(pytestconfig, capsys):
+    minilm = pytestconfig.rootpath.parent / "shared" / "models" / "minilm-q8_0.gguf"
+    ollama_nb.create("meanings", from_=minilm, show=False)
+    try:
+        capsys.readouterr()
+
+        vectors = ollama_nb.embed(["a cat", "a kitten", "the tax office"])
+        answer = ollama_nb.generate("Hello", options={"num_predict": 2}, show=False)
+    finally:
+        ollama_nb.rm("meanings")
+
+    assert vectors.attrs["model"] == "meanings:latest"
+    assert "embed() uses meanings:latest" in capsys.readouterr().err
+    assert answer.model in {"qwen:latest", "demo:latest"}
+    near, far = vectors.to_numpy()[1:] @ vectors.to_numpy()[0]
+    assert near > far + 0.2
