@@ -227,6 +227,7 @@ def test_it_follows_the_end_unless_the_reader_has_scrolled_up(
     before = chat.turn(4).inner_text()
     eventually(lambda: len(chat.turn(4).inner_text()) > len(before) + 20, "the answer goes on")
     assert chat.turns.evaluate("box => box.scrollTop") == place
+    assert chat.distance_to_the_end() > 200
     chat.press("Stop")
     chat.wait_until_over(4)
     chat.ask("last")
@@ -240,8 +241,10 @@ def test_an_answer_goes_on_while_no_page_is_open(
     chat = open_chat(lab)
     chat.box.press("ControlOrMeta+s")
     eventually(lambda: GONE in notebook.read_text(), "the notebook is saved")
+    chat.ask("never saved")
+    chat.wait_until_over(1)
     chat.ask("slowly one two three four five six seven eight nine ten")
-    chat.wait_for(1, "slowly one")
+    chat.wait_for(2, "slowly one")
 
     browser = lab.page.context.browser
     lab.page.close()
@@ -249,11 +252,13 @@ def test_an_answer_goes_on_while_no_page_is_open(
     lab.open(notebook.name)
 
     chat = Chat(lab.page)
-    chat.wait_until_over(1)
-    assert chat.turn(1).locator(".ollama-nb-answer").inner_text().endswith("nine ten")
+    chat.wait_until_over(2)
+    assert chat.turn(2).locator(".ollama-nb-answer").inner_text().endswith("nine ten")
     assert not other.left_early.is_set()
+    outputs = lab.page.locator(".ollama-nb-saved pre")
+    eventually(lambda: outputs.count() == 2, "the page adds what its notebook lacks")
     chat.box.press("ControlOrMeta+s")
-    eventually(lambda: _saved(notebook), "what came meanwhile is saved")
+    eventually(lambda: len(_saved(notebook)) == 2, "what came meanwhile is saved")
 
 
 CONTRAST = """node => {
