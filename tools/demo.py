@@ -125,11 +125,11 @@ def show(notebook: Any) -> None:
 
 
 def as_text(output: Any) -> str:
-    """An output's text: a stream's, or the plain or Markdown form of what was displayed."""
+    """An output's text: a stream's, or the plain form of what was displayed."""
     if output.output_type == "stream":
         return str(output.text)
     data = output.get("data", {})
-    return str(data.get("text/markdown") or data.get("text/plain") or "")
+    return str(data.get("text/plain") or "")
 
 
 def main() -> None:

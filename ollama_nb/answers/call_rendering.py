@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ollama_nb.answers.rendering import Bundle, folded, in_block, in_code, joined
+from ollama_nb.answers.rendering import Bundle, folded, in_block, in_code, joined, of_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,12 +26,12 @@ def of_calls(calls: Iterable[ToolCall]) -> Bundle:
 def _of_call(call: ToolCall) -> Bundle:
     plain = f"call {call}{_outcome(call)}"
     if not call.done:
-        return {"text/markdown": f"call {_whole(call)}", "text/plain": plain}
+        return of_markdown(f"call {_whole(call)}", plain)
     if _is_short(str(call)) and _is_short(call.told):
-        return {"text/markdown": f"call {in_code(str(call))}{_marked(call)}", "text/plain": plain}
+        return of_markdown(f"call {in_code(str(call))}{_marked(call)}", plain)
     title = f"call {_clipped(str(call))}{_clipped(_outcome(call))}"
     inside = f"{_whole(call)}\n\n{in_block(call.told, 'text')}"
-    return {"text/markdown": folded(title, inside), "text/plain": plain}
+    return folded(title, inside, plain)
 
 
 def _whole(call: ToolCall) -> str:

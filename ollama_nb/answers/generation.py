@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ollama_nb.answers.call_stats import CallStats
-from ollama_nb.answers.rendering import both, in_block, joined, of_note, of_thoughts
+from ollama_nb.answers.markdown import closed
+from ollama_nb.answers.rendering import in_block, joined, of_markdown, of_note, of_thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,15 +184,18 @@ class Generation(str):
 
     def _text_bundle(self) -> Bundle:
         if self.schema is None or not self.text:
-            return both(self.text)
+            return of_markdown(closed(self.text) if self.cut else self.text, self.text)
         from ollama_nb.answers.schemas.json_answers import pretty
 
         indented = pretty(self.text)
-        return {"text/markdown": in_block(indented), "text/plain": indented}
+        return of_markdown(in_block(indented), indented)
 
     def provenance(self) -> dict[str, Any]:
         """Return the facts that a saved notebook keeps beside the answer (no times: they vary)."""
         return {"ollama_nb": {"model": self.model, "done_reason": self.done_reason}}
+
+    def _repr_html_(self) -> str:
+        return self.bundle()["text/html"]
 
     def _repr_markdown_(self) -> str:
         return self.bundle()["text/markdown"]

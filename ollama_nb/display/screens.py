@@ -10,7 +10,16 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ollama_nb.answers.call_rendering import of_calls
-from ollama_nb.answers.rendering import MARK, both, in_block, joined, thought_title
+from ollama_nb.answers.markdown import StreamedHtml
+from ollama_nb.answers.rendering import (
+    MARK,
+    in_block,
+    joined,
+    nothing,
+    of_markdown,
+    of_text,
+    thought_title,
+)
 from ollama_nb.display.cell import OneOutput, running_shell
 from ollama_nb.display.live import Live, Place, place
 from ollama_nb.pictures import thumbnails
@@ -183,6 +192,7 @@ class LiveCell(Live):
         self._model = waiting_for
         self._is_json = is_json
         self._text = self._thinking = self._phase = ""
+        self._streamed = StreamedHtml()
 
     def show_sent(self, pictures: Sequence[Picture]) -> None:
         """Display them, small, above the answer."""
@@ -218,21 +228,25 @@ class LiveCell(Live):
         self.show_calls(answer, calls)
 
     def _bundle(self) -> dict[str, str]:
-        if not self._text:
-            return both(self._waiting())
+        """Leave the markdown to the final answer: nobody reads that of an update."""
+        shown = self._said() if self._text else self._waiting()
+        return {kind: shown[kind] for kind in ("text/html", "text/plain")}
+
+    def _said(self) -> Bundle:
+        """The fold of what was thought would be sent again and again: its title stands for it."""
         markdown = in_block(self._text) if self._is_json else self._text
-        said = {"text/markdown": markdown, "text/plain": self._text}
-        return joined(both(self._thought()), said)
+        said = {**nothing(), "text/html": self._streamed.of(markdown), "text/plain": self._text}
+        if not self._thinking.strip():
+            return said
+        return joined(_status(thought_title(self._thinking)), said)
 
-    def _thought(self) -> str:
-        """Stand in for the fold, which would be sent again and again."""
-        return f"*{thought_title(self._thinking)}*" if self._thinking.strip() else ""
-
-    def _waiting(self) -> str:
+    def _waiting(self) -> Bundle:
         waited = f"{self._clock() - self._started_s:.0f} s"
         if not self._thinking.strip():
-            return f"*{self._model}: {self._phase or 'waiting for the first word'}, {waited}*"
-        return f"*{self._model}: thinking, {waited}*\n\n{in_block(_tail(self._thinking), '')}"
+            phase = self._phase or "waiting for the first word"
+            return _status(f"{self._model}: {phase}, {waited}")
+        tail = of_markdown(in_block(_tail(self._thinking), ""))
+        return joined(_status(f"{self._model}: thinking, {waited}"), tail)
 
 
 def display_pictures(pictures: Sequence[Picture]) -> None:
@@ -249,7 +263,12 @@ def final(answer: Generation, model: str) -> Bundle:
 
 def no_answer(model: str) -> Bundle:
     """Stand where nothing came: an output that is there cannot be taken away again."""
-    return both(f"*{model}: no answer*")
+    return _status(f"{model}: no answer")
+
+
+def _status(text: str) -> Bundle:
+    """Return a line of ours where an answer could stand; the asterisks tell them apart."""
+    return {**of_text(text, "em"), "text/plain": f"*{text}*"}
 
 
 def _tail(thinking: str) -> str:

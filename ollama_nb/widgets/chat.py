@@ -25,7 +25,6 @@ from ollama_nb.errors import OllamaNbError
 from ollama_nb.managing.catalogue import default_model
 from ollama_nb.threads import thread_of_cell
 from ollama_nb.widgets.copies import Copies
-from ollama_nb.widgets.markdown import StreamedHtml
 from ollama_nb.widgets.transcript import Exchange
 
 if TYPE_CHECKING:
@@ -186,12 +185,11 @@ class Chat(AnyWidget):
         if self._is_stopped:
             self.stop()
         self.model = request.model
-        streamed, at = StreamedHtml(), len(self._shown) - 1
+        at = len(self._shown) - 1
 
         def publish(shown: dict[str, str], _: object) -> int:
-            html = streamed.of(shown["text/markdown"])
-            self._show(at, question, html)
-            return len(html.encode())
+            self._show(at, question, shown["text/html"])
+            return len(shown["text/html"].encode())
 
         live = LiveCell(request.model, publish)
         live.open()

@@ -10,8 +10,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.answers.rendering import both, in_block, joined, of_note, of_thoughts, thought_title
-from ollama_nb.widgets.markdown import closed, to_html
+from ollama_nb.answers.markdown import closed
+from ollama_nb.answers.rendering import (
+    in_block,
+    joined,
+    nothing,
+    of_markdown,
+    of_note,
+    of_text,
+    of_thoughts,
+)
 
 if TYPE_CHECKING:
     from ollama_nb.answers.generation import Generation
@@ -50,16 +58,7 @@ class Exchange:
 
     def html(self) -> str:
         """Return the answer as a page may show it."""
-        notes = "".join(f"<p><em>({html.escape(note)})</em></p>\n" for note in self.notes)
-        failure = f"<p><strong>{html.escape(self.error)}</strong></p>\n" if self.error else ""
-        return f"{self._thought()}{to_html(self.text)}{notes}{failure}"
-
-    def _thought(self) -> str:
-        thought = self.thinking.strip()
-        if not thought:
-            return ""
-        title = f"<summary>{html.escape(thought_title(thought))}</summary>"
-        return f"<details>{title}<pre>{html.escape(thought)}</pre></details>\n"
+        return self._said()["text/html"]
 
     def copy(self) -> Bundle:
         """Return question and answer as a saved notebook keeps them."""
@@ -67,16 +66,15 @@ class Exchange:
         question = f'<blockquote><pre style="white-space: pre-wrap">{asked}</pre></blockquote>'
         said = self._said()
         return {
-            "text/html": f'<div class="{SAVED}">\n{question}\n{self.html()}</div>',
+            "text/html": f'<div class="{SAVED}">\n{question}\n{said["text/html"]}</div>',
             "text/markdown": f"{quoted(self.question)}\n\n{said['text/markdown']}",
             "text/plain": f"You: {self.question}\n{self.model}: {said['text/plain']}",
         }
 
     def _said(self) -> Bundle:
-        text = {"text/markdown": closed(self.text), "text/plain": self.text}
-        failure = {"text/markdown": f"**{self.error}**", "text/plain": self.error}
-        parts = [of_thoughts(self.thinking), text, *map(of_note, self.notes)]
-        return joined(*parts, failure if self.error else both(""))
+        failure = of_text(self.error, "strong") if self.error else nothing()
+        text = of_markdown(closed(self.text), self.text)
+        return joined(of_thoughts(self.thinking), text, *map(of_note, self.notes), failure)
 
 
 def _how_it_ended(answer: Generation) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ import nbformat
 import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
+
+from other_ollama import OtherOllama
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 QUIET = [
@@ -180,6 +185,15 @@ def lab_server(
     return start_jupyter(
         "--LabApp.news_url=None", f"--LabApp.user_settings_dir={settings}", root=folder
     )
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[OtherOllama]:
+    """A server whose model `other` says what it is asked, a word at a time."""
+    server = OtherOllama()
+    server.models = ["other"]
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -8,18 +8,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
-
-from other_ollama import OtherOllama
 
 from ollama_nb.widgets.transcript import GONE
 
@@ -38,16 +33,8 @@ STANDS = """box => new Promise((resolve) => {
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def other() -> Iterator[OtherOllama]:
-    server = OtherOllama()
-    server.models = ["other"]
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def notebook(folder: Path, other: OtherOllama, of_cells, request: pytest.FixtureRequest) -> Path:
+def notebook(folder: Path, other, of_cells, request: pytest.FixtureRequest) -> Path:
     """A notebook of one cell, which shows a chat."""
     other.left_early.clear()
     name = re.sub(r"\W+", "-", request.node.name) + ".ipynb"
@@ -288,7 +275,7 @@ def test_it_can_be_read_in_the_light_and_in_the_dark(lab, open_chat, tmp_path, o
         _screenshot(lab.page, tmp_path, f"{theme.lower()}.png")
         nodes = chat.root.locator(read).all()
         contrasts = {node.evaluate("n => n.outerHTML"): node.evaluate(CONTRAST) for node in nodes}
-        assert len(contrasts) == 9
+        assert len(contrasts) == 10
         assert {node for node, contrast in contrasts.items() if contrast < 4.5} == set()
 
 

@@ -32,7 +32,7 @@ def test_answers_that_fit_a_schema_are_shown_as_code(
     eventually(lab.has_run_to_its_end, "the last cell has run", 120)
     lab.idle()
     assert lab.num_errors() == 0
-    shown = page.locator(".jp-RenderedMarkdown pre:has-text('verdict')")
+    shown = page.locator(".jp-RenderedHTML pre:has-text('verdict')")
     assert shown.count() > 0
     shown.first.scroll_into_view_if_needed()
     page.screenshot(path=os.environ.get("SCREENSHOT", str(tmp_path / "structured.png")))

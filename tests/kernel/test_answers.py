@@ -38,9 +38,14 @@ def test_a_copy_keeps_the_facts(answer, copied):
     assert isinstance(twin, Generation)
 
 
-def test_it_renders_as_markdown(answer):
+def test_it_renders_as_html_markdown_and_plain_text(answer):
+    assert answer._repr_html_() == "<p>Paris</p>\n"
     assert answer._repr_markdown_() == "Paris"
-    assert answer.bundle() == {"text/markdown": "Paris", "text/plain": "Paris"}
+    assert answer.bundle() == {
+        "text/html": "<p>Paris</p>\n",
+        "text/markdown": "Paris",
+        "text/plain": "Paris",
+    }
 
 
 def test_nanoseconds_become_seconds():

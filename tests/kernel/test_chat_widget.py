@@ -231,7 +231,8 @@ def test_a_thought_is_folded_above_the_answer(talk, page, connected):
     turn = _asked(talk, page, "sum")
 
     title = "<details><summary>thought (3 words)</summary>"
-    thought = f"{title}<pre>Two and &lt;b&gt;two&lt;/b&gt;.</pre></details>\n"
+    said = '<pre><code class="language-text">Two and &lt;b&gt;two&lt;/b&gt;.\n</code></pre>'
+    thought = f"{title}\n{said}\n</details>\n"
     assert turn["html"] == f"{thought}<p>Four.</p>\n"
 
 

@@ -25,7 +25,7 @@ class Output:
         self.metadata: list[dict[str, object]] = []
 
     def __call__(self, bundle, metadata) -> int:
-        self.texts.append(bundle["text/markdown"])
+        self.texts.append(bundle["text/plain"])
         self.metadata.append(metadata)
         return sum(len(text.encode()) for text in bundle.values())
 

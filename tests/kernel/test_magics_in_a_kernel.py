@@ -13,10 +13,15 @@ def test_a_program_gets_one_display_and_no_update(cells):
     assert run.updates == []
 
 
-def test_the_answer_is_markdown_and_plain_text(cells):
-    (data,) = cells.run("%generate **bold**").first_displays
+@pytest.mark.parametrize("watched", [True, False])
+def test_the_answer_is_html_markdown_and_plain_text(cells, watched):
+    data = cells.run("%generate **bold** <b onclick=go()>", watched=watched).saved[-1]
 
-    assert data == {"text/markdown": "**bold** ", "text/plain": "**bold** "}
+    assert data == {
+        "text/html": "<p><strong>bold</strong> &lt;b onclick=go()&gt;</p>\n",
+        "text/markdown": "**bold** <b onclick=go()> ",
+        "text/plain": "**bold** <b onclick=go()> ",
+    }
 
 
 def test_a_person_sees_it_grow_in_one_output_that_ends_with_the_final_text(cells):

@@ -381,6 +381,7 @@ DUE = ToolCall("write", {"path": "a.txt", "text": "x" * 200 + "\n</details>"})
 
 def test_a_short_call_is_a_line():
     assert of_calls([SHORT]) == {
+        "text/html": "<p>call <code>double(n=3)</code> → <code>6</code></p>\n",
         "text/markdown": "call `double(n=3)` → `6`",
         "text/plain": "call double(n=3) -> 6",
     }

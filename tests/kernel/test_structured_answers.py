@@ -274,10 +274,10 @@ def test_json_is_shown_indented_as_code_and_stays_as_it_came():
     answer = _answer('{"a":"ä","b":[1]}', "a, b [int]")
 
     indented = '{\n  "a": "ä",\n  "b": [\n    1\n  ]\n}'
-    assert answer.bundle() == {
-        "text/markdown": f"```json\n{indented}\n```",
-        "text/plain": indented,
-    }
+    shown = answer.bundle()
+    assert shown["text/markdown"] == f"```json\n{indented}\n```"
+    assert shown["text/plain"] == indented
+    assert '<span class="string">"ä"</span>' in shown["text/html"]
     assert answer == '{"a":"ä","b":[1]}'
     assert answer._repr_markdown_() == f"```json\n{indented}\n```"
 
@@ -305,4 +305,5 @@ def test_json_streams_as_code():
     cell.update('{"a_b":')
     cell.end()
 
-    assert shown == [{"text/markdown": '```json\n{"a_b":\n```', "text/plain": '{"a_b":'}]
+    code = '<pre><code class="language-json">{&quot;a_b&quot;:\n</code></pre>\n'
+    assert shown == [{"text/html": code, "text/plain": '{"a_b":'}]

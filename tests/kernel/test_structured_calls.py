@@ -178,7 +178,7 @@ def test_json_is_shown_indented_and_streams_as_code(prepared):
     run = prepared.run('%%generate --format json\n{"a_b":  "slowly one two", "c": 1}', watched=True)
 
     assert run.text == '{\n  "a_b": "slowly one two",\n  "c": 1\n}'
-    assert "```json\n" in run.updates[0]["text/markdown"]
+    assert '<code class="language-json">' in run.updates[0]["text/html"]
     assert prepared.run('str(_).startswith(\'{"a_b": "slowly\')').result == "True"
 
 

@@ -109,6 +109,9 @@ def test_a_thought_is_folded_above_the_answer():
     shown = Generation("Four.", thinking="\nTwo and two\nis four.\n").bundle()
 
     assert shown == {
+        "text/html": "<details><summary>thought (5 words)</summary>\n"
+        '<pre><code class="language-text">Two and two\nis four.\n</code></pre>\n</details>\n'
+        "<p>Four.</p>\n",
         "text/markdown": "<details><summary>thought (5 words)</summary>\n\n"
         "```text\nTwo and two\nis four.\n```\n\n</details>\n\nFour.",
         "text/plain": "thought (5 words):\n| Two and two\n| is four.\n\nFour.",

@@ -1,7 +1,8 @@
 """Markdown of models as HTML that nothing in it can turn into a program: `to_html`, `StreamedHtml`.
 
-What a model writes is nobody's to trust: HTML in it is shown as text, links lead to web pages and
-mail only, and a picture from elsewhere, which would be fetched without a click, is a link.
+What a model writes is nobody's to trust, and the front ends trust it: HTML in the markdown of a
+cell that has just run would be live in the page. Here it is text, links lead to web pages and mail
+only, and a picture from elsewhere, which would be fetched without a click, is a link.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import html
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from ollama_nb.answers.highlighting import STYLE, highlighted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +35,22 @@ def to_html(text: str) -> str:
     >>> to_html("**bold** <b onclick=go()>html</b>")
     '<p><strong>bold</strong> &lt;b onclick=go()&gt;html&lt;/b&gt;</p>\n'
     """
-    return str(_parser().render(text))
+    return _styled(_rendered(_parser().parse(text)))
+
+
+def _rendered(tokens: Sequence[Token], *, is_finished: bool = True) -> str:
+    from markdown_it.utils import OptionsDict
+
+    parser = _parser()
+    options = OptionsDict(dict(parser.options))  # type: ignore[arg-type]  # it is one of them
+    if not is_finished:
+        options["highlight"] = None
+    return str(parser.renderer.render(tokens, options, {}))
+
+
+def _styled(page: str) -> str:
+    """Add what the colours of code need, once."""
+    return STYLE + page if 'class="ollama-nb-code' in page else page
 
 
 def closed(text: str) -> str:
@@ -55,7 +73,8 @@ def _with_line_feeds(text: str) -> str:
 class StreamedHtml:
     """Renders a text that grows; blocks that are finished are rendered once.
 
-    So the work for an update is that of the last block, however long the answer is.
+    So the work for an update is that of the last block, however long the answer is; code gets its
+    colours when it is finished.
     """
 
     def __init__(self) -> None:
@@ -72,9 +91,9 @@ class StreamedHtml:
             lines = rest.split("\n")
             finished, rest = "\n".join(lines[:begin]) + "\n", "\n".join(lines[begin:])
             self._done += finished
-            self._done_html += to_html(finished)
-            return self._done_html + to_html(rest)
-        return self._done_html + str(_parser().renderer.render(tokens, _parser().options, {}))
+            self._done_html += _rendered(_parser().parse(finished))
+            tokens = _parser().parse(rest)
+        return _styled(self._done_html + _rendered(tokens, is_finished=False))
 
 
 def _begin_of_last_block(tokens: Sequence[Token]) -> int:
@@ -86,7 +105,7 @@ def _begin_of_last_block(tokens: Sequence[Token]) -> int:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("js-default", {"html": False, "linkify": False, "typographer": False})
+    parser = MarkdownIt("js-default", {"html": False, "highlight": highlighted})
     parser.disable("image")  # what is left is an exclamation mark and a link
     parser.inline.ruler.before("escape", "formula", _formula)
     parser.validateLink = _is_link  # type: ignore[method-assign, assignment]

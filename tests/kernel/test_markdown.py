@@ -7,7 +7,12 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from ollama_nb.widgets.markdown import StreamedHtml, closed, to_html
+from ollama_nb.answers.generation import Generation
+from ollama_nb.answers.highlighting import STYLE
+from ollama_nb.answers.markdown import StreamedHtml, closed, to_html
+from ollama_nb.answers.schemas.schema import Schema
+from ollama_nb.answers.tool_call import ToolCall
+from ollama_nb.display.screens import LiveCell, final, no_answer
 from ollama_nb.widgets.transcript import Exchange
 
 HOSTILE = [
@@ -28,6 +33,9 @@ HOSTILE = [
     "![picture](https://x.y/?stolen=1)",
     "![picture](javascript:go())",
     '```"><script>go()</script>\ncode\n```',
+    '```html\n<script>go()</script><img onerror="go()">\n```',
+    '```python"onclick=go()\n"<script>go()</script>"\n```',
+    "```php\n<?php go() ?> </code></pre><script>go()</script>\n```",
     "`<script>go()</script>`",
     "$<script>go()</script>$ and \\(<b>\\)",
     "# <b onclick=go()>title</b>\n\n| <i>a</i> |\n|---|\n| <u>b</u> |",
@@ -63,6 +71,7 @@ TAGS = {
     "td",
     "details",
     "summary",
+    "span",
 }
 ATTRIBUTES = {"href", "target", "rel", "class", "style", "start"}
 
@@ -82,16 +91,60 @@ class Reader(HTMLParser):
     handle_decl = handle_pi = unknown_decl = handle_comment
 
 
+def _pages(text):
+    """Return the text in all places where an answer has it, as HTML."""
+    streamed, shown = StreamedHtml(), []
+    yield to_html(text)
+    yield from (streamed.of(text[:end]) for end in range(len(text) + 1))
+    yield Exchange("q", "m", text, thinking=text, notes=(text,), error=text).html()
+    call = ToolCall(text, {text: text})
+    for calls in ([], [call], [call.returned(None, text)]):
+        for schema in (None, Schema("json")):
+            answer = Generation(text, thinking=text, tool_calls=calls, schema=schema, model=text)
+            shown += [answer.bundle(), final(answer, text)]
+    live = LiveCell(text, lambda bundle, _: shown.append(bundle) or 1, iter(range(100)).__next__)
+    for said in ("", text):
+        live.update(said, text, text)
+    live.finish(answer)
+    yield from (bundle["text/html"] for bundle in [*shown, no_answer(text)])
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_that_a_model_writes_runs(text):
-    streamed = StreamedHtml()
-    pages = [to_html(text), *(streamed.of(text[:end]) for end in range(len(text) + 1))]
-    pages.append(Exchange("q", "m", text, thinking=text, notes=(text,), error=text).html())
-
-    for page in pages:
+    for page in _pages(text):
         reader = Reader()
-        reader.feed(page)
+        reader.feed(page.replace(STYLE, ""))
         reader.close()
+
+
+def test_code_has_the_colours_of_the_editor():
+    page = to_html("```python\nreturn '<b>'  # so\n```\n\n```python\nx\n```\n")
+
+    assert page == (
+        f'{STYLE}<pre class="ollama-nb-code"><code class="language-python">'
+        '<span class="keyword">return</span> <span class="string">\'&lt;b&gt;\'</span>  '
+        '<span class="comment"># so</span>\n</code></pre>\n'
+        '<pre><code class="language-python">x\n</code></pre>\n'
+    )
+    assert "var(--jp-mirror-editor-keyword-color," in STYLE
+
+
+@pytest.mark.parametrize("code", ["```\nreturn 1\n```", "```nosuch\nreturn 1\n```"])
+def test_code_of_no_known_language_has_none(code):
+    assert "<span" not in to_html(code)
+
+
+def test_code_has_none_while_it_grows():
+    code = "```python\nreturn 1\n```\n"
+    streamed = StreamedHtml()
+
+    assert "<span" not in streamed.of(code)
+    assert streamed.of(f"{code}\nIt is 1.") == to_html(f"{code}\nIt is 1.")
+
+
+def test_code_that_is_too_long_to_be_read_has_none():
+    assert "<span" in to_html(f"```python\n{'x = 1; ' * 2_000}\n```")
+    assert "<span" not in to_html(f"```python\n{'x = 1; ' * 3_000}\n```")
 
 
 def test_a_picture_from_elsewhere_is_a_link():
