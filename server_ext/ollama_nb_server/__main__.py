@@ -1,4 +1,7 @@
-"""The command `ollama-nb`: `serve` runs the stand-alone server, `doctor` looks at the machine."""
+"""The command `ollama-nb`: `serve` runs the stand-alone server, `token` names who may call it.
+
+`doctor` looks at the machine.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import sys
 from ollama_nb_server import require_engine
 
 USAGE = """usage: ollama-nb serve [options]
+       ollama-nb token add NAME [--admin] | remove NAME | list
        ollama-nb doctor [--json]
 
 serve: Ollama's REST API on this machine, for notebooks and for every Ollama client.
+token: who may call that server, where several people share it.
 doctor: what this machine has for models, what was chosen for each of them, and why.
 `ollama-nb serve --help` lists the options."""
 
@@ -20,6 +25,10 @@ def main() -> None:
     match sys.argv[1:]:
         case ["serve" | "doctor" as command, *rest]:
             sys.exit(_run(command, rest))
+        case ["token", *rest]:
+            from ollama_nb_server.sharing.commands import token
+
+            sys.exit(token(rest, os.environ))
         case ["-h" | "--help"] | []:
             sys.stdout.write(USAGE + "\n")
         case [word, *_]:

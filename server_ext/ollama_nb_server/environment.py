@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from platformdirs import user_cache_dir
 
 from ollama_nb_server.announcing import is_announced
+from ollama_nb_server.sharing import Sharing, folder, tokens
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ class Settings:
     reproducible: str = "seeded"
     prefix_cache_mb: int | None = None
     token: str = ""
+    tokens_file: Path | None = None
+    sharing: Sharing = field(default_factory=Sharing)
     cache: Path = field(default_factory=lambda: Path(user_cache_dir("ollama-nb", appauthor=False)))
 
     @classmethod
@@ -88,12 +91,12 @@ class Settings:
         read = _Reader(environ)
         # In a terminal of Jupyter it is that server's address, which is none to listen on.
         host, port = read_host("" if is_announced(environ) else read.text("OLLAMA_HOST"))
-        models = read.text("OLLAMA_MODELS")
+        models = read.path("OLLAMA_MODELS")
         return cls(
             host=host,
             port=port,
             origins=tuple(o.strip() for o in read.text("OLLAMA_ORIGINS").split(",") if o.strip()),
-            models=Path(models).expanduser() if models else Path.home() / ".ollama" / "models",
+            models=models or Path.home() / ".ollama" / "models",
             keep_alive_s=read.duration("OLLAMA_KEEP_ALIVE", 300.0),
             load_timeout_s=read.duration("OLLAMA_LOAD_TIMEOUT", 300.0) or math.inf,
             context_length=read.count("OLLAMA_CONTEXT_LENGTH", 0),
@@ -116,8 +119,15 @@ class Settings:
             reproducible=read.one_of("OLLAMA_NB_REPRODUCIBLE", REPRODUCIBLE),
             prefix_cache_mb=read.optional_count("OLLAMA_NB_PREFIX_CACHE_MB"),
             token=read.text("OLLAMA_NB_TOKEN"),
+            tokens_file=read.path("OLLAMA_NB_TOKENS"),
+            sharing=Sharing.from_environ(environ),
             cache=read.cache(),
         )
+
+    @property
+    def tokens(self) -> Path:
+        """The file of those who may call, which need not be there."""
+        return self.tokens_file or self.models / folder.NAME / tokens.FILE
 
     @property
     def choices(self) -> Path:
@@ -139,6 +149,10 @@ class _Reader:
         if caches := self.text("XDG_CACHE_HOME"):
             return Path(caches) / "ollama-nb"
         return Path(user_cache_dir("ollama-nb", appauthor=False))
+
+    def path(self, name: str) -> Path | None:
+        """A path, if one is named."""
+        return Path(text).expanduser() if (text := self.text(name)) else None
 
     def flag(self, name: str) -> bool:
         """Go's ParseBool words; any other text counts as true."""

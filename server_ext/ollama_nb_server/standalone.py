@@ -29,6 +29,8 @@ from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.origins import is_loopback
 from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
+from ollama_nb_server.sharing import BadSharing, Sharing
+from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
 from ollama_nb_server.wire.bounds import MAX_BODY_BYTES
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,8 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         "measure nothing), OLLAMA_DEBUG, OLLAMA_NB_CACHE (a folder for what was read of models), "
         "OLLAMA_NB_PREFIX_CACHE_MB (of memory for prompts that may come again; 0: none), "
         "OLLAMA_NB_RELOAD_ON_REQUEST, OLLAMA_NB_REPRODUCIBLE (seeded, always or never), "
-        "OLLAMA_NB_TOKEN (the secret that every request must carry).",
+        "OLLAMA_NB_TOKEN (the secret that every request must carry), OLLAMA_NB_TOKENS (the file of "
+        "`ollama-nb token`).",
     )
     parser.add_argument("--host", default=settings.host, help="address to listen on (%(default)s)")
     parser.add_argument(
@@ -56,6 +59,26 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--models", type=Path, default=settings.models, help="the model store (%(default)s)"
+    )
+    parser.add_argument(
+        "--base-url",
+        type=_base_url,
+        default="",
+        metavar="/PATH",
+        help="the path below which a proxy has this server",
+    )
+    parser.add_argument(
+        "--tokens",
+        type=Path,
+        default=settings.tokens,
+        metavar="FILE",
+        help="who may call, if it is there: see `ollama-nb token` (%(default)s)",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="how the server is shared: the table [hub] of a TOML file",
     )
     parser.add_argument(
         "--allow-anyone",
@@ -85,6 +108,13 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
     return parser
 
 
+def _base_url(text: str) -> str:
+    path = text.rstrip("/")
+    if path and not path.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not begin with /")
+    return path
+
+
 class Standalone:
     """One server: application, sockets, signals, runtime file."""
 
@@ -95,9 +125,15 @@ class Standalone:
         self._last_request = time.monotonic()
         self._running: set[web.RequestHandler] = set()
         self._stop = asyncio.Event()
-        policy = Policy(is_loopback(settings.host), settings.origins, settings.token)
+        policy = Policy(
+            is_loopback(settings.host),
+            settings.origins,
+            settings.token,
+            TokenFile(settings.tokens) if settings.tokens.exists() else None,
+            settings.sharing,
+        )
         self._app = web.Application(
-            handlers(self._counted(), "", self.application.context),
+            handlers(self._counted(), options.base_url, self.application.context),
             policy=policy,
             log_function=_log_request,
         )
@@ -138,7 +174,7 @@ class Standalone:
         server = httpserver.HTTPServer(self._app, max_body_size=2 * MAX_BODY_BYTES)
         server.add_sockets(sockets)
         self._on_signals()
-        url = f"http://{_shown_host(self.settings.host)}:{port}"
+        url = f"http://{_shown_host(self.settings.host)}:{port}{self.options.base_url}"
         log.info("serving Ollama's API on %s (models in %s)", url, self.settings.models)
         await self.application.check_store()
         self._write_runtime_file(url)
@@ -213,18 +249,25 @@ def _log_request(handler: web.RequestHandler) -> None:
 
 def refusal(settings: Settings, *, allow_anyone: bool) -> str:
     """Why these settings must not be served, or nothing."""
-    if is_loopback(settings.host) or settings.token or allow_anyone:
+    if is_loopback(settings.host) or settings.token or allow_anyone or settings.tokens.exists():
         return ""
     return (
-        f"{settings.host} can be reached from other machines: set OLLAMA_NB_TOKEN to a secret that "
-        "every request must carry, or say --allow-anyone"
+        f"{settings.host} can be reached from other machines: give those who may call a token with "
+        "`ollama-nb token add NAME`, set OLLAMA_NB_TOKEN to a secret that every request must "
+        "carry, or say --allow-anyone"
     )
 
 
 def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
     """Run the server; the exit status."""
-    settings = Settings.from_environ(environ)
-    options = arguments(settings).parse_args(argv)
+    try:
+        settings = Settings.from_environ(environ)
+        options = arguments(settings).parse_args(argv)
+        sharing = Sharing.from_file(options.config) if options.config else settings.sharing
+        TokenFile(options.tokens).all()
+    except (BadSharing, BadTokens) as error:
+        sys.stderr.write(f"ollama-nb serve: {error}\n")
+        return 1
     logging.basicConfig(
         level=options.log_level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s"
     )
@@ -234,6 +277,8 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
         host=options.host,
         port=options.port,
         models=options.models,
+        tokens_file=options.tokens,
+        sharing=sharing,
         reload_on_request=options.reload_on_request,
     )
     if reason := refusal(settings, allow_anyone=options.allow_anyone):

@@ -35,6 +35,7 @@ from ollama_nb_server.answering.preparation import (
     reproducible,
     require,
     require_completion,
+    unload,
 )
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompt import Prompt
@@ -70,7 +71,7 @@ async def chat(
     check_top_logprobs(request.top_logprobs)
     model = await find(app, request.model)
     if not request.messages and request.keep_alive is not None and request.keep_alive.unloads:
-        app.scheduler.unload(str(model.weights))
+        unload(app, context, model)
         return _bare(request, "unload")
     offer = _check(model, request)
     options = merged_options(app, model, request.options)

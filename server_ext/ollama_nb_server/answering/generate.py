@@ -33,6 +33,7 @@ from ollama_nb_server.answering.preparation import (
     merged_options,
     reproducible,
     require_completion,
+    unload,
 )
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompt import Prompt
@@ -60,7 +61,7 @@ async def generate(
     check_top_logprobs(request.top_logprobs)
     model = await find(app, request.model)
     if not request.prompt and request.keep_alive is not None and request.keep_alive.unloads:
-        app.scheduler.unload(str(model.weights))
+        unload(app, context, model)
         return _bare(request, "unload")
     _check(model, request)
     options = merged_options(app, model, request.options)

@@ -23,7 +23,7 @@ from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.scheduling.runner import LOAD_OPTIONS
 from ollama_nb_server.wire.durations import KeepAlive
-from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel
+from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel, NotAllowed
 from ollama_nb_server.wire.options import Options
 
 MIN_CTX = 4
@@ -107,39 +107,71 @@ def lease(
 
     One that is loaded with a smaller context will do if that is `least_ctx` (0: none will).
     """
+    load, denied = _of_load(app, context, model, options)
     spec = LoadSpec(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
         projector=str(model.projectors[0]) if model.projectors else "",
         draft=str(model.drafts[-1]) if model.drafts else "",
-        num_ctx=max(options.num_ctx, MIN_CTX),
+        num_ctx=max(load.num_ctx, MIN_CTX),
         num_parallel=app.settings.num_parallel,
-        num_batch=options.num_batch,
-        num_gpu=options.num_gpu,
-        main_gpu=options.main_gpu,
-        use_mmap=options.use_mmap,
-        use_mlock=bool(options.use_mlock),
-        numa=bool(options.numa),
+        num_batch=load.num_batch,
+        num_gpu=load.num_gpu,
+        main_gpu=load.main_gpu,
+        use_mmap=load.use_mmap,
+        use_mlock=bool(load.use_mlock),
+        numa=bool(load.numa),
         gpu_overhead=app.settings.gpu_overhead,
         sched_spread=app.settings.sched_spread,
         flash=app.settings.flash_attention,
         kv_cache_type=app.settings.kv_cache_type,
         calibration=str(app.settings.choices) if app.settings.calibrate else "",
-        rope_frequency_base=max(options.rope_frequency_base, 0.0),
-        rope_frequency_scale=max(options.rope_frequency_scale, 0.0),
+        rope_frequency_base=max(load.rope_frequency_base, 0.0),
+        rope_frequency_scale=max(load.rope_frequency_scale, 0.0),
         prefix_cache_bytes=_prefix_cache_bytes(app),
     )
     return app.scheduler.lease(
         spec,
         label=model.name.display,
-        explicit=LOAD_OPTIONS & options.given,
-        keep_alive=None if keep_alive is None else keep_alive.seconds,
+        explicit=LOAD_OPTIONS & load.given,
+        keep_alive=keep_alive.seconds if keep_alive and context.caller.manages else None,
+        denied=denied,
         context=context,
         least_ctx=least_ctx,
         need_bytes=sum(layer.size for layer in model.manifest.layers),
         model=model,
         ticket=ticket,
     )
+
+
+def _of_load(
+    app: AppContext, context: RequestContext, model: Model, options: Options
+) -> tuple[Options, tuple[str, ...]]:
+    """The options that a load is to follow, and the names of those that are not the caller's.
+
+    A model is loaded for all who share the server, as the administrator wants it.
+    """
+    if context.caller.manages:
+        return options, ()
+    usual = merged_options(app, model, None)
+    denied = {name for name in LOAD_OPTIONS if getattr(options, name) != getattr(usual, name)}
+    if options.num_ctx > usual.num_ctx:
+        denied.add("num_ctx")
+    return usual, tuple(sorted(denied))
+
+
+def unload(app: AppContext, context: RequestContext, model: Model) -> None:
+    """Have a model go as soon as nobody uses it.
+
+    Raises
+    ------
+    NotAllowed
+        If the caller shares it with others and does not manage it.
+    """
+    if not context.caller.manages:
+        what = f"unload {model.name.display}, which all share,"
+        raise NotAllowed(context.user, what, app.settings.sharing.contact)
+    app.scheduler.unload(str(model.weights))
 
 
 def _prefix_cache_bytes(app: AppContext) -> int:

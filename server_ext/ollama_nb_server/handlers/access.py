@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from typing import Any
 
 from tornado import web
 
 from ollama_nb_server.handlers.origins import host_allowed, is_cross_origin, origin_allowed
+from ollama_nb_server.scheduling.context import OWNER, Caller
+from ollama_nb_server.sharing import Sharing
+from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
+
+log = logging.getLogger(__name__)
 
 METHODS = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"
 HEADERS = (
@@ -28,6 +34,24 @@ class Policy:
     check_host: bool = True
     origins: tuple[str, ...] = ()
     token: str = ""
+    tokens: TokenFile | None = None
+    sharing: Sharing = field(default_factory=Sharing)
+
+    def caller(self, secret: str) -> Caller | None:
+        """Who has this secret; None: nobody may call with it.
+
+        Raises
+        ------
+        BadTokens
+            If the file of tokens cannot be used.
+        """
+        if self.token and hmac.compare_digest(secret.encode(), self.token.encode()):
+            return OWNER
+        named = self.tokens.find(secret) if self.tokens is not None else None
+        if named is not None:
+            manages = self.sharing.may_manage(named.groups, is_admin=named.is_admin)
+            return Caller(named.name, manages, named.groups)
+        return None if self.token or self.tokens is not None else OWNER
 
 
 class Open(web.RequestHandler):
@@ -49,15 +73,23 @@ class Open(web.RequestHandler):
             self._refused(403)
         elif origin and is_cross_origin(origin, host):
             self._check_origin(origin, policy)
-        if (
-            not self._finished
-            and self.request.method != "OPTIONS"
-            and not self._knows(policy.token)
-        ):
-            self.set_header("WWW-Authenticate", "Bearer")
-            self.set_status(401)
-            self.set_header("Content-Type", "application/json; charset=utf-8")
-            self.finish(b'{"error":"unauthorized: no valid token"}')
+        if not self._finished and self.request.method != "OPTIONS":
+            self._identify(policy)
+
+    def _identify(self, policy: Policy) -> None:
+        _, _, secret = self.request.headers.get("Authorization", "").partition(" ")
+        try:
+            caller = policy.caller(secret.strip())
+        except BadTokens as error:
+            log.error("nobody is let in: %s", error)
+            caller = None
+        if caller is not None:
+            self.caller = caller
+            return
+        self.set_header("WWW-Authenticate", "Bearer")
+        self.set_status(401)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.finish(b'{"error":"unauthorized: no valid token"}')
 
     def _check_origin(self, origin: str, policy: Policy) -> None:
         if "*" in policy.origins:
@@ -85,11 +117,6 @@ class Open(web.RequestHandler):
         self.set_status(status)
         self.clear_header("Content-Type")
         self.finish()
-
-    def _knows(self, token: str) -> bool:
-        given = self.request.headers.get("Authorization", "")
-        _, _, secret = given.partition(" ")
-        return not token or hmac.compare_digest(secret.strip().encode(), token.encode())
 
     async def get(self, *_: str) -> None:
         """Every method is the route's affair."""

@@ -23,8 +23,9 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_for
 from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.outbox import Outbox
+from ollama_nb_server.handlers.rights import Right, check_right
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
-from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.context import OWNER, Caller, RequestContext
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import (
     KNOWN,
@@ -66,6 +67,7 @@ class Route:
     name: str
     methods: Mapping[str, Verb]
     style: str = "native"  # whose error shape: native, openai, anthropic
+    right: Right = Right.USE
 
     @property
     def allow(self) -> str:
@@ -78,6 +80,7 @@ class ApiHandler(web.RequestHandler):
 
     route: Route
     prefix: str
+    caller: Caller = OWNER
     _open_app: Callable[[], Awaitable[AppContext]]
 
     def initialize(
@@ -103,6 +106,7 @@ class ApiHandler(web.RequestHandler):
         self._task = asyncio.current_task()
         try:
             self._check_client()
+            await self._check_right()
             await verb(self)
         except KNOWN as error:
             await self._fail(error)
@@ -130,6 +134,10 @@ class ApiHandler(web.RequestHandler):
         else:
             raise asyncio.CancelledError
 
+    async def _check_right(self) -> None:
+        if self.route.right is not Right.USE:
+            check_right(self.route, self.caller, (await self.app_context()).settings.sharing)
+
     async def read(self, kind: type[Model]) -> Model:
         """The request's body; a long one beside the event loop."""
         body = self.request.body
@@ -149,8 +157,8 @@ class ApiHandler(web.RequestHandler):
         BadPriority, BadTimeout
             If a header says something else than it may.
         """
-        loop, user = asyncio.get_running_loop(), getattr(self.current_user, "username", "")
-        context = context_of(self.request.headers, user, loop.time())
+        loop = asyncio.get_running_loop()
+        context = context_of(self.request.headers, self.caller, loop.time())
         if context.deadline is not None:
             self._alarm = loop.call_at(context.deadline, self._cancel_late)
         return context

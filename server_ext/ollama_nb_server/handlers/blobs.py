@@ -5,10 +5,11 @@ from __future__ import annotations
 from tornado import web
 
 from ollama_nb_server.handlers.base import ApiHandler
+from ollama_nb_server.handlers.rights import check_right
 from ollama_nb_server.library.blobs import BlobWriter
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import InvalidDigest
-from ollama_nb_server.wire.errors import describe
+from ollama_nb_server.wire.errors import NotAllowed, describe
 
 MAX_BYTES = 1 << 44
 DRAINED_BYTES = 1 << 18  # of a refused body; who sends more finds the connection closed
@@ -19,13 +20,19 @@ class Uploading(ApiHandler):
     """Takes a blob's bytes as they come."""
 
     _writer: BlobWriter | None = None
-    _refusal: InvalidDigest | OSError | None = None
+    _refusal: InvalidDigest | NotAllowed | OSError | None = None
     _drained = 0
 
     async def prepare(self) -> None:
         """Authenticate, check the digest, and open the file, all before the first byte."""
         await super().prepare()  # type: ignore[misc]
         if self._finished or self.request.method != "POST":
+            return
+        sharing = (await self.app_context()).settings.sharing
+        try:
+            check_right(self.route, self.caller, sharing)
+        except NotAllowed as error:
+            self._refusal = error
             return
         self.request.connection.set_max_body_size(MAX_BYTES)  # type: ignore[union-attr]
         try:

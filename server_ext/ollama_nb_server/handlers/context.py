@@ -9,14 +9,14 @@ import math
 from collections.abc import Mapping
 
 from ollama_nb_server.engine.messages import Priority
-from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.wire.errors import BadPriority, BadTimeout
 
 PRIORITY_HEADER, TIMEOUT_HEADER = "X-Ollama-Nb-Priority", "X-Ollama-Nb-Timeout"
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
-def context_of(headers: Mapping[str, str], user: str, now: float) -> RequestContext:
+def context_of(headers: Mapping[str, str], caller: Caller, now: float) -> RequestContext:
     """The context of a request that came at `now`.
 
     Raises
@@ -24,7 +24,7 @@ def context_of(headers: Mapping[str, str], user: str, now: float) -> RequestCont
     BadPriority, BadTimeout
         If a header says something else than it may.
     """
-    return RequestContext(user, _priority(headers), _deadline(headers, now))
+    return RequestContext(caller, _priority(headers), _deadline(headers, now))
 
 
 def _priority(headers: Mapping[str, str]) -> Priority:

@@ -13,6 +13,8 @@ from jupyter_server.auth.identity import User
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
+from ollama_nb_server.scheduling.context import Caller
+
 RESOURCE = "ollama"
 SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -33,8 +35,11 @@ class Jupyter(APIHandler):
             self._jupyter_current_user = self._jupyterhub_user = User("kernel")
             self._token_authenticated = True
         await super().prepare(**more)
-        if not self._finished and self.request.method != "OPTIONS" and self.current_user is None:
+        if self._finished or self.request.method == "OPTIONS":
+            return
+        if self.current_user is None:
             raise web.HTTPError(403, "unauthorized: no valid token")
+        self.caller = Caller(self.current_user.username)  # a server is its user's own
 
     def _is_kernel(self) -> bool:
         secret: str = self.settings["ollama_nb_secret"]

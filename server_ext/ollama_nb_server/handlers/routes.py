@@ -10,21 +10,26 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers import blobs, verbs
 from ollama_nb_server.handlers.base import ApiHandler, Route
 from ollama_nb_server.handlers.missing import missing
+from ollama_nb_server.handlers.rights import Right
 
 
-def _get(path: str, name: str, verb: Any, *, head: bool = False) -> Route:
-    return Route(path, name, {"GET": verb, **({"HEAD": verb} if head else {})})
+def _get(
+    path: str, name: str, verb: Any, *, head: bool = False, right: Right = Right.USE
+) -> Route:
+    return Route(path, name, {"GET": verb, **({"HEAD": verb} if head else {})}, right=right)
 
 
-def _post(path: str, name: str, verb: Any, style: str = "native") -> Route:
-    return Route(path, name, {"POST": verb}, style)
+def _post(
+    path: str, name: str, verb: Any, style: str = "native", right: Right = Right.USE
+) -> Route:
+    return Route(path, name, {"POST": verb}, style, right)
 
 
 ROUTES: tuple[Route, ...] = (
     _get("/", "root", verbs.root, head=True),
     _get("/api/version", "version", verbs.version, head=True),
     _get("/api/status", "status", verbs.status),
-    _get("/metrics", "metrics", verbs.metrics),
+    _get("/metrics", "metrics", verbs.metrics, right=Right.WATCH),
     _post("/api/generate", "generate", verbs.generate),
     _post("/api/chat", "chat", verbs.chat),
     _post("/api/embed", "embed", verbs.embed),
@@ -35,12 +40,17 @@ ROUTES: tuple[Route, ...] = (
     _get("/api/tags", "tags", verbs.tags, head=True),
     _post("/api/show", "show", verbs.show),
     _get("/api/ps", "ps", verbs.ps),
-    _post("/api/copy", "copy", verbs.copy),
-    Route("/api/delete", "delete", {"DELETE": verbs.delete}),
-    _post("/api/create", "create", verbs.create),
-    Route("/api/blobs/([^/]+)", "blobs", {"HEAD": verbs.head_blob, "POST": blobs.upload}),
-    _post("/api/pull", "pull", verbs.pull),
-    _post("/api/push", "push", verbs.push),
+    _post("/api/copy", "copy", verbs.copy, right=Right.MANAGE),
+    Route("/api/delete", "delete", {"DELETE": verbs.delete}, right=Right.MANAGE),
+    _post("/api/create", "create", verbs.create, right=Right.MANAGE),
+    Route(
+        "/api/blobs/([^/]+)",
+        "blobs",
+        {"HEAD": verbs.head_blob, "POST": blobs.upload},
+        right=Right.MANAGE,
+    ),
+    _post("/api/pull", "pull", verbs.pull, right=Right.MANAGE),
+    _post("/api/push", "push", verbs.push, right=Right.MANAGE),
     _post("/api/me", "me", verbs.no_account),
     _post("/api/signout", "signout", verbs.no_account),
     Route("/api/user/keys/[^/]+", "user/keys", {"DELETE": verbs.no_account}),

@@ -8,15 +8,36 @@ from ollama_nb_server.engine.messages import Priority
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: `name` is who logged in, "" where nobody has to.
+
+    Who `manages` may change what all share: the models, and what is loaded. `groups` are those that
+    a Hub or an administrator has put the caller into.
+    """
+
+    name: str = ""
+    manages: bool = True
+    groups: frozenset[str] = frozenset()
+
+
+OWNER = Caller()  # whoever may call a server that is one person's
+
+
+@dataclass(frozen=True, slots=True)
 class RequestContext:
-    """`user` is who logged in, "" where nobody has to; the more urgent is served first.
+    """Who asks; the more urgent is served first.
 
     At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is.
     """
 
-    user: str = ""
+    caller: Caller = OWNER
     priority: Priority = Priority.INTERACTIVE
     deadline: float | None = None
+
+    @property
+    def user(self) -> str:
+        """The caller's name."""
+        return self.caller.name
 
 
 NOBODY = RequestContext()  # who asks from within

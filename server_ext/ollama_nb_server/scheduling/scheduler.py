@@ -138,6 +138,7 @@ class Scheduler:
         least_ctx: int = 0,
         need_bytes: int = 0,
         model: object = None,
+        denied: tuple[str, ...] = (),
         ticket: int | None = None,
     ) -> AsyncIterator[Lease]:
         """Wait for a worker that fits, and hold it until the block is left.
@@ -148,6 +149,8 @@ class Scheduler:
             A smaller context than the spec's that will do where it is loaded; 0: none will.
         need_bytes
             What the model's files take of memory at least.
+        denied
+            Load options that the caller named, and that are not theirs to choose.
         ticket
             From `ticket()`, if somebody wants to ask for the request's position meanwhile.
 
@@ -188,7 +191,7 @@ class Scheduler:
                 label,
                 context,
                 self._account,
-                grant.unlike,
+                (*denied, *grant.unlike),
                 worker.loading_ns(began, granted),
             )
         finally:

@@ -7,6 +7,7 @@ RequestError
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageWithoutPlace
 ├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
+├── NotAllowed                                        what is an administrator's
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 └── NotThereYet                                       a part that a later version brings
 """
@@ -212,6 +213,14 @@ class BadTokens(RequestError):
         return "tokens must be a list of token ids, or a list of such lists"
 
 
+class NotAllowed(RequestError):
+    """Something that is an administrator's; `contact` says whom to ask."""
+
+    def __init__(self, user: str, what: str, contact: str) -> None:
+        super().__init__(f"{user or 'you'} may not {what} here: ask {contact}")
+        self.user, self.what, self.contact = user, what, contact
+
+
 class CloudDisabled(RequestError):
     """A cloud model or a cloud feature is asked for; there is no cloud here."""
 
@@ -352,6 +361,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (ImagesUnsupported, _says(500)),
     (OneImageOnly, lambda error, route: (500 if route == "chat" else 400, str(error))),
     (CloudDisabled, _says(403)),
+    (NotAllowed, _says(403)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),
     (RequestError, _says(400)),

@@ -1,0 +1,84 @@
+"""How one server is shared by many: what an administrator says of users, groups and models.
+
+Read from a file (the table `[hub]` of a TOML file) or from what `hub.configure` hands over, into one
+value. Times in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+VARIABLE = "OLLAMA_NB_SHARING"  # JSON, from `hub.configure` to the service
+TABLE = "hub"
+
+
+class BadSharing(Exception):
+    """What an administrator wrote cannot be used; the text says where and why."""
+
+
+class Sharing(BaseModel):
+    """What holds for everybody who shares a server.
+
+    Attributes
+    ----------
+    managers
+        Groups whose members may pull, create, delete and push models, as administrators may.
+    contact
+        Whom to ask, as it stands in the sentence that refuses something.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    managers: frozenset[str] = frozenset()
+    contact: str = "an administrator of this server"
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any], where: str) -> Sharing:
+        """Check what was said.
+
+        Raises
+        ------
+        BadSharing
+            With the field, what is wrong with it, and where it stands.
+        """
+        try:
+            return cls.model_validate(said)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            raise BadSharing(f"{where}: {field}: {first['msg']}") from error
+
+    @classmethod
+    def from_file(cls, path: Path) -> Sharing:
+        """Read the table `[hub]` of a TOML file; see `of`."""
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadSharing(f"{path}: {error}") from error
+        if not isinstance(document.get(TABLE), dict):
+            raise BadSharing(f"{path} has no table [{TABLE}]")
+        return cls.of(document[TABLE], str(path))
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Sharing:
+        """Read what the variable holds, if it is set; see `of`."""
+        try:
+            said = json.loads(environ.get(VARIABLE) or "{}")
+        except ValueError as error:
+            raise BadSharing(f"{VARIABLE}: {error}") from error
+        return cls.of(said, VARIABLE)
+
+    def may_manage(self, groups: frozenset[str], *, is_admin: bool) -> bool:
+        """Whether an administrator, or a member of these groups, may change what all share."""
+        return is_admin or bool(self.managers & groups)
