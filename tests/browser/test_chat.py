@@ -133,10 +133,10 @@ def test_a_page_that_is_loaded_again_goes_on(
 
 
 def test_without_its_kernel_the_talk_is_shown_once_and_says_so(
-    front_end, open_chat, notebook, tmp_path, eventually
+    lab, open_chat, notebook, tmp_path, eventually
 ) -> None:
-    chat = open_chat(front_end)
-    page = front_end.page
+    chat = open_chat(lab)
+    page = lab.page
     chat.ask("Who is there?")
     chat.wait_until_over(1)
     gone = page.get_by_text(GONE)
@@ -146,20 +146,20 @@ def test_without_its_kernel_the_talk_is_shown_once_and_says_so(
     chat.box.press("ControlOrMeta+s")
     eventually(lambda: _saved(notebook), "the notebook is saved")
 
-    front_end.kernel(notebook.name).kill()
+    lab.kernel(notebook.name).kill()
 
     eventually(lambda: _num_visible(gone) == 1, "the page says that the kernel is gone", 60)
     assert not chat.box.is_visible()
     assert _num_visible(said) == 2
-    _screenshot(page, tmp_path, f"dead-{front_end.application}.png")
-    front_end.open(notebook.name)
+    _screenshot(page, tmp_path, "dead.png")
+    lab.open(notebook.name)
     eventually(lambda: _num_visible(said) == 2, "the copy in the notebook", 60)
     error = page.get_by_text("Error displaying widget")
     error.wait_for(state="attached", timeout=MINUTE_MS)
     assert _num_visible(error) == 0
     assert _num_visible(gone) == 1
     assert _num_visible(said) == 2
-    _screenshot(page, tmp_path, f"reopened-{front_end.application}.png")
+    _screenshot(page, tmp_path, "reopened.png")
 
 
 def _num_visible(found: Locator) -> int:

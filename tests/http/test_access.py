@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import stat
 from collections.abc import Callable
@@ -10,7 +11,9 @@ import httpx
 import psutil
 import pytest
 from ollama_nb_server.handlers.origins import host_allowed, is_loopback, origin_allowed
+from ollama_nb_server.handlers.rights import Right
 from ollama_nb_server.handlers.routes import ROUTES
+from ollama_nb_server.sharing.tokens import TokenFile
 
 DIGEST = f"sha256:{'0' * 64}"
 REQUESTS = [
@@ -51,6 +54,88 @@ def test_standalone_with_a_secret_denies_and_allows_likewise(guarded, method, pa
 
     assert denied.status_code == 401
     assert allowed.status_code not in (401, 403) or "cloud" in allowed.text
+
+
+@pytest.fixture(scope="module")
+def shared(start_server, tmp_path_factory):
+    """A stand-alone server of named people, and their tokens."""
+    folder = tmp_path_factory.mktemp("shared")
+    file, config = TokenFile(folder / "tokens.json"), folder / "hub.toml"
+    config.write_text('[hub]\nmanagers = ["teachers"]\ncontact = "Ms Ada"\n')
+    tokens = {
+        "user": file.add("ana", is_admin=False),
+        "admin": file.add("eve", is_admin=True),
+        "teacher": file.add("tom", is_admin=False, groups=frozenset({"teachers"})),
+    }
+    return start_server("--tokens", str(file.path), "--config", str(config)), file, tokens
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+def test_standalone_with_names_does_as_their_rights_say(shared, method, path) -> None:
+    server, _, tokens = shared
+    (right,) = {route.right for route in ROUTES if path in _paths(route)}
+
+    def status(secret: str) -> int:
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        answer = httpx.request(method, server.url + path, headers=headers, trust_env=False)
+        of_rights = "Ms Ada" in answer.text or method == "HEAD"
+        return answer.status_code if answer.status_code == 401 or of_rights else 0
+
+    assert (status(""), status("wrong")) == (401, 401)
+    assert status(tokens["user"]) == (403 if right is not Right.USE else status(tokens["admin"]))
+    assert status(tokens["admin"]) in (0, 200, 404)
+    assert status(tokens["teacher"]) == status(tokens["admin"])
+
+
+def _paths(route) -> set[str]:
+    return {path for _, path in REQUESTS if re.fullmatch(route.path, path)}
+
+
+def test_a_token_that_is_removed_is_refused_within_a_second(shared, eventually) -> None:
+    server, file, _ = shared
+    headers = {"Authorization": f"Bearer {file.add('gone', is_admin=False)}"}
+    url = f"{server.url}/api/version"
+    eventually(lambda: httpx.get(url, headers=headers).status_code == 200, "the token is known", 3)
+
+    file.remove("gone")
+
+    eventually(lambda: httpx.get(url, headers=headers).status_code == 401, "it is refused", 3)
+
+
+def test_a_broken_file_of_tokens_lets_nobody_in(shared, eventually) -> None:
+    server, file, tokens = shared
+    headers = {"Authorization": f"Bearer {tokens['admin']}"}
+    whole = file.path.read_text()
+    file.path.write_text("{")
+
+    eventually(lambda: httpx.get(server.url, headers=headers).status_code == 401, "the door", 3)
+
+    file.path.write_text(whole)
+    eventually(lambda: httpx.get(server.url, headers=headers).status_code == 200, "the door", 3)
+
+
+def test_a_server_below_a_path(start_server) -> None:
+    server = start_server("--base-url", "/services/ollama/")
+
+    assert server.url.endswith("/services/ollama")
+    with server.client() as client:
+        assert client.get("/api/version").status_code == 200
+        assert client.get("/").text == "Ollama is running"
+        asked = {"model": "demo", "prompt": "One day", "options": {"num_predict": 3}}
+        assert client.post("/api/generate", json=asked).status_code == 200
+    assert httpx.get(server.url.removesuffix("/services/ollama") + "/api/version").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--base-url", "services"), "begin with /"),
+        (("--config", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_what_cannot_be_served_is_named(start_server, arguments, said) -> None:
+    with pytest.raises(AssertionError, match=said):
+        start_server(*arguments)
 
 
 def test_an_unknown_path_is_denied_too(jupyter_server, guarded) -> None:

@@ -57,6 +57,7 @@ NOT_RUN = {
     ("README.md", 'CMAKE_ARGS="-DGGML_CUDA=on" pip install'): "it compiles for a GPU",
     ("README.md", "%ollama pull llama3.2"): "the internet; pulling is tested in tests/registry",
     ("README.md", "ollama-nb serve"): "it does not end: see test_the_server_of_the_page_serves",
+    ("docs/sharing.md", "ollama-nb serve"): "it does not end, and is for other machines",
     ("docs/embeddings.md", "class Backend(bertopic"): "BERTopic is no dependency, of tests neither",
     ("CONTRIBUTING.md", "git clone"): "set-up: it compiles the engine and runs these tests",
 }
