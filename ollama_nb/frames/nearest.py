@@ -77,11 +77,26 @@ def _nearest_of_all(vectors: Any, k: int) -> tuple[Any, Any]:
 def highest(values: Any, k: int) -> Any:
     """Return the positions of the k highest values of each row, the highest first.
 
-    Of equal ones the first, so that the order never depends on the algorithm.
+    Of equal ones the first, so that the order never depends on the algorithm. Only those that can
+    be among them are sorted: the rest of a long row is most of it.
     """
     import numpy as np
 
-    return np.argsort(-values, axis=1, kind="stable")[:, :k]
+    length = values.shape[1]
+    if k >= length:
+        return np.argsort(-values, axis=1, kind="stable")
+    if not k or not len(values):
+        return np.empty((len(values), k), dtype=int)
+    least = np.partition(values, length - k, axis=1)[:, length - k]
+    return np.stack([_highest_of(row, low, k) for row, low in zip(values, least, strict=True)])
+
+
+def _highest_of(row: Any, least: Any, k: int) -> Any:
+    """Return the positions of the k highest values of a row, whose k-th highest is known."""
+    import numpy as np
+
+    possible = np.flatnonzero(row >= least)
+    return possible[np.argsort(-row[possible], kind="stable")[:k]]
 
 
 def count(k: int) -> int:

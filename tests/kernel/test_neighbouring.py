@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ollama_nb
 import ollama_nb.frames
@@ -267,3 +269,18 @@ def test_vectors_of_embed_remember_their_model_too(demo):
     ollama_nb.settings.model = "another"
 
     assert made.llm.similar_to("rain", k=1, dimensions=8).index[0] == 3
+
+
+@given(
+    rows=st.integers(1, 20).flatmap(
+        lambda width: st.lists(
+            st.lists(st.sampled_from([-np.inf, -0.5, 0.0, 0.5]), min_size=width, max_size=width),
+            max_size=4,
+        ).map(lambda rows: np.array(rows, np.float32).reshape(-1, width))
+    ),
+    k=st.integers(0, 25),
+)
+def test_the_highest_are_those_of_a_whole_sort(rows, k):
+    whole = np.argsort(-rows, axis=1, kind="stable")[:, :k]
+
+    assert nearest.highest(rows, k).tolist() == whole.tolist()
