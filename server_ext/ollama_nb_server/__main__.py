@@ -26,7 +26,7 @@ def main() -> None:
         case ["serve" | "doctor" as command, *rest]:
             sys.exit(_run(command, rest))
         case ["token", *rest]:
-            from ollama_nb_server.sharing.commands import token
+            from ollama_nb_server.token_command import token
 
             sys.exit(token(rest, os.environ))
         case ["-h" | "--help"] | []:

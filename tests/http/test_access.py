@@ -123,7 +123,9 @@ def test_a_server_below_a_path(start_server) -> None:
         assert client.get("/").text == "Ollama is running"
         asked = {"model": "demo", "prompt": "One day", "options": {"num_predict": 3}}
         assert client.post("/api/generate", json=asked).status_code == 200
-    assert httpx.get(server.url.removesuffix("/services/ollama") + "/api/version").status_code == 404
+    assert (
+        httpx.get(server.url.removesuffix("/services/ollama") + "/api/version").status_code == 404
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from ollama_nb_server.app import OllamaNb
 from ollama_nb_server.engine.messages import Priority
 from ollama_nb_server.handlers.access import Open
 from ollama_nb_server.handlers.base import ApiHandler, Route
-from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.context import OWNER, Caller, RequestContext
 from tornado import httputil, web
 
 PROMPT = "Write a story about a fox."
@@ -126,10 +126,8 @@ def test_a_request_is_accounted_for_in_the_log(ollama_server, client: httpx.Clie
     assert "generated, finished" in ollama_server.log.read_text()
 
 
-@pytest.mark.parametrize(
-    ("current_user", "user"), [(None, ""), (SimpleNamespace(username="ada"), "ada")]
-)
-async def test_a_request_carries_who_asks_and_how_urgently(current_user, user: str) -> None:
+@pytest.mark.parametrize("caller", [OWNER, Caller("ada", manages=False)])
+async def test_a_request_carries_who_asks_and_how_urgently(caller) -> None:
     app = web.Application()
     request = httputil.HTTPServerRequest(
         headers=httputil.HTTPHeaders({"X-Ollama-Nb-Priority": " Batch ", "Host": "localhost"}),
@@ -138,9 +136,9 @@ async def test_a_request_carries_who_asks_and_how_urgently(current_user, user: s
     )
     route = Route("/", "generate", {})
     handler = type("Api", (ApiHandler, Open), {})(app, request, route=route, app=None, prefix="")
-    handler.current_user = current_user
+    handler.caller = caller
 
-    assert handler.request_context() == RequestContext(user, Priority.BATCH)
+    assert handler.request_context() == RequestContext(caller, Priority.BATCH)
 
 
 def test_inside_jupyter_the_account_names_the_user(jupyter_server) -> None:

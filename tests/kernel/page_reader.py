@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from cells import Cells, Run
+from ollama_nb_server.sharing import BadSharing, Sharing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,7 @@ class Reader:
             "ipython": self._cell,
             "sh": self._command,
             "json": self._json,
+            "toml": self._toml,
             "yaml": self._yaml,
             "text": self._output,
         }.get(block.language)
@@ -97,6 +99,16 @@ class Reader:
         except json.JSONDecodeError as error:
             return f"this is no JSON, or stands below none: {error}"
         return "" if _kind(told) == _kind(was) else f"that is not what comes: {self.shown[:2000]}"
+
+    def _toml(self, text: str) -> str:
+        """A configuration of a shared server, which `--config` takes."""
+        path = self.folder / "sharing.toml"
+        path.write_text(text)
+        try:
+            Sharing.from_file(path)
+        except BadSharing as error:
+            return str(error)
+        return ""
 
     def _yaml(self, text: str) -> str:
         try:

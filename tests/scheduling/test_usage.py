@@ -21,7 +21,7 @@ from ollama_nb_server.engine.messages import (
     TextSegment,
 )
 from ollama_nb_server.engine.process import Worker
-from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.scheduling.scheduler import Scheduler
 from ollama_nb_server.scheduling.usage import Record, Usage
@@ -42,7 +42,7 @@ async def lease(records: list[Usage], demo_gguf: Path) -> AsyncIterator[Lease]:
 
     scheduler = Scheduler(account=account)
     spec = LoadSpec(str(demo_gguf), num_ctx=256, num_parallel=1)
-    async with scheduler.lease(spec, label="demo", context=RequestContext("ada")) as lease:
+    async with scheduler.lease(spec, label="demo", context=RequestContext(Caller("ada"))) as lease:
         yield lease
     await scheduler.close()
 

@@ -37,7 +37,7 @@ def test_what_cannot_be_used_is_named(tmp_path, text, said):
     path = tmp_path / "hub.toml"
     path.write_text(text)
 
-    with pytest.raises(BadSharing, match="hub.toml") as failure:
+    with pytest.raises(BadSharing, match=r"hub\.toml") as failure:
         Sharing.from_file(path)
 
     assert said in str(failure.value)

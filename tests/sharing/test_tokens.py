@@ -6,8 +6,8 @@ import json
 import stat
 
 import pytest
-from ollama_nb_server.sharing.commands import token
 from ollama_nb_server.sharing.tokens import RECHECK_S, BadTokens, TokenFile
+from ollama_nb_server.token_command import token
 
 
 class Clock:

@@ -13,9 +13,7 @@ from ollama_nb_server.handlers.missing import missing
 from ollama_nb_server.handlers.rights import Right
 
 
-def _get(
-    path: str, name: str, verb: Any, *, head: bool = False, right: Right = Right.USE
-) -> Route:
+def _get(path: str, name: str, verb: Any, *, head: bool = False, right: Right = Right.USE) -> Route:
     return Route(path, name, {"GET": verb, **({"HEAD": verb} if head else {})}, right=right)
 
 

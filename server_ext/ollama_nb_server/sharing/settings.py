@@ -1,7 +1,7 @@
 """How one server is shared by many: what an administrator says of users, groups and models.
 
-Read from a file (the table `[hub]` of a TOML file) or from what `hub.configure` hands over, into one
-value. Times in seconds.
+Read from a file (the table `[hub]` of a TOML file) or from what `hub.configure` hands over, into
+one value. Times in seconds.
 """
 
 from __future__ import annotations
