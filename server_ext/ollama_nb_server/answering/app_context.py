@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ollama_nb_server.answering.executors import Executors
+from ollama_nb_server.answering.naming import Catalog
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
+from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.scheduling.scheduler import Scheduler
 
 
@@ -24,3 +26,7 @@ class AppContext:
     templates: TemplateExecutor
     executors: Executors
     metrics: Metrics
+
+    def catalog(self, caller: Caller) -> Catalog:
+        """The models that are there for a caller."""
+        return Catalog(self.store, self.settings.sharing, caller)

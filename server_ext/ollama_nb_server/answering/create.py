@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.naming import Catalog, refuse_cloud
 from ollama_nb_server.answering.transfer import pull_into
 from ollama_nb_server.library.create import Cancellation, Progress, Recipe
 from ollama_nb_server.library.create import create as steps
 from ollama_nb_server.library.errors import ServerPath
 from ollama_nb_server.library.modelfile import Modelfile, ingredients, parse
 from ollama_nb_server.library.names import ModelName, ModelRef
-from ollama_nb_server.library.store import Store
+from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.wire.bounds import MAX_MESSAGES
 from ollama_nb_server.wire.chat import Message, ToolCall
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, TooMuch
@@ -33,10 +33,10 @@ T = TypeVar("T")
 
 
 async def create(
-    app: AppContext, request: CreateRequest
+    app: AppContext, request: CreateRequest, caller: Caller
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
-    recipe, warnings = await in_thread(_recipe, app, request)
+    recipe, warnings = await in_thread(_recipe, app.catalog(caller), request)
     if len(recipe.messages) > MAX_MESSAGES:
         raise TooMuch(f"{len(recipe.messages):,} messages are more than {MAX_MESSAGES:,}")
     answer = _told(app, recipe, warnings)
@@ -46,25 +46,25 @@ async def create(
     return last
 
 
-def _recipe(app: AppContext, request: CreateRequest) -> tuple[Recipe, list[str]]:
+def _recipe(catalog: Catalog, request: CreateRequest) -> tuple[Recipe, list[str]]:
     """What is to be made, and what the client should know of it."""
     if not request.asked:
         raise MissingModel
-    name = naming.new(app.store, request.asked)
+    name = catalog.new(request.asked)
     _refuse_what_cannot_be(request)
     made = _of_modelfile if request.modelfile and not request.source else _of_fields
-    recipe, warnings = made(app, request, name)
+    recipe, warnings = made(catalog, request, name)
     if recipe.draft_quantize and not recipe.drafts:
         raise BadBody("--draft-quantize requires a DRAFT model")
     return recipe, warnings
 
 
 def _of_fields(
-    app: AppContext, request: CreateRequest, name: ModelName
+    catalog: Catalog, request: CreateRequest, name: ModelName
 ) -> tuple[Recipe, list[str]]:
     return Recipe(
         name=name,
-        source=_source(app.store, request.source) if request.source else None,
+        source=_source(catalog, request.source) if request.source else None,
         files=request.files,
         adapters=request.adapters,
         drafts=request.draft_files,
@@ -83,14 +83,14 @@ def _of_fields(
 
 
 def _of_modelfile(
-    app: AppContext, request: CreateRequest, name: ModelName
+    catalog: Catalog, request: CreateRequest, name: ModelName
 ) -> tuple[Recipe, list[str]]:
     """The old form; fields beside `modelfile` count where the Modelfile says nothing."""
     asked = parse(request.modelfile or "")
-    parts = ingredients(asked, app.store.blobs.folder, request.files or {})
+    parts = ingredients(asked, catalog.store.blobs.folder, request.files or {})
     recipe = Recipe(
         name=name,
-        source=_source(app.store, parts.source) if parts.source else None,
+        source=_source(catalog, parts.source) if parts.source else None,
         files=parts.files or None,
         adapters=parts.adapters or request.adapters,
         drafts=parts.drafts or request.draft_files,
@@ -113,9 +113,10 @@ def _warnings(asked: Modelfile) -> list[str]:
     return [f"warning: parameter {name} has no effect" for name in asked.without_effect]
 
 
-def _source(store: Store, asked: str | ModelRef) -> ModelName:
-    ref = naming.meant(store, asked)
-    naming.refuse_cloud(ref)
+def _source(catalog: Catalog, asked: str | ModelRef) -> ModelName:
+    ref = catalog.meant(asked)
+    refuse_cloud(ref)
+    catalog.require(ref.name, asked if isinstance(asked, str) else ref.name.display)
     return ref.name
 
 

@@ -35,7 +35,7 @@ async def embed(app: AppContext, request: EmbedRequest, context: RequestContext)
     """One unit vector a text, in order; cut to `dimensions` and normalised again if asked."""
     watch = Stopwatch()
     texts = request.texts
-    model = await find(app, request.model)
+    model = await find(app, context.caller, request.model)
     options = merged_options(app, model, request.options)
     async with lease(app, context, model, options, request.keep_alive) as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
@@ -63,7 +63,7 @@ async def embeddings(
     app: AppContext, request: EmbeddingsRequest, context: RequestContext
 ) -> EmbeddingsResponse:
     """The old way: the vector of one text, never cut; names are not folded here."""
-    model = await find(app, request.model, fold_case=False)
+    model = await find(app, context.caller, request.model, fold_case=False)
     options = merged_options(app, model, request.options)
     async with lease(app, context, model, options, request.keep_alive) as leased:
         warnings = warnings_for(leased, model.name.display, request.options)

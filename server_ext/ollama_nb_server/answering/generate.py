@@ -59,7 +59,7 @@ async def generate(
     """
     watch = Stopwatch()
     check_top_logprobs(request.top_logprobs)
-    model = await find(app, request.model)
+    model = await find(app, context.caller, request.model)
     if not request.prompt and request.keep_alive is not None and request.keep_alive.unloads:
         unload(app, context, model)
         return _bare(request, "unload")

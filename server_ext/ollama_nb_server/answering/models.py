@@ -8,13 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ollama_nb_server.answering import naming, showing
+from ollama_nb_server.answering import showing
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.naming import Catalog
 from ollama_nb_server.answering.preparation import find
 from ollama_nb_server.library import dialects
 from ollama_nb_server.library.errors import InvalidName, RemoteModel
 from ollama_nb_server.library.model import Entry, Model
-from ollama_nb_server.library.store import Store
+from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.scheduling.scheduler import RunningModel
 from ollama_nb_server.wire.errors import MissingModel
 from ollama_nb_server.wire.models import (
@@ -27,13 +28,13 @@ from ollama_nb_server.wire.models import (
 from ollama_nb_server.wire.times import local
 
 
-async def tags(app: AppContext) -> Encoded:
-    """All models in the store, the newest first."""
-    return await app.executors.read(_tags, app)
+async def tags(app: AppContext, caller: Caller) -> Encoded:
+    """All models that are there for the caller, the newest first."""
+    return await app.executors.read(_tags, app.catalog(caller))
 
 
-def _tags(app: AppContext) -> Encoded:
-    return Encoded.of({"models": [_entry(entry) for entry in app.store.models()]})
+def _tags(catalog: Catalog) -> Encoded:
+    return Encoded.of({"models": [_entry(entry) for entry in catalog.entries()]})
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -53,14 +54,15 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return item | ({"capabilities": entry.capabilities} if entry.capabilities else {})
 
 
-async def show(app: AppContext, request: ShowRequest, agent: str = "") -> Encoded:
+async def show(app: AppContext, request: ShowRequest, caller: Caller, agent: str = "") -> Encoded:
     """Everything about one model; arrays of its metadata only if `verbose`."""
     if not request.asked:
         raise MissingModel
     try:
-        model = await find(app, request.asked, cloud="remote model details are unavailable")
+        cloud = "remote model details are unavailable"
+        model = await find(app, caller, request.asked, cloud=cloud)
     except RemoteModel:
-        return await app.executors.read(_show_remote, app, request.asked)
+        return await app.executors.read(_show_remote, app.catalog(caller), request.asked)
     return await app.executors.read(_show, model, request, agent)
 
 
@@ -69,25 +71,25 @@ def _show(model: Model, request: ShowRequest, agent: str) -> Encoded:
     return Encoded.of(showing.shown(model, request, agent), *([advice] if advice else []))
 
 
-def _show_remote(app: AppContext, asked: str) -> Encoded:
-    name = naming.meant(app.store, asked).name
-    return Encoded.of(showing.shown_remote(app.store.entry(name, asked)))
+def _show_remote(catalog: Catalog, asked: str) -> Encoded:
+    name = catalog.meant(asked).name
+    return Encoded.of(showing.shown_remote(catalog.store.entry(name, asked)))
 
 
-async def ps(app: AppContext, *, with_extras: bool = False) -> Document:
+async def ps(app: AppContext, caller: Caller, *, with_extras: bool = False) -> Document:
     """The loaded models, the one that stays longest first; what was deleted is left out.
 
     With extras, what each takes of memory is told apart in its `nb`.
     """
-    running = app.scheduler.running()
-    loaded = await app.executors.read(_all_loaded, app.store, running, with_extras)
+    running, catalog = app.scheduler.running(), app.catalog(caller)
+    loaded = await app.executors.read(_all_loaded, catalog, running, with_extras)
     return Document({"models": loaded})
 
 
 def _all_loaded(
-    store: Store, running: list[RunningModel], with_extras: bool
+    catalog: Catalog, running: list[RunningModel], with_extras: bool
 ) -> list[dict[str, Any]]:
-    present = [one for one in (_present(store, one) for one in running) if one is not None]
+    present = [one for one in (_present(catalog, one) for one in running) if one is not None]
     return [_loaded(one) | (_memory(one) if with_extras else {}) for one in present]
 
 
@@ -95,16 +97,19 @@ def _memory(running: RunningModel) -> dict[str, Any]:
     return {} if running.memory is None else {"nb": asdict(running.memory)}
 
 
-def _present(store: Store, running: RunningModel) -> RunningModel | None:
-    """A model that was deleted goes by another name of its weights, or is none any more.
+def _present(catalog: Catalog, running: RunningModel) -> RunningModel | None:
+    """A model that was deleted, or is not there for the caller, goes by another of its weights.
 
-    Requests that it still answers, and its memory, are the worker's affair until it has ended.
+    If there is none, it is left out. Requests that a deleted one still answers, and its memory, are
+    the worker's affair until it has ended.
     """
     model = running.model
-    if not isinstance(model, Model) or store.manifests.has(model.name):
+    if not isinstance(model, Model):
         return running
-    other = store.called(model.weights_digest)
-    return None if other is None else replace(running, label=other.display)
+    if catalog.store.manifests.has(model.name) and catalog.sees(model.name):
+        return running
+    other = catalog.called(model.weights_digest)
+    return None if other is None else replace(running, label=other.name.display, model=other)
 
 
 def _loaded(running: RunningModel) -> dict[str, Any]:
@@ -130,17 +135,19 @@ def _file_bytes(path: str) -> int:
         return 0  # removed meanwhile: it still loads
 
 
-async def copy(app: AppContext, request: CopyRequest) -> None:
+async def copy(app: AppContext, request: CopyRequest, caller: Caller) -> None:
     """Give a model a second name."""
-    await app.executors.write(_copy, app.store, request.source or "", request.destination or "")
+    catalog = app.catalog(caller)
+    await app.executors.write(_copy, catalog, request.source or "", request.destination or "")
 
 
-def _copy(store: Store, source: str, destination: str) -> None:
+def _copy(catalog: Catalog, source: str, destination: str) -> None:
     with _blamed("source"):
-        name = naming.existing(store, source)
+        name = catalog.existing(source)
     with _blamed("destination"):
-        new = naming.new(store, destination)
-    store.copy(name, new, source)
+        new = catalog.new(destination)
+    catalog.require(name, source)
+    catalog.store.copy(name, new, source)
 
 
 @contextmanager
@@ -152,14 +159,15 @@ def _blamed(part: str) -> Iterator[None]:
         raise InvalidName(error.text, part) from error
 
 
-async def delete(app: AppContext, request: DeleteRequest) -> None:
+async def delete(app: AppContext, request: DeleteRequest, caller: Caller) -> None:
     """Remove a model and what only it used; a loaded one ends when its requests have."""
     if not request.asked:
         raise MissingModel
-    for path in await app.executors.write(_delete, app.store, request.asked):
+    for path in await app.executors.write(_delete, app.catalog(caller), request.asked):
         app.scheduler.unload(str(path))
 
 
-def _delete(store: Store, asked: str) -> list[Path]:
-    removed = store.delete(naming.existing(store, asked), asked)
-    return [store.blobs.path(digest) for digest in removed]
+def _delete(catalog: Catalog, asked: str) -> list[Path]:
+    name, store = catalog.existing(asked), catalog.store
+    catalog.require(name, asked)
+    return [store.blobs.path(digest) for digest in store.delete(name, asked)]

@@ -9,17 +9,17 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from ollama_nb_server.answering import naming
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec, SamplingParams
 from ollama_nb_server.library import bundled
-from ollama_nb_server.library.errors import LibraryError, ModelNotFound, RemoteModel
+from ollama_nb_server.library.errors import LibraryError
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.library.names import parse_ref
 from ollama_nb_server.library.store import Store
-from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.scheduling.runner import LOAD_OPTIONS
 from ollama_nb_server.wire.durations import KeepAlive
@@ -32,6 +32,7 @@ MIN_CTX_VISION = 2048  # an image takes some hundred tokens (reference/ollama-mo
 
 async def find(
     app: AppContext,
+    caller: Caller,
     name: str | None,
     *,
     fold_case: bool = True,
@@ -48,7 +49,8 @@ async def find(
         raise MissingModel
     asked = name or ""
     work = app.executors.write if _is_installed_now(app.store, asked) else app.executors.read
-    return await work(_stored, app.store, asked, fold_case, cloud)
+    read = partial(app.catalog(caller).model, asked, fold_case=fold_case, cloud=cloud)
+    return await work(read)
 
 
 def _is_installed_now(store: Store, asked: str) -> bool:
@@ -58,17 +60,6 @@ def _is_installed_now(store: Store, asked: str) -> bool:
     except LibraryError:
         return False
     return bundled.is_asked_for(name) and not store.manifests.has(name)
-
-
-def _stored(store: Store, asked: str, fold_case: bool, cloud: str) -> Model:
-    ref = naming.meant(store, asked, fold_case=fold_case)
-    naming.refuse_cloud(ref, cloud)
-    try:
-        return store.model(ref.name, asked)
-    except RemoteModel:
-        if ref.source == "local":
-            raise ModelNotFound(asked, ref.name.display) from None
-        raise
 
 
 def require_completion(model: Model, asked: str, verb: str) -> None:

@@ -41,7 +41,7 @@ OF_SCORES = OF_LOADING | {"num_thread", "seed"}
 async def score(app: AppContext, request: ScoreRequest, context: RequestContext) -> ScoreResponse:
     """The log-probability of every choice behind every prompt. Nothing is cut to fit."""
     watch = Stopwatch()
-    model = await find(app, request.model)
+    model = await find(app, context.caller, request.model)
     request.check()
     require_completion(model, request.model or "", "score")
     options = merged_options(app, model, request.options)

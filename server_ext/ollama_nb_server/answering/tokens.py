@@ -32,7 +32,7 @@ async def tokenize(
 ) -> TokenizeResponse:
     """The ids of each text; special tokens where the request says so."""
     watch = Stopwatch()
-    model = await find(app, request.model)
+    model = await find(app, context.caller, request.model)
     texts = request.all_texts
     options = merged_options(app, model, request.options)
     held = lease(app, context, model, options, request.keep_alive, least_ctx=_least_ctx(options))
@@ -63,7 +63,7 @@ async def detokenize(
 ) -> DetokenizeResponse:
     """The text of each list of ids, special tokens included."""
     watch = Stopwatch()
-    model = await find(app, request.model)
+    model = await find(app, context.caller, request.model)
     lists = request.lists
     options = merged_options(app, model, request.options)
     held = lease(app, context, model, options, request.keep_alive, least_ctx=_least_ctx(options))

@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.naming import meant, refuse_cloud
+from ollama_nb_server.answering.naming import refuse_cloud
 from ollama_nb_server.library.errors import InvalidName
 from ollama_nb_server.library.names import ModelName, completed
 from ollama_nb_server.registry import Progress
 from ollama_nb_server.registry.errors import UnqualifiedName
+from ollama_nb_server.scheduling.context import OWNER
 from ollama_nb_server.wire.errors import MissingModel
 from ollama_nb_server.wire.models import ProgressResponse, PullRequest, PushRequest
 
@@ -21,7 +22,7 @@ async def pull(app: AppContext, request: PullRequest) -> Answer:
     """Download a model: a stream of its steps, or the last one."""
     if not request.asked:
         raise MissingModel
-    ref = await app.executors.read(meant, app.store, request.asked)
+    ref = await app.executors.read(app.catalog(OWNER).meant, request.asked)
     refuse_cloud(ref)
     news = app.transfers.pull(ref.name, insecure=bool(request.insecure))
     return await _answered(_said(news), request)

@@ -113,40 +113,41 @@ async def detokenize(handler: ApiHandler) -> None:
 
 async def tags(handler: ApiHandler) -> None:
     """The models in the store."""
-    await handler.answer(await managing.tags(await handler.app_context()))
+    await handler.answer(await managing.tags(await handler.app_context(), handler.caller))
 
 
 async def ps(handler: ApiHandler) -> None:
     """The loaded models."""
     app = await handler.app_context()
-    await handler.answer(await managing.ps(app, with_extras=handler.wants_extras))
+    await handler.answer(await managing.ps(app, handler.caller, with_extras=handler.wants_extras))
 
 
 async def show(handler: ApiHandler) -> None:
     """One model in detail."""
     request = await handler.read(ShowRequest)
-    agent = handler.request.headers.get("User-Agent", "")
-    await handler.answer(await managing.show(await handler.app_context(), request, agent))
+    app, agent = await handler.app_context(), handler.request.headers.get("User-Agent", "")
+    await handler.answer(await managing.show(app, request, handler.caller, agent))
 
 
 async def copy(handler: ApiHandler) -> None:
     """A second name."""
     request = await handler.read(CopyRequest)
-    await managing.copy(await handler.app_context(), request)
+    await managing.copy(await handler.app_context(), request, handler.caller)
     handler.send(b"", None)
 
 
 async def delete(handler: ApiHandler) -> None:
     """Remove a model."""
     request = await handler.read(DeleteRequest)
-    await managing.delete(await handler.app_context(), request)
+    await managing.delete(await handler.app_context(), request, handler.caller)
     handler.send(b"", None)
 
 
 async def create(handler: ApiHandler) -> None:
     """Make a model."""
     request = await handler.read(CreateRequest)
-    await handler.answer(await creating.create(await handler.app_context(), request), JSON_BARE)
+    app = await handler.app_context()
+    await handler.answer(await creating.create(app, request, handler.caller), JSON_BARE)
 
 
 async def head_blob(handler: ApiHandler) -> None:

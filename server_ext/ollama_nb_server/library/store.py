@@ -7,7 +7,7 @@ and never wait for one. Whoever changes something may meet `StoreLocked`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,9 @@ class Store:
         """Every model, the newest first; those that are broken too."""
         return self._listing.entries()
 
-    def called(self, weights: Digest) -> ModelName | None:
-        """A model of these weights; None if there is none (any more)."""
-        for name in self.names():
+    def called(self, weights: Digest, counts: Callable[[ModelName], bool]) -> ModelName | None:
+        """A model of these weights among those that count; None if there is none (any more)."""
+        for name in filter(counts, self.names()):
             with suppress(StoreBroken, OSError):
                 manifest = self.manifests.of(name)
                 if manifest and any(la.digest == weights for la in manifest.of_kind("model")):

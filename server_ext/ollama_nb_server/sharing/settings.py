@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ollama_nb_server.sharing.patterns import Pattern, matches
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -36,12 +38,16 @@ class Sharing(BaseModel):
         Groups whose members may pull, create, delete and push models, as administrators may.
     contact
         Whom to ask, as it stands in the sentence that refuses something.
+    models
+        Patterns of model names, and the groups for which these models are there (besides those who
+        manage). What no pattern means is there for everybody.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     managers: frozenset[str] = frozenset()
     contact: str = "an administrator of this server"
+    models: Mapping[Pattern, frozenset[str]] = {}
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:
@@ -82,3 +88,8 @@ class Sharing(BaseModel):
     def may_manage(self, groups: frozenset[str], *, is_admin: bool) -> bool:
         """Whether an administrator, or a member of these groups, may change what all share."""
         return is_admin or bool(self.managers & groups)
+
+    def may_see(self, name: str, groups: frozenset[str]) -> bool:
+        """Whether a model of this short name is there for members of these groups."""
+        named = [who for pattern, who in self.models.items() if matches(pattern, name)]
+        return not named or any(who & groups for who in named)
