@@ -22,13 +22,16 @@ from typing import Any
 
 from prometheus_client import ProcessCollector
 from tornado import httpserver, netutil, web
+from tornado.routing import Rule
 
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.origins import is_loopback
+from ollama_nb_server.handlers.page import TokenDoor, page_rule
 from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
+from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.sharing import BadSharing, Sharing
 from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
 from ollama_nb_server.wire.bounds import MAX_BODY_BYTES
@@ -132,11 +135,25 @@ class Standalone:
             TokenFile(settings.tokens) if settings.tokens.exists() else None,
             settings.sharing,
         )
+        self._pulls = Pulls()
+        secret = secrets.token_bytes(32)
         self._app = web.Application(
-            handlers(self._counted(), options.base_url, self.application.context),
+            [
+                *self._page(policy, secret),
+                *handlers(self._counted(), options.base_url, self.application.context),
+            ],
+            cookie_secret=secret,
             policy=policy,
             log_function=_log_request,
         )
+
+    def _page(self, policy: Policy, secret: bytes) -> list[Rule]:
+        """The page, where people have names or a token to be known by."""
+        if not policy.knows_people:
+            return []
+        prefix = self.options.base_url
+        door = TokenDoor(policy, f"{prefix}/")
+        return [page_rule(door, self._pulls, self.application.context, prefix, secret)]
 
     def _counted(self) -> type[Open]:
         server = self
@@ -183,6 +200,7 @@ class Standalone:
         finally:
             self._remove_runtime_file()
             server.stop()
+            await self._pulls.close()
             await self.application.close()
             await server.close_all_connections()
 

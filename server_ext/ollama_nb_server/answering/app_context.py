@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ollama_nb_server.answering.executors import Executors
+from ollama_nb_server.answering.live import LiveRequests
 from ollama_nb_server.answering.naming import Catalog
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.environment import Settings
@@ -26,6 +27,7 @@ class AppContext:
     templates: TemplateExecutor
     executors: Executors
     metrics: Metrics
+    live: LiveRequests = field(default_factory=LiveRequests)
 
     def catalog(self, caller: Caller) -> Catalog:
         """The models that are there for a caller."""

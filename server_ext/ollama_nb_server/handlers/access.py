@@ -37,6 +37,11 @@ class Policy:
     tokens: TokenFile | None = None
     sharing: Sharing = field(default_factory=Sharing)
 
+    @property
+    def knows_people(self) -> bool:
+        """Whether nobody is let in without a token."""
+        return bool(self.token) or self.tokens is not None
+
     def caller(self, secret: str) -> Caller | None:
         """Who has this secret; None: nobody may call with it.
 
@@ -51,7 +56,7 @@ class Policy:
         if named is not None:
             manages = self.sharing.may_manage(named.groups, is_admin=named.is_admin)
             return Caller(named.name, manages, named.groups)
-        return None if self.token or self.tokens is not None else OWNER
+        return None if self.knows_people else OWNER
 
 
 class Open(web.RequestHandler):

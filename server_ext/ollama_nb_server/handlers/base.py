@@ -21,6 +21,7 @@ from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_for
+from ollama_nb_server.answering.live import LiveRequest
 from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.rights import Right, check_right
@@ -30,6 +31,7 @@ from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import (
     KNOWN,
     DeadlinePassed,
+    EndedOnThePage,
     ReadsTooSlowly,
     describe,
     describe_midway,
@@ -91,6 +93,10 @@ class ApiHandler(web.RequestHandler):
         self.route, self._open_app = route, app
         self._task: asyncio.Task[Any] | None = None
         self._gone, self._late, self._is_cancelled = False, False, False
+        self._is_unwanted = False  # whether an administrator, or its own user, has ended it
+        self._app: AppContext | None = None
+        self._asked = ""  # the model, as far as the request has been read
+        self._live: LiveRequest | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._streaming = NDJSON
         self._outbox = Outbox(self._written, self._drop)
@@ -121,6 +127,8 @@ class ApiHandler(web.RequestHandler):
             await self._end(INTERNAL)
         finally:
             self._task = None
+            if self._live is not None and self._app is not None:
+                self._app.live.leave(self._live)
             if self._alarm is not None:
                 self._alarm.cancel()
             self._outbox.close()
@@ -129,6 +137,8 @@ class ApiHandler(web.RequestHandler):
         """Say why, if somebody still reads; a cancellation from elsewhere goes on."""
         if self._gone:
             log.info("%s: the client went away", self.route.name)
+        elif self._is_unwanted:
+            await self._fail(EndedOnThePage())
         elif self._late:
             await self._fail(DeadlinePassed(TIMEOUT_HEADER, self.request.headers[TIMEOUT_HEADER]))
         else:
@@ -142,12 +152,16 @@ class ApiHandler(web.RequestHandler):
         """The request's body; a long one beside the event loop."""
         body = self.request.body
         if len(body) <= READ_AT_ONCE_BYTES:
-            return read(kind, body)
-        return await (await self.app_context()).executors.read(read, kind, body)
+            request = read(kind, body)
+        else:
+            request = await (await self.app_context()).executors.read(read, kind, body)
+        self._asked = str(getattr(request, "model", None) or "")
+        return request
 
     async def app_context(self) -> AppContext:
         """What the verbs call, opened by the first request."""
-        return await self._open_app()
+        self._app = await self._open_app()
+        return self._app
 
     def request_context(self) -> RequestContext:
         """Who asks, how urgently, and until when; from now on the request ends at its deadline.
@@ -161,11 +175,24 @@ class ApiHandler(web.RequestHandler):
         context = context_of(self.request.headers, self.caller, loop.time())
         if context.deadline is not None:
             self._alarm = loop.call_at(context.deadline, self._cancel_late)
+        if self._app is not None:
+            self._live = self._app.live.enter(
+                context.user,
+                self.route.name,
+                self._asked,
+                self._cancel_unwanted,
+                lambda: self._headers_written,
+            )
         return context
 
     def _cancel_late(self) -> None:
         """Cancel what is not done at its deadline."""
         self._late = True
+        self._cancel()
+
+    def _cancel_unwanted(self) -> None:
+        """Cancel what somebody has ended who may."""
+        self._is_unwanted = True
         self._cancel()
 
     def _cancel(self) -> None:

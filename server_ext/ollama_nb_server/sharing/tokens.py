@@ -72,7 +72,7 @@ class TokenFile:
             if self.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and os.name != "nt":
                 raise BadTokens(f"{self.path} can be read by others: chmod 600 {self.path}")
             return _File.model_validate_json(self.path.read_bytes()).tokens
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise BadTokens(f"{self.path}: {error.strerror}") from error

@@ -9,6 +9,7 @@ RequestError
 ├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
 ├── NotAllowed                                        what is an administrator's
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
+├── EndedOnThePage
 └── NotThereYet                                       a part that a later version brings
 """
 
@@ -252,6 +253,13 @@ class DeadlinePassed(RequestError):
         self.header, self.seconds = header, seconds
 
 
+class EndedOnThePage(RequestError):
+    """Somebody who may has ended the request on the server's page."""
+
+    def __str__(self) -> str:
+        return "the request was ended on the server's page"
+
+
 class ReadsTooSlowly(RequestError):
     """More of an answer waits for its client than is kept; `limit` in bytes."""
 
@@ -364,6 +372,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (NotAllowed, _says(403)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),
+    (EndedOnThePage, _says(503)),
     (RequestError, _says(400)),
     (library.InvalidName, _invalid_name),
     (library.ModelNotFound, _model_not_found),

@@ -1,0 +1,199 @@
+"""The page of a shared server, for browsers; programs that ask at its path get Ollama's own answer.
+
+Who looks is a door's affair: `TokenDoor` here, a Hub's in `hub_access`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from tornado import httputil, routing, web
+
+from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.handlers.access import Policy
+from ollama_nb_server.pages.actions import act
+from ollama_nb_server.pages.pulls import Pulls
+from ollama_nb_server.pages.rendering import Frame, page_of
+from ollama_nb_server.pages.view import view_of
+from ollama_nb_server.scheduling.context import Caller
+from ollama_nb_server.sharing.tokens import BadTokens
+from ollama_nb_server.wire.errors import KNOWN, describe
+
+COOKIE = "ollama_nb_page"
+DAYS = 1.0
+HTML = "text/html"
+WITH_TOKEN = "Your token is the one that you signed in with."
+
+
+class Door(Protocol):
+    """How a server finds out who looks at its page."""
+
+    how: str  # programs get their token
+    may_leave: bool
+
+    async def caller(self, handler: web.RequestHandler) -> Caller | None:
+        """Who looks; None: the answer has been sent, or a stranger is asked for a token."""
+
+    def enter(self, handler: web.RequestHandler, token: str) -> str:
+        """Let somebody in; a sentence where that token opens nothing."""
+
+    def leave(self, handler: web.RequestHandler) -> None:
+        """Forget who looked."""
+
+
+class TokenDoor:
+    """Asks for the token that programs send, and remembers it in a cookie that is signed."""
+
+    how, may_leave = WITH_TOKEN, True
+
+    def __init__(self, policy: Policy, path: str) -> None:
+        self._policy, self._path = policy, path
+
+    async def caller(self, handler: web.RequestHandler) -> Caller | None:
+        """Whose token the cookie holds, if it still opens the server."""
+        token = handler.get_signed_cookie(COOKIE, max_age_days=DAYS)
+        return self._find(token.decode()) if token else None
+
+    def enter(self, handler: web.RequestHandler, token: str) -> str:
+        """Let in who has a token."""
+        if self._find(token.strip()) is None:
+            return "That token opens nothing here."
+        is_https = handler.request.protocol == "https"
+        handler.set_signed_cookie(
+            COOKIE,
+            token.strip(),
+            expires_days=DAYS,
+            path=self._path,
+            httponly=True,
+            samesite="Strict",
+            secure=is_https,
+        )
+        return ""
+
+    def leave(self, handler: web.RequestHandler) -> None:
+        """Take the cookie away."""
+        handler.clear_cookie(COOKIE, path=self._path)
+
+    def _find(self, token: str) -> Caller | None:
+        try:
+            return self._policy.caller(token)
+        except BadTokens:
+            return None
+
+
+class PageHandler(web.RequestHandler):
+    """Shows the page, and does what its forms say; a form carries a pass that only we can make."""
+
+    def initialize(
+        self,
+        door: Door,
+        pulls: Pulls,
+        app: Callable[[], Awaitable[AppContext]],
+        prefix: str,
+        secret: bytes,
+    ) -> None:
+        """Take the door and what stands behind it."""
+        self._door, self._pulls, self._open_app = door, pulls, app
+        self._prefix, self._secret = prefix, secret
+
+    async def get(self) -> None:
+        """Show it."""
+        await self._show(await self._door.caller(self))
+
+    async def post(self) -> None:
+        """Do what a form says, and show the page again."""
+        action = self.get_body_argument("action", "")
+        if action == "enter":
+            refused = self._door.enter(self, self.get_body_argument("token", ""))
+            if refused:
+                await self._show(None, refused, 403)
+            else:
+                self.redirect(self._here, status=303)
+            return
+        caller = await self._door.caller(self)
+        if caller is None or self._finished:
+            await self._show(caller)
+            return
+        given = self.get_body_argument("pass", "")
+        if not hmac.compare_digest(given.encode(), self._pass(caller).encode()):
+            await self._show(caller, "The page was too old for that: try again.", 403)
+            return
+        await self._act(caller, action, self.get_body_argument("value", ""))
+
+    async def _act(self, caller: Caller, action: str, value: str) -> None:
+        if action == "leave":
+            self._door.leave(self)
+            self.redirect(self._here, status=303)
+            return
+        app = await self._open_app()
+        try:
+            told, status = await act(app, self._pulls, caller, action, value), 200
+        except KNOWN as error:
+            status, told = describe(error, action) or (500, str(error))
+        await self._show(caller, told or "The page has no such button.", status)
+
+    async def _show(self, caller: Caller | None, told: str = "", status: int = 200) -> None:
+        if self._finished:
+            return
+        view = None
+        if caller is not None:
+            view = await view_of(await self._open_app(), self._pulls, caller, self._url)
+        frame = Frame(
+            self._here,
+            self._pass(caller) if caller is not None else "",
+            told,
+            self._door.how,
+            self._door.may_leave,
+        )
+        page, policy = page_of(view, frame)
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", policy)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "same-origin")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(page)
+
+    @property
+    def _here(self) -> str:
+        return f"{self._prefix}/"
+
+    @property
+    def _url(self) -> str:
+        return f"{self.request.protocol}://{self.request.host}{self._prefix}"
+
+    def _pass(self, caller: Caller) -> str:
+        """What a form of this person must carry: no other page can know it."""
+        return hmac.new(self._secret, caller.name.encode(), hashlib.sha256).hexdigest()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Say nothing of the inside."""
+        self.finish(f"<p>{status_code}</p>")
+
+
+class BrowserAsks(routing.PathMatches):
+    """A path, where a browser asks for a page or sends a form."""
+
+    def match(self, request: httputil.HTTPServerRequest) -> dict[str, Any] | None:
+        """Whether this is one; programs go on to the API."""
+        sends = request.headers.get("Content-Type", "").startswith(
+            "application/x-www-form-urlencoded"
+        )
+        wants = HTML in request.headers.get("Accept", "")
+        asks = (request.method == "GET" and wants) or (request.method == "POST" and sends)
+        return super().match(request) if asks else None
+
+
+def page_rule(
+    door: Door,
+    pulls: Pulls,
+    app: Callable[[], Awaitable[AppContext]],
+    prefix: str,
+    secret: bytes,
+) -> routing.Rule:
+    """The rule that stands before those of the API."""
+    facts = {"door": door, "pulls": pulls, "app": app, "prefix": prefix, "secret": secret}
+    return routing.Rule(BrowserAsks(f"{prefix}/?"), PageHandler, facts)
