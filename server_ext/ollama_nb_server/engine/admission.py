@@ -50,6 +50,7 @@ def new_sequence(engine: Engine, request: Generate, prompt: EncodedPrompt) -> Se
         greedy=request.sampling.temperature <= 0,
         reproducible=request.reproducible and not engine.offloaded,  # a GPU keeps no such promise
         salt=request.salt,
+        num_public=prompt.num_public,
         num_draft=request.num_draft,
         pieces=Pieces(request.logprobs, engine.model.name) if request.logprobs >= 0 else None,
         tags=tag_tokens(engine.model, request.tags),

@@ -72,6 +72,8 @@ def _message(head: list[Any], blobs: Any) -> Any:
         values["priority"] = messages.Priority(values["priority"])
     if "prompt" in values:
         values["prompt"] = [_segment(segment, blobs) for segment in values["prompt"]]
+    if "public" in values:
+        values["public"] = [_segment(segment, blobs) for segment in values["public"]]
     for name in {"prompts", "choices"} & values.keys():
         values[name] = [tuple(_segment(part, blobs) for part in parts) for parts in values[name]]
     if kind is messages.Scored:

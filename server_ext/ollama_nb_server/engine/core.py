@@ -44,7 +44,13 @@ from ollama_nb_server.engine.messages import (
 )
 from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
-from ollama_nb_server.engine.prompt import prompt_length, prompt_tokens, whole_prompt_tokens
+from ollama_nb_server.engine.prefix_index import num_shared
+from ollama_nb_server.engine.prompt import (
+    prompt_length,
+    prompt_tokens,
+    public_tokens,
+    whole_prompt_tokens,
+)
 from ollama_nb_server.engine.queueing import admit
 from ollama_nb_server.engine.score_jobs import ScoreJob, ScoreJobs
 from ollama_nb_server.engine.sequence import Sequence
@@ -147,8 +153,8 @@ class EngineCore:
                 if self.images and has_images(prompt):
                     self.images.submit(ImageJob(message, then))
                     return
-                work = partial(text_prompt, model, prompt)
-                self._in_background(BackgroundJob(id, work, then), prompt_length(prompt))
+                work = partial(text_prompt, model, message)
+                self._in_background(BackgroundJob(id, work, then), prompt_length((*prompt, *message.public)))
             case Embed(id, texts):
                 work = partial(self._engine.embedder.begin, message)
                 self._in_background(
@@ -390,9 +396,11 @@ def taken(outcome: Any, then: Callable[[Any], None]) -> None:
     then(outcome)
 
 
-def text_prompt(model: Model, segments: tuple[Segment, ...]) -> EncodedPrompt:
+def text_prompt(model: Model, request: Generate) -> EncodedPrompt:
     """A prompt without images."""
-    return EncodedPrompt(whole_prompt_tokens(model, segments))
+    tokens = whole_prompt_tokens(model, request.prompt)
+    public = public_tokens(model, request.public)
+    return EncodedPrompt(tokens, num_public=num_shared(tokens, public))
 
 
 def text_of(model: Model, request: Detokenize) -> Text:

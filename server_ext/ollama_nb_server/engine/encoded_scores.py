@@ -13,7 +13,8 @@ from ollama_nb_server.engine.limits import context_limit
 from ollama_nb_server.engine.literals import literal_tokens
 from ollama_nb_server.engine.messages import Score, TextSegment
 from ollama_nb_server.engine.native import Model
-from ollama_nb_server.engine.prompt import whole_prompt_tokens
+from ollama_nb_server.engine.prefix_index import num_shared
+from ollama_nb_server.engine.prompt import public_tokens, whole_prompt_tokens
 from ollama_nb_server.engine.spans import EncodedPrompt
 
 BEFORE = ("", "\n", "a")  # texts that a choice may stand behind while it is cut into tokens
@@ -45,11 +46,13 @@ def encoded_scores(
     longest = max(map(len, choices))
     if prompts is None:
         texts = (whole_prompt_tokens(model, segments) for segments in request.prompts)
-        prompts = [EncodedPrompt(tokens) for tokens in texts]
+        public = public_tokens(model, request.public)
+        prompts = [EncodedPrompt(t, num_public=num_shared(t, public)) for t in texts]
     for number, prompt in enumerate(prompts, 1):
         if len(prompt.tokens) + longest > limit:
             raise ScoreTooLong(number, len(prompt.tokens), longest, limit)
     return EncodedScores(tuple(prompts), tuple(choices), limit)
+
 
 
 def _choice(model: Model, number: int, choice: abc.Sequence[TextSegment]) -> tuple[int, ...]:

@@ -24,7 +24,8 @@ from ollama_nb_server.engine.messages import Generate, ImageSegment, Score, Segm
 from ollama_nb_server.engine.mtmd import Chunk, Projector
 from ollama_nb_server.engine.native import Model
 from ollama_nb_server.engine.png_inflation import check_inflation
-from ollama_nb_server.engine.prompt import prompt_tokens
+from ollama_nb_server.engine.prefix_index import num_shared
+from ollama_nb_server.engine.prompt import prompt_tokens, public_tokens
 from ollama_nb_server.engine.spans import IMAGE_ROW, EncodedPrompt, ImageSpan, Spans
 from ollama_nb_server.engine.webp import webp_pixels
 
@@ -80,6 +81,10 @@ class ImagePrompt:
         self.tokens += tokens
         self.position += len(tokens)
 
+    def name_of(self, digest: bytes) -> bytes:
+        """What rows are kept by: who shows an image must not learn whether others have."""
+        return self.request.salt.encode() + digest
+
     def add_rows(self, image: Image, positions: npt.NDArray[np.int32], num_positions: int) -> None:
         """Go on with the next part of an image, which has as many rows as there are positions."""
         self.missing[image.digest] = image
@@ -129,10 +134,11 @@ class ImageEncoder:
         """
         while prompt.missing:
             digest = next(iter(prompt.missing))
-            image, known = prompt.missing.pop(digest), self._cache.get(digest)
+            image, name = prompt.missing.pop(digest), prompt.name_of(digest)
+            known = self._cache.get(name)
             prompt.rows[digest] = self._encoded(image) if known is None else known
             if known is None:
-                self._cache.put(digest, prompt.rows[digest])
+                self._cache.put(name, prompt.rows[digest])
                 break
         return None if prompt.missing else self._whole(prompt)
 
@@ -197,7 +203,9 @@ class ImageEncoder:
 
     def _whole(self, prompt: ImagePrompt) -> EncodedPrompt:
         spans = [self._span(place, prompt.rows[place.digest]) for place in prompt.places]
-        return EncodedPrompt(prompt.tokens, Spans(spans))
+        tokens = prompt.tokens
+        count = num_shared(tokens, public_tokens(self._model, prompt.request.public))
+        return EncodedPrompt(tokens, Spans(spans), count)
 
     def _span(self, place: Place, rows: Rows) -> ImageSpan:
         """A part of an image at its place; one that is not as it was measured is a fault."""

@@ -191,7 +191,9 @@ class Generate:
     number of alternatives that are told with every token's probability (negative: nothing is).
     `num_thread` 0 is the worker's own choice; of several requests the largest counts.
     `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
-    What was computed of one prompt serves another that begins alike and has the same `salt`.
+    What was computed of one prompt serves another that begins alike and has the same `salt`; as far
+    as both begin like the text `public`, with any salt. Its last token does not count: how it is
+    cut into tokens depends on what follows.
     Up to `num_draft` expected tokens are computed with a token (0: none). AUTOMATIC: as many as
     pay, and of temperature 0 as many as change no bit of the answer.
     Control tokens show nothing; those whose texts are among `tags` are written out, but for the
@@ -215,6 +217,7 @@ class Generate:
     tags: tuple[str, ...] = ()
     thinking: Thinking | None = None
     salt: str = ""
+    public: tuple[Segment, ...] = ()
     num_draft: int = AUTOMATIC
 
 
@@ -248,6 +251,7 @@ class Score:
     priority: Priority = Priority.INTERACTIVE
     reproducible: bool = False
     salt: str = ""
+    public: tuple[Segment, ...] = ()
 
     @property
     def prompt(self) -> tuple[Segment, ...]:

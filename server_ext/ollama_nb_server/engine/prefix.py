@@ -12,12 +12,12 @@ from ollama_nb_server.engine.sequence import Sequence
 
 NO_SLOT = -1
 
-Kind = tuple[str, bool]  # who shares prefixes: the salt, and whether answers are reproducible
+Kind = bool  # whether answers are reproducible: then the borders of pieces decide about bits
 
 
 def kind_of(sequence: Sequence) -> Kind:
-    """With whom a sequence shares prefixes."""
-    return sequence.salt, sequence.reproducible
+    """What tells the prefixes that a sequence can use from those of others, beside their keys."""
+    return sequence.reproducible
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Prefix:
 
     They lie in the slot of a `sequence` that still runs, in a `slot` that is idle, or on the host
     as a copied `state`. Of `computed` tokens there, `length` may be used again; if they are cut,
-    to no fewer than `shortest`. `keys` are what a prompt must begin with: its tokens, and what
-    tells images apart. A `passing` one, of a prompt that was only read for scores, stays where it
-    lies until the slot is needed, for prompts that begin alike, and pushes nobody else out.
+    to no fewer than `shortest`. `keys` are what a prompt must begin with: its tokens, and what tells
+    images and users apart. A `passing` one, of a prompt that was only read for scores, stays where
+    it lies until the slot is needed, for prompts that begin alike, and pushes nobody else out.
     """
 
     keys: list[int]

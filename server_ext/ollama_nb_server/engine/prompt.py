@@ -85,3 +85,11 @@ def _tokens(model: Model, segment: Segment) -> list[int]:
             return list(tokens)
         case ImageSegment():
             raise CannotSee
+
+
+def public_tokens(model: Model, public: abc.Sequence[Segment]) -> list[int]:
+    """The tokens of a text that is everybody's, as prompts begin with them.
+
+    Not its last one: what stands behind the text may become one token with its end.
+    """
+    return whole_prompt_tokens(model, public)[:-1] if public else []

@@ -75,7 +75,8 @@ class ScoreJob:
         scores = leader.scores.branch()
         if scores is None:
             return None
-        prompt = EncodedPrompt(leader.tokens[: leader.num_prompt], leader.spans)
+        tokens = leader.tokens[: leader.num_prompt]
+        prompt = EncodedPrompt(tokens, leader.spans, leader.num_public)
         sequence = self._sequence(prompt, scores)
         sequence.tokens += scores.go_on()[1]
         self.branches[sequence] = number
@@ -96,6 +97,7 @@ class ScoreJob:
             priority=request.priority,
             reproducible=request.reproducible,
             salt=request.salt,
+            num_public=prompt.num_public,
             scores=scores,
         )
 

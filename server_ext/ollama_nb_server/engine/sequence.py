@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ollama_nb_server.engine.messages import AUTOMATIC, Failed, Finished, Priority
+from ollama_nb_server.engine.salting import salted
 from ollama_nb_server.engine.spans import NO_SPANS, Spans
 from ollama_nb_server.engine.text import TextStream
 
@@ -42,9 +43,9 @@ class Sequence:
     while this prompt's turn did not come. `draft` are tokens that are expected behind the last
     one and computed with it (`speculation`), `num_draft` at most if that is said. `tags` are the
     control tokens that are written out, and their texts. `num_cached` tokens of the prompt had been
-    computed for somebody else; only those with the same `salt` share them. At `pauses` its prompt
-    is cut, so that its state can be copied there for others. A sequence with `scores` is only read:
-    what follows its prompt comes from there.
+    computed for somebody else: for one with the same `salt`, or of the first `num_public` tokens,
+    which are everybody's. At `pauses` its prompt is cut, so that its state can be copied there for
+    others. A sequence with `scores` is only read: what follows its prompt comes from there.
     """
 
     id: int
@@ -77,8 +78,10 @@ class Sequence:
     passed_over: int = 0
     spans: Spans = NO_SPANS
     salt: str = ""
+    num_public: int = 0
     num_cached: int = 0
     pauses: set[int] = field(default_factory=set)
+    _prompt_keys: list[int] = field(default_factory=list)
     began_ns: int = field(default_factory=time.perf_counter_ns)
     prompt_done_ns: int = 0
 
@@ -105,8 +108,19 @@ class Sequence:
 
     @property
     def keys(self) -> list[int]:
-        """What tells its contents from others': the tokens, and the image that each row is of."""
-        return self.spans.keys(self.tokens)
+        """What tells its contents from others': the tokens, and the image that each row is of.
+
+        Behind the first `num_public` they are those of its salt alone.
+        """
+        keys = self.spans.keys(self.tokens)
+        if not self.salt:
+            return keys
+        begin, end = self.num_public, self.num_prompt
+        if self.discarded:  # it is nobody's now, but its first tokens are no prompt's any more
+            return salted(keys, self.salt)
+        if len(self._prompt_keys) < end:  # asked often while it waits
+            self._prompt_keys = [*keys[:begin], *salted(keys[begin:end], self.salt)]
+        return self._prompt_keys + salted(keys[end:], self.salt)
 
     @property
     def position(self) -> int:

@@ -107,7 +107,11 @@ NO_SPANS = Spans()
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """A prompt's tokens, with an IMAGE_ROW for each row of the images in `spans`."""
+    """A prompt's tokens, with an IMAGE_ROW for each row of the images in `spans`.
+
+    The first `num_public` are everybody's: see `Generate`.
+    """
 
     tokens: list[int]
     spans: Spans = NO_SPANS
+    num_public: int = 0
