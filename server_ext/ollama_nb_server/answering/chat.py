@@ -40,6 +40,7 @@ from ollama_nb_server.answering.preparation import (
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompt import Prompt
 from ollama_nb_server.answering.prompting import chat_prompt, may_shift, think_of
+from ollama_nb_server.answering.public_texts import public_text
 from ollama_nb_server.answering.refusals import refuse_budget, refuse_thinking
 from ollama_nb_server.answering.styles import is_rendered
 from ollama_nb_server.engine.messages import Segment
@@ -108,7 +109,8 @@ async def _answer(
     refuse_images(model, [message.images or () for message in request.messages or ()])
     async with job.lease(progress) as leased:
         prompt = await chat_prompt(app, leased, model, request, options)
-        params = _params(job, offer, prompt)
+        public = await public_text(app, leased, model, request, options)
+        params = replace(_params(job, offer, prompt), public=public)
         cut = await _cut(leased, model, request, options, prompt.seen)
         warnings = warnings_for(leased, model.name.display, request.options)
         losses = Losses(cut.truncation, prompt.dropped)

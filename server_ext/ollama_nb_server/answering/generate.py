@@ -38,6 +38,7 @@ from ollama_nb_server.answering.preparation import (
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompt import Prompt
 from ollama_nb_server.answering.prompting import generate_prompt, may_shift, think_of
+from ollama_nb_server.answering.public_texts import public_text
 from ollama_nb_server.answering.refusals import refuse_budget, refuse_thinking
 from ollama_nb_server.answering.styles import template_of
 from ollama_nb_server.library.model import Model
@@ -96,7 +97,8 @@ async def _answer(
     refuse_images(model, [request.images or ()])
     async with job.lease(progress) as leased:
         prompt = await generate_prompt(app, leased, model, request)
-        params = _params(job, prompt.text)
+        public = await public_text(app, leased, model, request, options)
+        params = replace(_params(job, prompt.text), public=public)
         warnings = warnings_for(leased, model.name.display, request.options)
         truncate = request.truncate is not False
         cut = await fitted(leased, prompt.seen, options, truncate=truncate, shift=params.shift)

@@ -139,6 +139,7 @@ class GenerationParams:
     thinking: Thinking | None = None
     logprobs: int = -1
     reproducible: bool = False
+    public: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,8 @@ async def run(
         tags=params.output.tags,
         thinking=params.thinking,
         num_draft=max(options.draft_num_predict, AUTOMATIC),
+        salt=lease.context.caller.salt,
+        public=params.public,
     )
     parser = params.output.parser
     progress.waits_in(lease.place)

@@ -22,6 +22,7 @@ from ollama_nb_server.answering.preparation import (
 )
 from ollama_nb_server.answering.prompt import literal_segments, text_guard
 from ollama_nb_server.answering.prompting import chat_prompt, generate_prompt
+from ollama_nb_server.answering.public_texts import public_text
 from ollama_nb_server.engine.messages import Score, Segment, TextSegment
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.scheduling.context import RequestContext
@@ -54,7 +55,9 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
         warnings = warnings_for(leased, model.name.display, request.options)
         warnings += idle_options(request.options, OF_SCORES, "scores")
         prompts = [await _prompt(app, leased, model, each, options) for each in asked]
+        public = await public_text(app, leased, model, asked[0], options)
         message = _message(app, leased, model, request, options, prompts)
+        message = replace(message, salt=context.caller.salt, public=public)
         async with leased.generating() as ended:
             began_ns = time.perf_counter_ns()
             scored = await leased.worker.score(message, ended)

@@ -36,7 +36,6 @@ from ollama_nb_server.engine.messages import (
     Generate,
     Grammar,
     Score,
-    Segment,
     Text,
     Thinking,
     Tokenize,
@@ -154,7 +153,8 @@ class EngineCore:
                     self.images.submit(ImageJob(message, then))
                     return
                 work = partial(text_prompt, model, message)
-                self._in_background(BackgroundJob(id, work, then), prompt_length((*prompt, *message.public)))
+                length = prompt_length((*prompt, *message.public))
+                self._in_background(BackgroundJob(id, work, then), length)
             case Embed(id, texts):
                 work = partial(self._engine.embedder.begin, message)
                 self._in_background(

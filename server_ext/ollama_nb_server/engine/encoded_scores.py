@@ -54,7 +54,6 @@ def encoded_scores(
     return EncodedScores(tuple(prompts), tuple(choices), limit)
 
 
-
 def _choice(model: Model, number: int, choice: abc.Sequence[TextSegment]) -> tuple[int, ...]:
     tokens = [token for part in choice for token in spelled_behind(model, part)]
     if not tokens:

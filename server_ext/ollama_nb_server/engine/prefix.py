@@ -76,9 +76,9 @@ class Prefix:
 
     They lie in the slot of a `sequence` that still runs, in a `slot` that is idle, or on the host
     as a copied `state`. Of `computed` tokens there, `length` may be used again; if they are cut,
-    to no fewer than `shortest`. `keys` are what a prompt must begin with: its tokens, and what tells
-    images and users apart. A `passing` one, of a prompt that was only read for scores, stays where
-    it lies until the slot is needed, for prompts that begin alike, and pushes nobody else out.
+    to no fewer than `shortest`. `keys` are what a prompt must begin with: its tokens, and what
+    tells images and users apart. A `passing` one, of a prompt that was only read for scores, stays
+    where it lies until the slot is needed, for prompts that begin alike, and pushes nobody out.
     """
 
     keys: list[int]

@@ -88,8 +88,8 @@ class RadixIndex(Generic[Owner]):
                 return
 
 
-def num_shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two lists have in common from their beginning."""
+def num_shared(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many tokens, or letters, two lists have in common from their beginning."""
     if one == other:
         return len(one)
     pairs = enumerate(zip(one, other, strict=False))

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 _SECRET = secrets.token_bytes(32)  # of this process: nobody can look for names that collide
-_BELOW = 64  # bits; tokens and what is added to them do not overlap
+BELOW = 64  # bits; tokens and what is added to them do not overlap
 
 
 @lru_cache(maxsize=4096)
 def _offset(salt: str) -> int:
     digest = hashlib.blake2b(salt.encode(), digest_size=16, key=_SECRET).digest()
-    return (1 + int.from_bytes(digest, "little")) << _BELOW
+    return (1 + int.from_bytes(digest, "little")) << BELOW
 
 
 def salted(keys: Iterable[int], salt: str) -> list[int]:

@@ -39,7 +39,9 @@ class Jupyter(APIHandler):
             return
         if self.current_user is None:
             raise web.HTTPError(403, "unauthorized: no valid token")
-        self.caller = Caller(self.current_user.username)  # a server is its user's own
+        self.caller = Caller(
+            self.current_user.username, is_alone=True
+        )  # a server is its user's own
 
     def _is_kernel(self) -> bool:
         secret: str = self.settings["ollama_nb_secret"]

@@ -12,12 +12,18 @@ class Caller:
     """Who asks: `name` is who logged in, "" where nobody has to.
 
     Who `manages` may change what all share: the models, and what is loaded. `groups` are those that
-    a Hub or an administrator has put the caller into.
+    a Hub or an administrator has put the caller into. Who `is_alone` has a server of their own.
     """
 
     name: str = ""
     manages: bool = True
     groups: frozenset[str] = frozenset()
+    is_alone: bool = False
+
+    @property
+    def salt(self) -> str:
+        """Who else may use what was computed for this caller: those with the same."""
+        return "" if self.is_alone else self.name
 
 
 OWNER = Caller()  # whoever may call a server that is one person's

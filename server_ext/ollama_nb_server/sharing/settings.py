@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FilePath, ValidationError
 
 from ollama_nb_server.sharing.patterns import Pattern, matches
 
@@ -41,6 +41,11 @@ class Sharing(BaseModel):
     models
         Patterns of model names, and the groups for which these models are there (besides those who
         manage). What no pattern means is there for everybody.
+    public
+        Patterns of model names: the own texts of these are no secret, and what was computed of
+        such a system text for one user is used for all.
+    public_documents
+        Files of texts that are none either, where prompts to these models begin with them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +53,8 @@ class Sharing(BaseModel):
     managers: frozenset[str] = frozenset()
     contact: str = "an administrator of this server"
     models: Mapping[Pattern, frozenset[str]] = {}
+    public: tuple[Pattern, ...] = ()
+    public_documents: tuple[FilePath, ...] = ()
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:
@@ -93,3 +100,7 @@ class Sharing(BaseModel):
         """Whether a model of this short name is there for members of these groups."""
         named = [who for pattern, who in self.models.items() if matches(pattern, name)]
         return not named or any(who & groups for who in named)
+
+    def is_public(self, model: str) -> bool:
+        """Whether a model's own texts are no secret; its name is as lists show it."""
+        return any(matches(pattern, model) for pattern in self.public)
