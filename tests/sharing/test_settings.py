@@ -51,3 +51,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_a_variable_that_is_no_json_is_named():
     with pytest.raises(BadSharing, match="OLLAMA_NB_SHARING"):
         Sharing.from_environ({"OLLAMA_NB_SHARING": "{"})
+
+
+def test_public_models_are_patterns_of_names(tmp_path):
+    sharing = Sharing.of({"public": ["llama3.2*", "Brief"]}, "here")
+
+    names = ("llama3.2:1b", "brief:latest", "brief:v2", "ana/brief:latest")
+    assert [sharing.is_public(name) for name in names] == [True, True, True, False]
+    with pytest.raises(BadSharing, match=r"public_documents.0: Path does not point to a file"):
+        Sharing.of({"public_documents": [str(tmp_path / "gone.md")]}, "here")
