@@ -6,6 +6,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- NoServer            no server was found, and why each place failed
     |-- ServerWentAway      the connection broke while a call was running
     |-- ServerRefused       the server wants a token, or another one
+    |   `-- NotAllowed      it knows who asks, and that is not for them
     |-- ModelNotFound       the server has no model of that name
     |-- AnswerFailed        the server reported any other error instead of an answer
     |-- NotDone             the server reported why it did not pull, push, create, copy or remove
@@ -130,6 +131,14 @@ class ServerRefused(OllamaNbError):
             f"{url} refused the call ({sentence}). Give its token: "
             "ollama_nb.connect(url, token=...)"
         )
+
+
+class NotAllowed(ServerRefused):
+    """The server knows who asks, and does not let them do that; the text says whom to ask."""
+
+    def __init__(self, url: str, sentence: str) -> None:
+        self.url = url
+        OllamaNbError.__init__(self, sentence)
 
 
 class ModelNotFound(OllamaNbError):

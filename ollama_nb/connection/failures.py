@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 from ollama_nb.connection.current import forget
 from ollama_nb.errors import (
     AnswerFailed,
     ModelNotFound,
+    NotAllowed,
     NotDone,
     OllamaNbError,
     ServerRefused,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 
 # Verbs for which the named model need not be there: what is not found is another one.
+# A 403 of these words does not know who asks.
+STRANGER = re.compile(r"unauthorized|forbidden|token|xsrf|http", re.IGNORECASE)
 MAKING = ("pulling", "creating")
 
 
@@ -73,8 +77,10 @@ def _from_response(
     connection: Connection, model: str, doing: str, error: ollama.ResponseError
 ) -> OllamaNbError:
     sentence = _sentence(error.error, error.status_code)
-    if error.status_code in (401, 403):
+    if error.status_code == 401 or (error.status_code == 403 and STRANGER.search(sentence)):
         return ServerRefused(connection.url, sentence)
+    if error.status_code == 403:
+        return NotAllowed(connection.url, sentence)
     if error.status_code == 404 and "not found" in sentence and doing not in MAKING:
         return ModelNotFound(model, _names(connection))
     return _failed(doing, model, sentence, error.status_code)

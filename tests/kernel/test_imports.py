@@ -84,6 +84,7 @@ def test_the_public_surface_is_this():
         "NobodyToAsk",
         "NotAPicture",
         "NotATable",
+        "NotAllowed",
         "NotDone",
         "NotFitting",
         "NotJson",
