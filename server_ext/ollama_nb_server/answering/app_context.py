@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ollama_nb_server.answering.belongings import Allowance
 from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.live import LiveRequests
 from ollama_nb_server.answering.naming import Catalog
@@ -14,6 +15,7 @@ from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.scheduling.scheduler import Scheduler
+from ollama_nb_server.sharing.uploads import Uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,12 @@ class AppContext:
     executors: Executors
     metrics: Metrics
     live: LiveRequests = field(default_factory=LiveRequests)
+    uploads: Uploads = field(default_factory=Uploads)
 
     def catalog(self, caller: Caller) -> Catalog:
         """The models that are there for a caller."""
         return Catalog(self.store, self.settings.sharing, caller)
+
+    def allowance(self, caller: Caller) -> Allowance:
+        """What a caller may add to the store."""
+        return Allowance(self.catalog(caller), self.uploads)

@@ -9,15 +9,19 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.belongings import Allowance
 from ollama_nb_server.answering.naming import Catalog, refuse_cloud
 from ollama_nb_server.answering.transfer import pull_into
 from ollama_nb_server.library.create import Cancellation, Progress, Recipe
 from ollama_nb_server.library.create import create as steps
-from ollama_nb_server.library.errors import ServerPath
+from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.errors import InvalidDigest, ModelNotFound, ServerPath
 from ollama_nb_server.library.modelfile import Modelfile, ingredients, parse
 from ollama_nb_server.library.names import ModelName, ModelRef
 from ollama_nb_server.scheduling.context import Caller
@@ -36,18 +40,19 @@ async def create(
     app: AppContext, request: CreateRequest, caller: Caller
 ) -> ProgressResponse | AsyncIterator[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
-    recipe, warnings = await in_thread(_recipe, app.catalog(caller), request)
+    recipe, warnings = await in_thread(_recipe, app.allowance(caller), request)
     if len(recipe.messages) > MAX_MESSAGES:
         raise TooMuch(f"{len(recipe.messages):,} messages are more than {MAX_MESSAGES:,}")
-    answer = _told(app, recipe, warnings)
+    answer = _told(app, recipe, warnings, caller)
     if request.stream is not False:
         return answer
     *_, last = [line async for line in answer]
     return last
 
 
-def _recipe(catalog: Catalog, request: CreateRequest) -> tuple[Recipe, list[str]]:
+def _recipe(allowance: Allowance, request: CreateRequest) -> tuple[Recipe, list[str]]:
     """What is to be made, and what the client should know of it."""
+    catalog = allowance.catalog
     if not request.asked:
         raise MissingModel
     name = catalog.new(request.asked)
@@ -56,7 +61,17 @@ def _recipe(catalog: Catalog, request: CreateRequest) -> tuple[Recipe, list[str]
     recipe, warnings = made(catalog, request, name)
     if recipe.draft_quantize and not recipe.drafts:
         raise BadBody("--draft-quantize requires a DRAFT model")
-    return recipe, warnings
+    allowance.check(recipe)
+    admit = partial(allowance.admit, name, used=frozenset(_digests(recipe)))
+    return replace(recipe, owner=catalog.owner_of_new(name), admit=admit), warnings
+
+
+def _digests(recipe: Recipe) -> Iterator[Digest]:
+    """The blobs that it names."""
+    for files in (recipe.files, recipe.adapters, recipe.drafts):
+        for text in (files or {}).values():
+            with suppress(InvalidDigest):
+                yield Digest.parse(text)
 
 
 def _of_fields(
@@ -116,7 +131,10 @@ def _warnings(asked: Modelfile) -> list[str]:
 def _source(catalog: Catalog, asked: str | ModelRef) -> ModelName:
     ref = catalog.meant(asked)
     refuse_cloud(ref)
-    catalog.require(ref.name, asked if isinstance(asked, str) else ref.name.display)
+    told = asked if isinstance(asked, str) else ref.name.display
+    catalog.require(ref.name, told)
+    if not catalog.caller.manages and not catalog.has(ref.name):
+        raise ModelNotFound(told, ref.name.display)  # who manages has it pulled
     return ref.name
 
 
@@ -158,15 +176,16 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 
 async def _told(
-    app: AppContext, recipe: Recipe, warnings: list[str]
+    app: AppContext, recipe: Recipe, warnings: list[str], caller: Caller
 ) -> AsyncIterator[ProgressResponse]:
     """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
     cancellation = Cancellation()
     work = _Work(await in_thread(steps, app.store, recipe, cancellation))
     for warning in warnings:
         yield ProgressResponse(warning)
-    if recipe.source is not None and not await in_thread(app.store.has, recipe.source):
-        async with aclosing(pull_into(app, recipe.source)) as news:
+    source = recipe.source if caller.manages else None  # what users name was there a moment ago
+    if source is not None and not await in_thread(app.store.has, source):
+        async with aclosing(pull_into(app, source)) as news:
             async for came in news:
                 yield ProgressResponse(came.status, came.digest, came.total, came.completed)
     try:
@@ -175,6 +194,9 @@ async def _told(
     finally:
         cancellation.cancel()
         await work.end()
+    if used := {digest.hex for digest in _digests(recipe)} & app.uploads.of(caller.name).keys():
+        app.uploads.drop(caller.name, used)
+        await in_thread(app.store.discard, {Digest(hexadecimal) for hexadecimal in used})
 
 
 async def in_thread(function: Callable[..., T], *arguments: object) -> T:

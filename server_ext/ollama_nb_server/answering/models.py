@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ollama_nb_server.answering import showing
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.belongings import Allowance
 from ollama_nb_server.answering.naming import Catalog
 from ollama_nb_server.answering.preparation import find
 from ollama_nb_server.library import dialects
@@ -34,17 +36,19 @@ async def tags(app: AppContext, caller: Caller) -> Encoded:
 
 
 def _tags(catalog: Catalog) -> Encoded:
-    return Encoded.of({"models": [_entry(entry) for entry in catalog.entries()]})
+    return Encoded.of(
+        {"models": [_entry(entry, catalog.shown(entry.name)) for entry in catalog.entries()]}
+    )
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry, shown: str) -> dict[str, Any]:
     lengths = {
         "context_length": entry.details.context_length,
         "embedding_length": entry.details.embedding_length,
     }
     item = {
-        "name": entry.name.display,
-        "model": entry.name.display,
+        "name": shown,
+        "model": shown,
         **showing.remote(entry.config),
         "modified_at": local(entry.modified_at),
         "size": entry.size,
@@ -107,9 +111,11 @@ def _present(catalog: Catalog, running: RunningModel) -> RunningModel | None:
     if not isinstance(model, Model):
         return running
     if catalog.store.manifests.has(model.name) and catalog.sees(model.name):
-        return running
+        return replace(running, label=catalog.shown(model.name))
     other = catalog.called(model.weights_digest)
-    return None if other is None else replace(running, label=other.name.display, model=other)
+    if other is None:
+        return None
+    return replace(running, label=catalog.shown(other.name), model=other)
 
 
 def _loaded(running: RunningModel) -> dict[str, Any]:
@@ -137,17 +143,19 @@ def _file_bytes(path: str) -> int:
 
 async def copy(app: AppContext, request: CopyRequest, caller: Caller) -> None:
     """Give a model a second name."""
-    catalog = app.catalog(caller)
-    await app.executors.write(_copy, catalog, request.source or "", request.destination or "")
+    allowance = app.allowance(caller)
+    await app.executors.write(_copy, allowance, request.source or "", request.destination or "")
 
 
-def _copy(catalog: Catalog, source: str, destination: str) -> None:
+def _copy(allowance: Allowance, source: str, destination: str) -> None:
+    catalog = allowance.catalog
     with _blamed("source"):
         name = catalog.existing(source)
     with _blamed("destination"):
         new = catalog.new(destination)
     catalog.require(name, source)
-    catalog.store.copy(name, new, source)
+    admit = partial(allowance.admit, new, used=frozenset())
+    catalog.store.copy(name, new, source, catalog.owner_of_new(new), admit)
 
 
 @contextmanager
@@ -170,4 +178,6 @@ async def delete(app: AppContext, request: DeleteRequest, caller: Caller) -> Non
 def _delete(catalog: Catalog, asked: str) -> list[Path]:
     name, store = catalog.existing(asked), catalog.store
     catalog.require(name, asked)
+    if store.manifests.has(name):
+        catalog.require_own(name, "delete")
     return [store.blobs.path(digest) for digest in store.delete(name, asked)]

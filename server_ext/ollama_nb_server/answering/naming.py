@@ -15,20 +15,32 @@ from ollama_nb_server.library.errors import (
     LibraryError,
     ModelNotFound,
     RemoteModel,
+    StoreBroken,
 )
 from ollama_nb_server.library.model import Entry, Model
-from ollama_nb_server.library.names import ModelName, ModelRef, parse_ref
+from ollama_nb_server.library.names import (
+    DEFAULT_HOST,
+    DEFAULT_NAMESPACE,
+    ModelName,
+    ModelRef,
+    parse_ref,
+)
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.sharing import Sharing
-from ollama_nb_server.wire.errors import CloudDisabled
+from ollama_nb_server.sharing.namespaces import namespace
+from ollama_nb_server.wire.errors import CloudDisabled, NotAllowed
+
+UNKNOWN = "\0"  # the owner of a model whose manifest cannot be read: nobody has that name
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """The models of a store as one caller sees them. All methods block on the disk.
 
-    A model that is not there for a caller is not found, as one is that does not exist.
+    A model that is not there for a caller is not found, as one is that does not exist. Users who do
+    not manage have models of their own, which are there for them, and for who manages: `brief` of
+    alice is `alice/brief` in the store.
     """
 
     store: Store
@@ -39,7 +51,33 @@ class Catalog:
 
     def sees(self, name: ModelName) -> bool:
         """Whether a model of the store is there for the caller."""
-        return self.caller.manages or self.sharing.may_see(name.display, self.caller.groups)
+        return self.caller.manages or self._is_there(name, self.owner(name))
+
+    def _is_there(self, name: ModelName, owner: str) -> bool:
+        if owner:
+            return owner == self.caller.name
+        return self.sharing.may_see(name.display, self.caller.groups)
+
+    def owner(self, name: ModelName) -> str:
+        """The user whose own a model is; "": it is everybody's, or not there."""
+        if name.namespace == DEFAULT_NAMESPACE:
+            return ""
+        try:
+            manifest = self.store.manifests.of(name)
+        except StoreBroken:
+            return UNKNOWN
+        return "" if manifest is None else manifest.owner_of(name)
+
+    @property
+    def namespace(self) -> str:
+        """Where the caller's own models are; "" for who has none: what they make is all's."""
+        return "" if self.caller.manages else namespace(self.caller.name)
+
+    def shown(self, name: ModelName) -> str:
+        """What a model is called in the caller's lists."""
+        if name.namespace == self.namespace and self.owner(name) == self.caller.name:
+            return f"{name.model}:{name.tag}"
+        return name.display
 
     def has(self, name: ModelName) -> bool:
         """Whether there is such a model, be it only the bundled one, for the caller."""
@@ -56,8 +94,17 @@ class Catalog:
             raise ModelNotFound(asked, name.display)
 
     def entries(self) -> list[Entry]:
-        """Every model that is there for the caller, the newest first."""
-        return [entry for entry in self.store.models() if self.sees(entry.name)]
+        """Every model that is there for the caller, the newest first.
+
+        One of their own hides one of the same name that all share.
+        """
+        entries = self.store.models()
+        if self.caller.manages:
+            return entries
+        there = [entry for entry in entries if self._is_there(entry.name, entry.owner)]
+        own = {entry.name for entry in there if entry.owner}
+        hidden = {replace(name, namespace=DEFAULT_NAMESPACE) for name in own}
+        return [entry for entry in there if entry.name not in hidden]
 
     def model(
         self, asked: str, *, fold_case: bool = True, cloud: str = "remote model is unavailable"
@@ -74,11 +121,29 @@ class Catalog:
         refuse_cloud(ref, cloud)
         self.require(ref.name, asked)
         try:
-            return self.store.model(ref.name, asked)
+            return self._with_base(self.store.model(ref.name, asked))
         except RemoteModel:
             if ref.source == "local":
                 raise ModelNotFound(asked, ref.name.display) from None
             raise
+
+    def _with_base(self, model: Model) -> Model:
+        """A user's own model with one of the same files that all share, if there is one."""
+        if not model.owner:
+            return model
+        files = model.adapters, model.projectors, model.drafts
+
+        def is_base(name: ModelName) -> bool:
+            if self.owner(name):
+                return False
+            with suppress(LibraryError, OSError):
+                other = self.store.model(name)
+                same = (other.adapters, other.projectors, other.drafts) == files
+                return same and other.weights_digest == model.weights_digest
+            return False
+
+        name = self.store.called(model.weights_digest, is_base)
+        return model if name is None else replace(model, base=self.store.model(name))
 
     def called(self, weights: Digest) -> Model | None:
         """A model of these weights that is there for the caller, and whole."""
@@ -97,9 +162,20 @@ class Catalog:
         InvalidName, ConflictingSource
         """
         ref = parse_ref(asked) if isinstance(asked, str) else asked
-        if ref.literal is not None and self.has(literal := self._spelled(ref.literal, fold_case)):
-            return ModelRef(literal)
-        return replace(ref, name=self._spelled(ref.name, fold_case))
+        own = ref.is_bare and bool(self.namespace)
+        if ref.literal is not None:
+            literal = self._found(ref.literal, fold_case, own)
+            if self.has(literal):
+                return ModelRef(literal)
+        return replace(ref, name=self._found(ref.name, fold_case, own))
+
+    def _found(self, name: ModelName, fold_case: bool, own: bool) -> ModelName:
+        """The caller's own model of that name if there is one, else the one that all share."""
+        if own:
+            mine = self._spelled(replace(name, namespace=self.namespace), fold_case)
+            if self.owner(mine) == self.caller.name:
+                return mine
+        return self._spelled(name, fold_case)
 
     def existing(self, asked: str) -> ModelName:
         """The name of a model that is to be copied or deleted, be it there or not.
@@ -123,11 +199,37 @@ class Catalog:
         Raises
         ------
         InvalidName
+        NotAllowed
+            If it is none of the caller's own.
         """
         try:
-            return self._spelled(ModelName.parse(asked.strip()))
+            name = ModelName.parse(asked.strip())
         except InvalidName as error:
             raise InvalidName(asked) from error
+        if self.namespace and "/" not in asked:
+            name = replace(name, namespace=self.namespace)
+        name = self._spelled(name)
+        self.require_own(name, "make")
+        return name
+
+    def require_own(self, name: ModelName, what: str) -> None:
+        """Refuse to change a model that is not the caller's own, unless they manage.
+
+        Raises
+        ------
+        NotAllowed
+        """
+        if self.caller.manages:
+            return
+        mine = (name.host, name.namespace) == (DEFAULT_HOST, self.namespace)
+        if mine and (self.owner(name) == self.caller.name or not self.store.manifests.has(name)):
+            return
+        whose = f"{name.display}, which is none of {self.namespace}/..., their own models,"
+        raise NotAllowed(self.caller.name, f"{what} {whose}", self.sharing.contact)
+
+    def owner_of_new(self, name: ModelName) -> str:
+        """Whose own a model will be that the caller makes; who manages leaves it whose it was."""
+        return self.owner(name) if self.caller.manages else self.caller.name
 
     def _spelled(self, name: ModelName, fold_case: bool = True) -> ModelName:
         """As the store has it; the spelling of what is not there for the caller stays untold."""

@@ -132,6 +132,7 @@ def lease(
         need_bytes=sum(layer.size for layer in model.manifest.layers),
         model=model,
         ticket=ticket,
+        apart=not context.caller.manages and bool(model.owner) and model.base is None,
     )
 
 
@@ -140,12 +141,15 @@ def _of_load(
 ) -> tuple[Options, tuple[str, ...]]:
     """The options that a load is to follow, and the names of those that are not the caller's.
 
-    A model is loaded for all who share the server, as the administrator wants it.
+    A model is loaded for all who share the server, as the administrator wants it: what a user's own
+    Modelfile says of loading counts as little as what their requests say.
     """
     if context.caller.manages:
         return options, ()
-    usual = merged_options(app, model, None)
-    denied = {name for name in LOAD_OPTIONS if getattr(options, name) != getattr(usual, name)}
+    common = model.base or (replace(model, parameters={}) if model.owner else model)
+    usual = merged_options(app, common, None)
+    names = LOAD_OPTIONS | {"rope_frequency_base", "rope_frequency_scale"}
+    denied = {name for name in names if getattr(options, name) != getattr(usual, name)}
     if options.num_ctx > usual.num_ctx:
         denied.add("num_ctx")
     return usual, tuple(sorted(denied))

@@ -37,7 +37,8 @@ async def public_text(
 ) -> tuple[Segment, ...]:
     """What a request's prompt may begin with and is everybody's; empty where nothing is."""
     sharing = app.settings.sharing
-    if not (leased.context.caller.salt and sharing.is_public(model.name.display)):
+    is_public = sharing.is_public(model.name.display) and not model.owner  # a user's own never is
+    if not (leased.context.caller.salt and is_public):
         return ()
     documents = await asyncio.to_thread(texts_of, sharing.public_documents)
     if isinstance(request, ChatRequest):

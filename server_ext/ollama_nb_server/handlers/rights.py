@@ -14,6 +14,7 @@ class Right(Enum):
     """What a route asks for."""
 
     USE = "use models"  # what everybody may who is let in
+    MAKE = "make models"  # under names of their own, which a catalogue sees to
     MANAGE = "change the models that all share"
     WATCH = "see what everybody does"
 
@@ -34,5 +35,7 @@ def check_right(route: Guarded, caller: Caller, sharing: Sharing) -> None:
     NotAllowed
         With whom to ask.
     """
-    if route.right is not Right.USE and not caller.manages:
+    if route.right is Right.USE or caller.manages:
+        return
+    if route.right is not Right.MAKE or not caller.name or not sharing.max_private_mb:
         raise NotAllowed(caller.name, route.right.value, sharing.contact)

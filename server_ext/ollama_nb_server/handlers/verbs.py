@@ -14,6 +14,7 @@ from ollama_nb_server.answering import tokens as tokenizing
 from ollama_nb_server.answering import transfer as transferring
 from ollama_nb_server.handlers.base import JSON_BARE, ApiHandler
 from ollama_nb_server.library.digests import Digest
+from ollama_nb_server.library.errors import BlobNotFound
 from ollama_nb_server.wire.chat import ChatRequest
 from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest
 from ollama_nb_server.wire.errors import CloudDisabled, NotThereYet
@@ -152,8 +153,9 @@ async def create(handler: ApiHandler) -> None:
 
 async def head_blob(handler: ApiHandler) -> None:
     """Whether a blob is there."""
-    store = (await handler.app_context()).store
-    store.blobs.existing(Digest.parse(handler.path_args[0]))
+    app, digest = await handler.app_context(), Digest.parse(handler.path_args[0])
+    if not await app.executors.read(app.allowance(handler.caller).knows, digest):
+        raise BlobNotFound(digest.colon)
     handler.send(b"", None)
 
 

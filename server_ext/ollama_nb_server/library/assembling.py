@@ -109,6 +109,7 @@ def entry(parts: Parts, written: Written) -> tuple[Entry, list[str]]:
             projectors=projectors,
             go_template=parts.go_template,
         ),
+        owner=manifest.owner_of(written.name),
     )
     return made, wrong
 

@@ -9,10 +9,13 @@ from ollama_nb_server.library import documents, gojson
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.documents import A_DIGEST, COUNT, LIST, OBJECT, TEXT, TEXTS, Kind
 from ollama_nb_server.library.errors import StoreBroken
+from ollama_nb_server.library.names import DEFAULT_HOST, ModelName
+from ollama_nb_server.sharing.namespaces import namespace
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.ollama.image."
+OWNER = "ollama_nb.owner"  # an annotation, as OCI has them; Ollama reads none
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +61,26 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A model: its config and its layers in order."""
+    """A model: its config and its layers in order.
+
+    `owner` is the user of a shared server whose own it is; it is told to no registry.
+    """
 
     config: Layer
     layers: tuple[Layer, ...]
+    owner: str = ""
 
     def encode(self) -> bytes:
         """The bytes of the file."""
         layers = [layer.document() for layer in self.layers] or None
-        return gojson.encode(
-            {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST_TYPE,
-                "config": self.config.document(),
-                "layers": layers,
-            }
-        )
+        document = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": self.config.document(),
+            "layers": layers,
+        }
+        annotations = {"annotations": {OWNER: self.owner}} if self.owner else {}
+        return gojson.encode({**document, **annotations})
 
     @classmethod
     def decode(cls, data: bytes) -> Manifest:
@@ -88,7 +95,8 @@ class Manifest:
             document = documents.required(documents.parsed(data), OBJECT, "it")
             layers = documents.field(document, "layers", LIST, [])
             config = Layer.of(document.get("config"), '"config"')
-            return cls(config, tuple(Layer.of(layer, "a layer") for layer in layers))
+            owner = _owner(document.get("annotations"))
+            return cls(config, tuple(Layer.of(layer, "a layer") for layer in layers), owner)
         except ValueError as error:
             raise StoreBroken(str(error)) from error
 
@@ -102,9 +110,19 @@ class Manifest:
         """Bytes of all layers and the config."""
         return self.config.size + sum(layer.size for layer in self.layers)
 
+    def owner_of(self, name: ModelName) -> str:
+        """Whose own the model is that has this manifest and this name; "": it is everybody's."""
+        mine = name.host == DEFAULT_HOST and name.namespace == namespace(self.owner)
+        return self.owner if self.owner and mine else ""
+
     def of_kind(self, *kinds: str) -> list[Layer]:
         """The layers of these kinds, in order."""
         return [layer for layer in self.layers if layer.kind in kinds]
+
+
+def _owner(annotations: Any) -> str:
+    owner = annotations.get(OWNER) if isinstance(annotations, dict) else None
+    return owner if isinstance(owner, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

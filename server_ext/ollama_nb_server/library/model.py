@@ -18,6 +18,7 @@ from ollama_nb_server.library.names import ModelName
 class Model:
     """One model. `digest` is the manifest's, `template` the Go template (None: no such layer).
 
+    `base` is a model of the same files that all share, where this one is a user's own.
     `uses_jinja`: the GGUF's own template writes its prompts (reference/ollama-models.md 5.7).
     """
 
@@ -42,6 +43,12 @@ class Model:
     parameters: dict[str, Any] = field(default_factory=dict, repr=False)
     messages: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     licenses: tuple[str, ...] = field(default=(), repr=False)
+    base: Model | None = field(default=None, repr=False)
+
+    @property
+    def owner(self) -> str:
+        """The user whose own it is; "": it is everybody's."""
+        return self.manifest.owner_of(self.name)
 
     @property
     def is_harmony(self) -> bool:
@@ -56,7 +63,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model in the list. One that is broken is listed too: what is wrong is told on its use."""
+    """A model in the list; `owner` is the user whose own it is.
+
+    One that is broken is listed too: what is wrong is told on its use.
+    """
 
     name: ModelName
     digest: str
@@ -65,6 +75,7 @@ class Entry:
     config: Config = field(repr=False)
     details: Details = field(repr=False)
     capabilities: tuple[str, ...] = ()
+    owner: str = ""
 
     @property
     def is_remote(self) -> bool:

@@ -105,11 +105,13 @@ class ModelRef:
 
     `literal` is the same text where its suffix is no word about the source but part of the tag, as
     in the names of models that real Ollamas have pulled from the cloud: `m:8b-cloud`, `m:cloud`.
+    `is_bare`: it has neither host nor namespace.
     """
 
     name: ModelName
     source: Literal["local", "cloud"] | None = None
     literal: ModelName | None = None
+    is_bare: bool = False
 
 
 def parse_ref(text: str) -> ModelRef:
@@ -124,7 +126,9 @@ def parse_ref(text: str) -> ModelRef:
     if source is not None and _source(bare, text)[1] is not None:
         raise ConflictingSource(text.strip())
     try:
-        return ModelRef(ModelName.parse(bare), source, _literal(text.strip(), bare, source))
+        return ModelRef(
+            ModelName.parse(bare), source, _literal(text.strip(), bare, source), "/" not in bare
+        )
     except InvalidName as error:
         raise InvalidName(text) from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ollama_nb_server.library.model import Entry, Model
 from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.library.parts import Parts
 
+Admit = Callable[[Manifest], None]
 LOCK = ".ollama-nb.lock"
 LOCK_S = 10.0  # a change takes milliseconds; who holds the lock for so long hangs
 
@@ -108,6 +110,15 @@ class Store:
                     return name
         return None
 
+    def holder(self, blob: Digest, counts: Callable[[ModelName], bool]) -> ModelName | None:
+        """A model that has this blob, among those that count; None if there is none."""
+        for name in filter(counts, self.names()):
+            with suppress(StoreBroken, OSError):
+                manifest = self.manifests.of(name)
+                if manifest and blob in manifest.digests:
+                    return name
+        return None
+
     def _written(self, name: ModelName, asked: str) -> Written:
         try:
             return self.manifests.written(name)
@@ -132,13 +143,21 @@ class Store:
         self.root.mkdir(parents=True, exist_ok=True)
         return store_lock(self._lock, self.root, self._lock_s)
 
-    def write(self, name: ModelName, manifest: Manifest, data: bytes | None = None) -> int:
+    def write(
+        self,
+        name: ModelName,
+        manifest: Manifest,
+        data: bytes | None = None,
+        admit: Admit | None = None,
+    ) -> int:
         """Make a model visible; returns how many blobs went that only its predecessor used.
 
         Parameters
         ----------
         data
             The manifest's bytes, where a registry gave them.
+        admit
+            Raises what is against the model, if anything; then nobody's blobs of it go.
 
         Raises
         ------
@@ -147,12 +166,33 @@ class Store:
         """
         with self._changing():
             self._require_blobs(manifest)
+            if admit is not None:
+                self._admit(manifest, admit)
             before = self._used_by(name)
             self.manifests.put(name, data if data is not None else manifest.encode())
             return len(self._remove_unused(before - manifest.digests)) if self._removes else 0
 
-    def copy(self, source: ModelName, destination: ModelName, asked: str) -> None:
-        """Give a model a second name; an existing destination is replaced.
+    def _admit(self, manifest: Manifest, admit: Admit) -> None:
+        try:
+            admit(manifest)
+        except BaseException:
+            self._remove_unused(manifest.digests)
+            raise
+
+    def discard(self, digests: set[Digest]) -> None:
+        """Remove those of these blobs that no model uses."""
+        with self._changing():
+            self._remove_unused(digests)
+
+    def copy(
+        self,
+        source: ModelName,
+        destination: ModelName,
+        asked: str,
+        owner: str = "",
+        admit: Admit | None = None,
+    ) -> None:
+        """Give a model a second name; an existing destination is replaced, and is `owner`'s own.
 
         Raises
         ------
@@ -163,7 +203,9 @@ class Store:
             self._require(source, asked)
             written = self.manifests.written(source)
             if source != destination:
-                self.write(destination, written.manifest, written.data)
+                manifest = replace(written.manifest, owner=owner)
+                data = written.data if manifest == written.manifest else None
+                self.write(destination, manifest, data, admit)
 
     def delete(self, name: ModelName, asked: str) -> set[Digest]:
         """Remove a model, and every blob that only it used; returns which these were.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from ollama_nb_server.library.manifest import MANIFEST_TYPE, Layer, Manifest
 from ollama_nb_server.library.store import Store
@@ -62,7 +63,7 @@ async def _put_manifest(manifest: Manifest, session: Session) -> None:
 
     async def put() -> None:
         headers = {"Content-Type": MANIFEST_TYPE}
-        data = manifest.encode().rstrip(b"\n")
+        data = replace(manifest, owner="").encode().rstrip(b"\n")
         put_at, patience_s = session.manifest_url, session.limits.commit_s
         async with session.request("PUT", put_at, headers, data, silent_s=patience_s):
             pass

@@ -166,7 +166,9 @@ class Decisions:
     def _unload(self, key: str, now: float) -> None:
         """Let it go with its last user; who comes until then is served."""
         for runner in self.runners.values():
-            if runner.key == key and runner.phase is not Phase.STOPPING:
+            spec = runner.wanted.spec
+            has = key in (runner.key, *spec.adapters, spec.projector, spec.draft)
+            if has and runner.phase is not Phase.STOPPING:
                 runner.keep_alive, runner.expires = 0.0, now
 
     # --- policy -----------------------------------------------------------------------------------

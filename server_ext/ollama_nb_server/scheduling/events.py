@@ -30,11 +30,17 @@ class WorkerRequest:
     need_bytes: int = 0
     least_ctx: int = 0
     model: object = field(default=None, compare=False, repr=False)
+    apart: bool = False
 
     @property
     def key(self) -> str:
-        """Workers are shared by everything that uses the same weights."""
-        return self.spec.model_path
+        """Workers are shared by everything that uses the same weights.
+
+        What is set `apart` shares one with what has the same files besides, too.
+        """
+        spec = self.spec
+        more = (*spec.adapters, spec.projector, spec.draft) if self.apart else ()
+        return "|".join((spec.model_path, *filter(None, more)))
 
     @property
     def rank(self) -> tuple[int, int]:

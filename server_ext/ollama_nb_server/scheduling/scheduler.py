@@ -140,6 +140,7 @@ class Scheduler:
         model: object = None,
         denied: tuple[str, ...] = (),
         ticket: int | None = None,
+        apart: bool = False,
     ) -> AsyncIterator[Lease]:
         """Wait for a worker that fits, and hold it until the block is left.
 
@@ -151,6 +152,9 @@ class Scheduler:
             What the model's files take of memory at least.
         denied
             Load options that the caller named, and that are not theirs to choose.
+        apart
+            Have no worker loaded anew that serves others with the same weights, for the sake of
+            adapters and the like.
         ticket
             From `ticket()`, if somebody wants to ask for the request's position meanwhile.
 
@@ -177,6 +181,7 @@ class Scheduler:
             need_bytes,
             least_ctx,
             model,
+            apart,
         )
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
@@ -403,7 +408,7 @@ class Scheduler:
         worker = self._workers.get(runner.id)
         return RunningModel(
             label=wanted.label,
-            weights=runner.key,
+            weights=wanted.spec.model_path,
             size_bytes=runner.size_bytes,
             vram_bytes=info.vram_bytes if info is not None else 0,
             num_ctx=info.num_ctx if info is not None else wanted.spec.num_ctx,

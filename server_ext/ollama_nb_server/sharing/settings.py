@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, FilePath, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
 
 from ollama_nb_server.sharing.patterns import Pattern, matches
 
@@ -46,6 +46,9 @@ class Sharing(BaseModel):
         such a system text for one user is used for all.
     public_documents
         Files of texts that are none either, where prompts to these models begin with them.
+    max_private_mb
+        What the models of one user's own may take, in millions of bytes; layers that they share
+        with models of all do not count. 0: users have no models of their own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +58,7 @@ class Sharing(BaseModel):
     models: Mapping[Pattern, frozenset[str]] = {}
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()
+    max_private_mb: int = Field(default=1000, ge=0)
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:

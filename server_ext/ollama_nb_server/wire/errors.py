@@ -7,7 +7,7 @@ RequestError
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageWithoutPlace
 ├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
-├── NotAllowed                                        what is an administrator's
+├── NotAllowed, NoRoomOfTheirOwn                      what users may not
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 ├── EndedOnThePage
 └── NotThereYet                                       a part that a later version brings
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -222,6 +222,25 @@ class NotAllowed(RequestError):
         self.user, self.what, self.contact = user, what, contact
 
 
+class NoRoomOfTheirOwn(RequestError):
+    """A user's own models would take more than is allowed; `models` are bytes and names."""
+
+    def __init__(
+        self, more_bytes: int, taken: int, limit: int, models: Sequence[tuple[int, str]]
+    ) -> None:
+        listed = ", ".join(f"{name} ({_mb(size)})" for size, name in models[:10])
+        first = f"delete some of your models first: {listed}" if listed else "make a smaller one"
+        super().__init__(
+            f"{_mb(more_bytes)} more are too much beside the {_mb(taken)} that your own models and "
+            f"uploads take: {_mb(limit)} are allowed; {first}"
+        )
+        self.more_bytes, self.taken, self.limit, self.models = more_bytes, taken, limit, models
+
+
+def _mb(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:,.1f} MB"
+
+
 class CloudDisabled(RequestError):
     """A cloud model or a cloud feature is asked for; there is no cloud here."""
 
@@ -370,6 +389,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (OneImageOnly, lambda error, route: (500 if route == "chat" else 400, str(error))),
     (CloudDisabled, _says(403)),
     (NotAllowed, _says(403)),
+    (NoRoomOfTheirOwn, _says(507)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),
     (EndedOnThePage, _says(503)),

@@ -67,7 +67,8 @@ class Creation:
         self._dress(self._defaults())
         yield from self._layers.statuses()
         yield Progress("writing manifest")
-        self._store.write(self._recipe.name, self._manifest(config))
+        recipe = self._recipe
+        self._store.write(recipe.name, self._manifest(config), admit=recipe.admit)
         yield Progress("success")
 
     # --- weights ----------------------------------------------------------------------------------
@@ -251,7 +252,8 @@ class Creation:
     def _manifest(self, config: Config) -> Manifest:
         data = config.encode()
         digest = self._layers.add_config(data)
-        return Manifest(Layer(CONFIG_TYPE, digest, len(data)), self._layers.all)
+        config_layer = Layer(CONFIG_TYPE, digest, len(data))
+        return Manifest(config_layer, self._layers.all, self._recipe.owner)
 
 
 def create(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,6 +21,7 @@ from ollama_nb_server.library.errors import (
     OneAdapterOnly,
     UnknownFileType,
 )
+from ollama_nb_server.library.manifest import Manifest
 from ollama_nb_server.library.names import ModelName
 
 TEXT_FACTS = ("model_family", "base_name", "quantization_level", "parameter_size")
@@ -31,7 +32,10 @@ CONFIG_FIELDS = {"quantization_level": "file_type", "parameter_size": "model_typ
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """None or empty: not given."""
+    """None or empty: not given.
+
+    `owner`: the user whose own it will be. `admit` raises what is against the whole model.
+    """
 
     name: ModelName
     source: ModelName | None = None
@@ -49,6 +53,8 @@ class Recipe:
     parser: str = ""
     requires: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
+    admit: Callable[[Manifest], None] | None = None
 
     def check(self) -> None:
         """Refuse what is wrong whatever the store holds.
