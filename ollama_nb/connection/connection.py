@@ -128,9 +128,12 @@ class Connection:
             return str(error) or type(error).__name__
         except (ValueError, KeyError, TypeError):
             return "something else than Ollama's API answers there"
+        said = f"HTTP {answer.status_code}{_said(answer)}"
         if answer.status_code in (401, 403):
-            return f"it refuses the token (HTTP {answer.status_code})"
-        return None if answer.is_success else f"no Ollama API there (HTTP {answer.status_code})"
+            return f"it refuses the token ({said})"
+        if answer.status_code in (502, 503):
+            return f"it is not ready; wait a few seconds and try again ({said})"
+        return None if answer.is_success else f"no Ollama API there ({said})"
 
     def listed(self, route: str) -> list[dict[str, Any]]:
         """Return the models of `tags` (all) or `ps` (loaded ones), as the server lists them."""
@@ -145,6 +148,14 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection to {self.url} (version {self.version}), found by: {self.how}>"
+
+
+def _said(answer: httpx.Response) -> str:
+    """Return the server's own sentence after a colon; nothing where it is a proxy's page."""
+    try:
+        return f": {answer.json()['error']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 @cache

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 11434
 RUNTIME_FILE = "ollama-nb-server.json"
+BY_HUB = "hub"  # OLLAMA_NB_SET_HOST, where a Hub has set the address
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -83,9 +84,14 @@ def named_by_ollama_host(environ: Mapping[str, str], _: Path) -> Iterator[Candid
 
 
 def is_set_by_jupyter(environ: Mapping[str, str]) -> bool:
-    """Tell whether OLLAMA_HOST was set by the Jupyter server's extension for others' clients."""
-    marked = environ.get("OLLAMA_NB_SET_HOST") == "1"
+    """Tell whether OLLAMA_HOST was set by the extension, or by a Hub, for others' clients."""
+    marked = environ.get("OLLAMA_NB_SET_HOST") in ("1", BY_HUB)
     return marked and environ.get("OLLAMA_HOST") == environ.get("JUPYTER_OLLAMA_URL")
+
+
+def is_set_by_hub(environ: Mapping[str, str]) -> bool:
+    """Tell whether a Hub has named its one server for all users: then no other is meant."""
+    return bool(environ.get("JUPYTER_OLLAMA_URL")) and environ.get("OLLAMA_NB_SET_HOST") == BY_HUB
 
 
 def of_this_jupyter(environ: Mapping[str, str], runtime: Path) -> Iterator[Candidate]:

@@ -54,8 +54,11 @@ def search(environ: Mapping[str, str], runtime: Path) -> Connection:
 
 
 def running(environ: Mapping[str, str], runtime: Path, reasons: list[str]) -> Connection | None:
-    """Return the first server that answers; starts none, and collects the reasons instead."""
-    for step in SEARCH:
+    """Return the first server that answers; starts none, and collects the reasons instead.
+
+    Where a Hub has named one, it is that one or none: what else answers is not the Hub's.
+    """
+    for step in SEARCH[:1] if places.is_set_by_hub(environ) else SEARCH:
         found = list(step.candidates(environ, runtime))
         reasons += [] if found else [f"{step.title}: there is none"]
         for candidate in found:
@@ -97,5 +100,7 @@ def _named_by_a_person(environ: Mapping[str, str]) -> str | None:
     """
     if environ.get("OLLAMA_HOST") and not places.is_set_by_jupyter(environ):
         return "OLLAMA_HOST"
+    if places.is_set_by_hub(environ):
+        return "JUPYTER_OLLAMA_URL, which your Hub has set,"
     by_hub = environ.get("JUPYTER_OLLAMA_URL") and not environ.get("JUPYTER_OLLAMA_TOKEN")
     return "JUPYTER_OLLAMA_URL" if by_hub else None

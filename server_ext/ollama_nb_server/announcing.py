@@ -11,12 +11,23 @@ from collections.abc import Mapping, MutableMapping
 URL, TOKEN = "JUPYTER_OLLAMA_URL", "JUPYTER_OLLAMA_TOKEN"
 HOST, KEY = "OLLAMA_HOST", "OLLAMA_API_KEY"
 MARK = "OLLAMA_NB_SET_HOST"
+BY_EXTENSION, BY_HUB = "1", "hub"  # who has set these variables
+ON_A_HUB = "JUPYTERHUB_USER"  # what a Hub tells every user's server
 CALLABLE = ("http://", "https://")  # not a unix socket, which Ollama's clients cannot call
 
 
 def is_announced(environ: Mapping[str, str]) -> bool:
-    """Whether OLLAMA_HOST was set by a Jupyter server, and by nobody anew since."""
-    return environ.get(MARK) == "1" and environ.get(HOST) == environ.get(URL)
+    """Whether OLLAMA_HOST was set by a Jupyter server or a Hub, and by nobody anew since."""
+    marked = environ.get(MARK) in (BY_EXTENSION, BY_HUB)
+    return marked and environ.get(HOST) == environ.get(URL)
+
+
+def service(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The address of a Hub's model server and this user's token, if the Hub has named one."""
+    url, token = environ.get(URL), environ.get(TOKEN) or environ.get("JUPYTERHUB_API_TOKEN")
+    if not url or ON_A_HUB not in environ or environ.get(MARK) == BY_EXTENSION:
+        return None
+    return url.rstrip("/"), token or ""
 
 
 def announce(environ: MutableMapping[str, str], url: str, secret: str) -> None:
@@ -30,13 +41,14 @@ def announce(environ: MutableMapping[str, str], url: str, secret: str) -> None:
         return
     environ[URL], environ[TOKEN] = url, secret
     if not environ.get(KEY) and url.startswith(CALLABLE):
-        environ[HOST], environ[KEY], environ[MARK] = url, secret, "1"
+        environ[HOST], environ[KEY], environ[MARK] = url, secret, BY_EXTENSION
 
 
 def withdraw(environ: MutableMapping[str, str]) -> None:
     """Remove what a Jupyter server has set from which this one was started."""
-    if environ.pop(MARK, "") != "1":
+    if environ.get(MARK) != BY_EXTENSION:
         return
+    del environ[MARK]
     url, secret = environ.pop(URL, None), environ.pop(TOKEN, None)
     for name, set_by_it in ((HOST, url), (KEY, secret)):
         if set_by_it is not None and environ.get(name) == set_by_it:

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 from traitlets import Bool, Enum, Float, Int, Unicode
 
 from ollama_nb_server import require_engine
-from ollama_nb_server.announcing import announce
+from ollama_nb_server.announcing import announce, service
 
 if TYPE_CHECKING:
     from ollama_nb_server.application import Application
@@ -124,7 +124,10 @@ class OllamaNb(ExtensionApp):
         self.settings["ollama_nb_secret"] = secrets.token_urlsafe(32)
 
     def initialize_handlers(self) -> None:
-        """Register the table of routes, or say what is missing."""
+        """Register the table of routes, or say what is missing; a Hub's server is passed on to."""
+        if (named := service(os.environ)) is not None:
+            self._pass_on(*named)
+            return
         try:
             require_engine()
             from ollama_nb_server.application import Application
@@ -147,6 +150,16 @@ class OllamaNb(ExtensionApp):
                 *hints(Jupyter, base, ROUTES, self.application.context),
             )
         )
+
+    def _pass_on(self, url: str, token: str) -> None:
+        """Have every request answered by the Hub's model server: no engine starts here."""
+        from ollama_nb_server.handlers.relay import Relay
+
+        assert self.serverapp is not None
+        base = self.serverapp.web_app.settings["base_url"].rstrip("/")
+        arguments = {"prefix": f"{base}/ollama", "service": url, "token": token}
+        self.handlers.append(("/ollama(?:/.*)?", Relay, arguments))
+        self.log.info("ollama_nb: the models are those of %s", url)
 
     def _log_as(self, jupyters: Any, *, debug: bool) -> None:
         """Let what the server's rooms log stand in Jupyter's log, accounts of requests included."""

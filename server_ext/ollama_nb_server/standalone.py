@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import ProcessCollector
 from tornado import httpserver, netutil, web
@@ -35,6 +35,9 @@ from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.sharing import BadSharing, Sharing
 from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
 from ollama_nb_server.wire.bounds import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from ollama_nb_server.handlers.hub_access import HubPlace
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,12 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         help="how the server is shared: the table [hub] of a TOML file",
     )
     parser.add_argument(
+        "--hub",
+        action="store_true",
+        help="be the service of a JupyterHub, which says who may call; where to listen and the "
+        "path below its proxy come from its environment",
+    )
+    parser.add_argument(
         "--allow-anyone",
         action="store_true",
         help="answer everybody who reaches an address that is not loopback, without a token",
@@ -121,7 +130,9 @@ def _base_url(text: str) -> str:
 class Standalone:
     """One server: application, sockets, signals, runtime file."""
 
-    def __init__(self, settings: Settings, options: argparse.Namespace) -> None:
+    def __init__(
+        self, settings: Settings, options: argparse.Namespace, hub: HubPlace | None = None
+    ) -> None:
         self.settings, self.options = settings, options
         self.application = Application(settings)
         ProcessCollector(registry=self.application.metrics.registry)
@@ -129,22 +140,24 @@ class Standalone:
         self._running: set[web.RequestHandler] = set()
         self._stop = asyncio.Event()
         policy = Policy(
-            is_loopback(settings.host),
+            hub is None and is_loopback(settings.host),  # a Hub's proxy has names of its own
             settings.origins,
             settings.token,
-            TokenFile(settings.tokens) if settings.tokens.exists() else None,
+            TokenFile(settings.tokens) if hub is None and settings.tokens.exists() else None,
             settings.sharing,
         )
         self._pulls = Pulls()
         secret = secrets.token_bytes(32)
+        access, more = (Open, {}) if hub is None else _guarded(hub, settings.sharing)
         self._app = web.Application(
             [
                 *self._page(policy, secret),
-                *handlers(self._counted(), options.base_url, self.application.context),
+                *handlers(self._counted(access), options.base_url, self.application.context),
             ],
             cookie_secret=secret,
             policy=policy,
             log_function=_log_request,
+            **more,
         )
 
     def _page(self, policy: Policy, secret: bytes) -> list[Rule]:
@@ -155,10 +168,10 @@ class Standalone:
         door = TokenDoor(policy, f"{prefix}/")
         return [page_rule(door, self._pulls, self.application.context, prefix, secret)]
 
-    def _counted(self) -> type[Open]:
+    def _counted(self, access: type[Open]) -> type[Open]:
         server = self
 
-        class Counted(Open):
+        class Counted(access):  # type: ignore[valid-type, misc]
             """Tells the server when it was last used.
 
             A request ends in one of two ways, or in both: Tornado calls no `on_finish` for a body
@@ -247,6 +260,12 @@ class Standalone:
                 path.unlink()
 
 
+def _guarded(place: HubPlace, sharing: Sharing) -> tuple[type[Open], dict[str, Any]]:
+    from ollama_nb_server.handlers.hub_access import Hub, HubUser
+
+    return HubUser, {"hub": Hub(place, sharing)}
+
+
 def _shown_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -276,14 +295,51 @@ def refusal(settings: Settings, *, allow_anyone: bool) -> str:
     )
 
 
+class NotServed(Exception):
+    """The command line and the environment do not go together; the text says why."""
+
+
+def _place(settings: Settings, options: argparse.Namespace, environ: Any) -> HubPlace | None:
+    """What the Hub has told this process, if it is a Hub's; then nobody else lets callers in."""
+    if not options.hub:
+        return None
+    others = {
+        "OLLAMA_NB_TOKEN": settings.token,
+        "--allow-anyone": options.allow_anyone,
+        "--tokens": options.tokens != settings.tokens or settings.tokens_file,
+    }
+    if said := [name for name, value in others.items() if value]:
+        raise NotServed(f"with --hub the Hub says who may call: leave out {', '.join(said)}")
+    try:
+        from ollama_nb_server.handlers.hub_access import HubPlace, NoHub
+    except ImportError as error:
+        raise NotServed(f"{error}: pip install 'ollama-nb[server,hub]'") from error
+    try:
+        return HubPlace.from_environ(environ)
+    except NoHub as error:
+        raise NotServed(str(error)) from error
+
+
+def _listen_as_told(settings: Settings, options: argparse.Namespace, hub: HubPlace) -> None:
+    """Take address and path from the Hub, where the command line names no other."""
+    options.base_url = options.base_url or hub.prefix
+    as_usual = (options.host, options.port) == (settings.host, settings.port)
+    if hub.listens_on is not None and as_usual:
+        options.host, options.port = hub.listens_on
+
+
 def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
     """Run the server; the exit status."""
     try:
         settings = Settings.from_environ(environ)
         options = arguments(settings).parse_args(argv)
         sharing = Sharing.from_file(options.config) if options.config else settings.sharing
-        TokenFile(options.tokens).all()
-    except (BadSharing, BadTokens) as error:
+        hub = _place(settings, options, environ)
+        if hub is None:
+            TokenFile(options.tokens).all()
+        else:
+            _listen_as_told(settings, options, hub)
+    except (BadSharing, BadTokens, NotServed) as error:
         sys.stderr.write(f"ollama-nb serve: {error}\n")
         return 1
     logging.basicConfig(
@@ -299,12 +355,13 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
         sharing=sharing,
         reload_on_request=options.reload_on_request,
     )
-    if reason := refusal(settings, allow_anyone=options.allow_anyone):
+    reason = "" if hub else refusal(settings, allow_anyone=options.allow_anyone)
+    if reason:
         sys.stderr.write(f"ollama-nb serve: {reason}\n")
         return 1
 
     async def main() -> None:
-        await Standalone(settings, options).run()
+        await Standalone(settings, options, hub).run()
 
     try:
         asyncio.run(main())

@@ -79,9 +79,10 @@ class Open(web.RequestHandler):
         elif origin and is_cross_origin(origin, host):
             self._check_origin(origin, policy)
         if not self._finished and self.request.method != "OPTIONS":
-            self._identify(policy)
+            await self.identify(policy)
 
-    def _identify(self, policy: Policy) -> None:
+    async def identify(self, policy: Policy) -> None:
+        """Find out who calls, or refuse."""
         _, _, secret = self.request.headers.get("Authorization", "").partition(" ")
         try:
             caller = policy.caller(secret.strip())

@@ -49,6 +49,9 @@ class Sharing(BaseModel):
     max_private_mb
         What the models of one user's own may take, in millions of bytes; layers that they share
         with models of all do not count. 0: users have no models of their own.
+    recheck_s
+        Seconds after which the Hub is asked again whether a token is good, and whose groups are
+        which: a revoked token stops working by then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +62,7 @@ class Sharing(BaseModel):
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()
     max_private_mb: int = Field(default=1000, ge=0)
+    recheck_s: int = Field(default=60, ge=1, le=3600)
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # the modules that the tests here share
+
+import real_hub
+
+
+@pytest.fixture(scope="session")
+def hub(pytestconfig, tmp_path_factory, eventually):
+    """One JupyterHub for all files here: boss is an admin, tina a teacher, others are users."""
+    proxy = real_hub.installed_proxy(pytestconfig.cache.mkdir("chp"))
+    folder = tmp_path_factory.mktemp("hub")
+    told = ['managers=["teachers"]', 'contact="Ms Ada"', "recheck_s=2"]
+    started = real_hub.start(folder, proxy, eventually, *told)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def alice(hub, eventually):
+    return hub.start_server("alice", eventually)
+
+
+@pytest.fixture(scope="session")
+def bob(hub, eventually):
+    return hub.start_server("bob", eventually)
