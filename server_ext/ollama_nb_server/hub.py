@@ -47,7 +47,7 @@ def configure(
     command: Sequence[str] | None = COMMAND,
     api_token: str | None = None,
     allowed_groups: Collection[str] = (),
-    models: str | Path | None = None,
+    store: str | Path | None = None,
     environment: Mapping[str, str] | None = None,
     config: str | Path | None = None,
     **sharing: Any,
@@ -76,8 +76,8 @@ def configure(
         The service's own token; the Hub makes one for a service that it runs itself.
     allowed_groups
         Only their members, and administrators, may use the models; without it everybody may.
-    models
-        The folder of the model store: OLLAMA_MODELS of the service.
+    store
+        The folder of the models: OLLAMA_MODELS of the service.
     environment
         Further variables of the service.
     config
@@ -96,13 +96,13 @@ def configure(
         raise BadHub(f"{name!r} is no name for a service: small letters, digits, - and _")
     settings = _sharing(config, sharing)
     if command is None:
-        _check_elsewhere(models, environment, sharing)
+        _check_elsewhere(store, environment, sharing)
     elif _said(c.JupyterHub, "internal_ssl", False):
         raise BadHub("a service that the Hub runs cannot have internal_ssl: run it elsewhere")
     prefix = f"{_base_url(c.JupyterHub)}services/{name}"
     service: dict[str, Any] = {"name": name, "url": url, "display": False}
     if command is not None:
-        variables = _variables(models, environment or {}, settings if config or sharing else None)
+        variables = _variables(store, environment or {}, settings if config or sharing else None)
         service |= {"command": list(command), "environment": variables}
     if api_token is not None:
         service["api_token"] = api_token
@@ -136,10 +136,10 @@ def _sharing(config: str | Path | None, said: Mapping[str, Any]) -> Sharing:
 
 
 def _check_elsewhere(
-    models: str | Path | None, environment: Mapping[str, str] | None, sharing: Mapping[str, Any]
+    store: str | Path | None, environment: Mapping[str, str] | None, sharing: Mapping[str, Any]
 ) -> None:
     """Refuse what a service that the Hub does not start would never hear of."""
-    given = {"models": models, "environment": environment}
+    given = {"store": store, "environment": environment}
     unheard = [name for name, value in given.items() if value]
     unheard += [name for name in sharing if name != "managers"]
     if unheard:
@@ -150,14 +150,14 @@ def _check_elsewhere(
 
 
 def _variables(
-    models: str | Path | None, more: Mapping[str, str], sharing: Sharing | None
+    store: str | Path | None, more: Mapping[str, str], sharing: Sharing | None
 ) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
         if KEPT.fullmatch(name) and name not in NOT_KEPT
     }
-    told = {} if models is None else {"OLLAMA_MODELS": str(models)}
+    told = {} if store is None else {"OLLAMA_MODELS": str(store)}
     if sharing is not None:
         told[VARIABLE] = sharing.model_dump_json(exclude_unset=True)
     return {**kept, **told, **more}

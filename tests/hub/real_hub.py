@@ -30,6 +30,7 @@ c.JupyterHub.db_url = "sqlite:///hub.sqlite"
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api}"
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.SimpleLocalProcessSpawner.home_dir_template = {homes!r}
+c.Spawner.args = ["--allow-root"]
 c.Authenticator.admin_users = {{"boss"}}
 c.JupyterHub.load_groups = {{"teachers": {{"users": ["tina"]}}}}
 c.JupyterHub.services = [{{"name": "tests", "api_token": {token!r}}}]
@@ -206,7 +207,12 @@ def start(folder: Path, proxy: list[str], eventually: Any, *arguments: str) -> R
     port, hub_port, api, service = free_ports(4)
     token, url = uuid4().hex, f"http://127.0.0.1:{port}/base/"
     before = SETTINGS.format(
-        url=url, hub=hub_port, api=api, proxy=proxy, token=token, homes=f"{folder}/homes/{{username}}"
+        url=url,
+        hub=hub_port,
+        api=api,
+        proxy=proxy,
+        token=token,
+        homes=f"{folder}/homes/{{username}}",
     )
     environment = {
         "OLLAMA_MODELS": str(folder / "models"),

@@ -58,6 +58,8 @@ NOT_RUN = {
     ("README.md", "%ollama pull llama3.2"): "the internet; pulling is tested in tests/registry",
     ("README.md", "ollama-nb serve"): "it does not end: see test_the_server_of_the_page_serves",
     ("docs/sharing.md", "ollama-nb serve"): "it does not end, and is for other machines",
+    ("README.md", 'pip install "ollama-nb[server,hub]"'): "it installs",
+    ("README.md", "from ollama_nb_server.hub"): "a Hub's configuration; tests/hub runs it",
     ("docs/embeddings.md", "class Backend(bertopic"): "BERTopic is no dependency, of tests neither",
     ("CONTRIBUTING.md", "git clone"): "set-up: it compiles the engine and runs these tests",
 }

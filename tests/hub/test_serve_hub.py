@@ -1,0 +1,39 @@
+"""`ollama-nb serve --hub` without a Hub around it: what it wants, and a Hub that does not answer."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+HUB = {
+    "JUPYTERHUB_API_TOKEN": "t",
+    "JUPYTERHUB_API_URL": "http://127.0.0.1:9/hub/api",  # nothing answers there
+    "JUPYTERHUB_SERVICE_NAME": "ollama",
+}
+
+
+def test_a_hub_that_does_not_answer_is_said(start_server) -> None:
+    server = start_server("--hub", **HUB)
+    headers = {"Authorization": "Bearer whatever"}
+
+    answer = httpx.get(f"{server.url}/api/tags", headers=headers, trust_env=False)
+
+    assert server.url.endswith("/services/ollama")
+    assert answer.status_code == 503
+    assert "does not answer" in answer.json()["error"]
+    assert answer.headers["Retry-After"] == "5"
+    assert httpx.get(f"{server.url}/api/tags", trust_env=False).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        ([], HUB | {"JUPYTERHUB_API_URL": ""}, "JUPYTERHUB_API_URL"),
+        (["--allow-anyone"], HUB, "leave out --allow-anyone"),
+        (["--tokens", "x"], HUB, "leave out --tokens"),
+        ([], HUB | {"OLLAMA_NB_TOKEN": "s"}, "leave out OLLAMA_NB_TOKEN"),
+    ],
+)
+def test_what_does_not_go_with_a_hub_is_refused(start_server, arguments, environ, said) -> None:
+    with pytest.raises(AssertionError, match=said):
+        start_server("--hub", *arguments, **environ)
