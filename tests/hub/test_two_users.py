@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
-
-import httpx
 import pytest
 
 pytestmark = pytest.mark.slow

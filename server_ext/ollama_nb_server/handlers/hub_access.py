@@ -25,7 +25,7 @@ NEEDED = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_NAME
 
 
 class NoHub(Exception):
-    """This process is not set up as a service of a Hub; the text says what is missing."""
+    """The environment is not that of a service of a Hub; the text says what is missing."""
 
 
 class HubUnreachable(Exception):

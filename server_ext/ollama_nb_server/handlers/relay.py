@@ -32,6 +32,10 @@ AWAY = (
     "the model server of this Hub does not answer. The Hub starts it again when it has ended: "
     "wait a few seconds and try once more"
 )
+CUT = (
+    "the model server took no more of this upload: it has ended, or refuses it, as it does with "
+    "what is too large and with uploads of users who may not change models"
+)
 
 
 class _Body:
@@ -52,9 +56,9 @@ class _Body:
 class Relay(Jupyter):
     """Passes a request on as it comes, and its answer as that comes."""
 
-    def initialize(self, service: str, token: str, **more: Any) -> None:
+    def initialize(self, prefix: str = "", service: str = "", token: str = "", **more: Any) -> None:
         """Take the address of the service, and whose token opens it."""
-        super().initialize(**more)
+        super().initialize(prefix, **more)
         self._service, self._token = service, token
         self._body = _Body()
         self._sending: asyncio.Task[httpx.Response] | None = None
@@ -62,7 +66,7 @@ class Relay(Jupyter):
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=CONNECT_S), trust_env=not _is_near(service)
         )
-        self._drained = 0
+        self._drained, self._is_whole = 0, False
 
     async def prepare(self, **more: Any) -> None:
         """Let in whom Jupyter lets in, and call the service before the body is here."""
@@ -117,6 +121,7 @@ class Relay(Jupyter):
         try:
             ending = asyncio.ensure_future(self._body.put(b""))
             await asyncio.wait({ending, self._sending}, return_when=asyncio.FIRST_COMPLETED)
+            self._is_whole = ending.done()
             await self._answer()
         except (StreamClosedError, asyncio.CancelledError):
             self.log.debug("ollama_nb: the client of %s went away", self.request.path)
@@ -154,8 +159,11 @@ class Relay(Jupyter):
     def _broken(self) -> None:
         """The way to the service has broken: say so, or end a stream that had begun unfinished."""
         if not self._headers_written:
-            self.set_header("Retry-After", "5")
-            self._say(503, AWAY)
+            if self._is_whole:
+                self.set_header("Retry-After", "5")
+                self._say(503, AWAY)
+            else:
+                self._say(502, CUT)
             return
         connection = self.request.connection
         assert isinstance(connection, HTTP1Connection)
