@@ -69,18 +69,18 @@ def test_jupyter_s_login_guards_it(alice) -> None:
         assert answer.status_code in (302, 403)
 
 
-def test_an_upload_of_somebody_who_may_not_is_refused_before_its_end(own) -> None:
+def test_an_upload_that_is_refused_is_refused_before_its_end(own) -> None:
     def pieces():
         for _ in range(400):
             yield bytes(1 << 20)
 
     began = time.monotonic()
     try:
-        answer = own.post(f"/api/blobs/sha256:{'0' * 64}", content=pieces())
+        answer = own.post("/api/blobs/no-digest", content=pieces())
     except httpx.TransportError:  # the connection was closed while more was to come
         pass
     else:
-        assert answer.status_code in (403, 502, 503)  # a proxy on the way says 503 of itself
+        assert answer.status_code in (400, 502, 503)  # a proxy on the way says 503 of itself
     assert time.monotonic() - began < 10
 
 

@@ -17,6 +17,7 @@ REQUESTS = [
 ]
 CALLERS = ["nobody", "stranger", "without", "user", "teacher", "admin"]
 MANAGERS = ("teacher", "admin")
+FOR_ALL = (Right.USE, Right.MAKE)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def expected(caller: str, right: Right) -> set[int]:
         return {401}
     if caller in ("stranger", "without"):
         return {403}
-    return set() if right is Right.USE or caller in MANAGERS else {403}
+    return set() if right in FOR_ALL or caller in MANAGERS else {403}
 
 
 @pytest.mark.parametrize("caller", CALLERS)
