@@ -27,6 +27,7 @@ from tornado.routing import Rule
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
+from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import is_loopback
 from ollama_nb_server.handlers.page import TokenDoor, page_rule
 from ollama_nb_server.handlers.routes import handlers
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IDLE_CHECK_S = 5.0
+DRAIN_S = 30.0
 
 
 def arguments(settings: Settings) -> argparse.ArgumentParser:
@@ -113,6 +115,13 @@ def arguments(settings: Settings) -> argparse.ArgumentParser:
         help="end after so long without a request",
     )
     parser.add_argument(
+        "--drain",
+        type=float,
+        default=DRAIN_S,
+        metavar="SECONDS",
+        help="how long answers may take to finish after a signal to end (%(default)s)",
+    )
+    parser.add_argument(
         "--log-level",
         default="DEBUG" if settings.debug else "INFO",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"),
@@ -137,8 +146,8 @@ class Standalone:
         self.application = Application(settings)
         ProcessCollector(registry=self.application.metrics.registry)
         self._last_request = time.monotonic()
-        self._running: set[web.RequestHandler] = set()
-        self._stop = asyncio.Event()
+        self._gate = Gate(settings.sharing.max_requests_per_user)
+        self._stop, self._stop_at_once = asyncio.Event(), asyncio.Event()
         policy = Policy(
             hub is None and is_loopback(settings.host),  # a Hub's proxy has names of its own
             settings.origins,
@@ -179,8 +188,9 @@ class Standalone:
             """
 
             async def prepare(self) -> None:
-                server._running.add(self)
                 await super().prepare()
+                if not self._finished and self.request.method != "OPTIONS":
+                    server._let_in(self)
 
             def on_finish(self) -> None:
                 server._ended(self)
@@ -192,8 +202,16 @@ class Standalone:
 
         return Counted
 
+    def _let_in(self, request: Open) -> None:
+        refusal = self._gate.enter(request, request.caller.name)
+        if refusal is not None:
+            request.set_header("Retry-After", str(RETRY_AFTER_S))
+            request.set_status(refusal.status)
+            request.set_header("Content-Type", "application/json; charset=utf-8")
+            request.finish(json.dumps({"error": refusal.sentence}))
+
     def _ended(self, request: web.RequestHandler) -> None:
-        self._running.discard(request)
+        self._gate.leave(request)
         self._last_request = time.monotonic()
 
     async def run(self) -> None:
@@ -212,6 +230,7 @@ class Standalone:
             await self._until_stopped()
         finally:
             self._remove_runtime_file()
+            await self._drain()
             server.stop()
             await self._pulls.close()
             await self.application.close()
@@ -223,15 +242,31 @@ class Standalone:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), min(IDLE_CHECK_S, limit))
             idle = time.monotonic() - self._last_request
-            if not self._running and idle > limit:
+            if not self._gate and idle > limit:
                 log.info("no request for %.0f s: the server ends", idle)
                 return
+
+    async def _drain(self) -> None:
+        """Let running answers finish, for a while; a second signal ends them."""
+        if self._gate:
+            within = f"within {self.options.drain:g} s; a second signal ends them at once"
+            log.info("the server ends: %d requests may finish %s", len(self._gate), within)
+        done = asyncio.ensure_future(self._gate.drained(self.options.drain))
+        hurry = asyncio.ensure_future(self._stop_at_once.wait())
+        await asyncio.wait((done, hurry), return_when=asyncio.FIRST_COMPLETED)
+        if self._gate:
+            log.warning("the server ends: %d requests are broken off", len(self._gate))
+        for task in (done, hurry):
+            task.cancel()
+
+    def _signalled(self) -> None:
+        (self._stop_at_once if self._stop.is_set() else self._stop).set()
 
     def _on_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends the loop instead
-                loop.add_signal_handler(name, self._stop.set)
+                loop.add_signal_handler(name, self._signalled)
 
     def _write_runtime_file(self, url: str) -> None:
         path: Path | None = self.options.runtime_file

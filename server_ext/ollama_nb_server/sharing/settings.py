@@ -41,6 +41,8 @@ class Sharing(BaseModel):
     models
         Patterns of model names, and the groups for which these models are there (besides those who
         manage). What no pattern means is there for everybody.
+    max_requests_per_user
+        Requests of one user, of any kind, that may be under way at once; 0: any number.
     public
         Patterns of model names: the own texts of these are no secret, and what was computed of
         such a system text for one user is used for all.
@@ -59,6 +61,7 @@ class Sharing(BaseModel):
     managers: frozenset[str] = frozenset()
     contact: str = "an administrator of this server"
     models: Mapping[Pattern, frozenset[str]] = {}
+    max_requests_per_user: int = Field(100, ge=0)
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()
     max_private_mb: int = Field(default=1000, ge=0)
