@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ollama_nb.asking.streaming import Arriving
+from ollama_nb.asking.streaming import Arriving, patiently
 from ollama_nb.asking.workers import Workers
 from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current
@@ -165,10 +165,14 @@ class _Asking:
 
     async def _parts(self, request: Request, connection: Connection) -> AsyncIterator[Part]:
         http, known = self.workers.client(connection), connection.extensions
-        if not self._streamed:
+
+        async def whole() -> AsyncIterator[Part]:
             yield await request.whole(http, known=known, headers=PRIORITY)
-            return
-        async for part in request.parts_async(http, known=known, headers=PRIORITY):
+
+        def streamed() -> AsyncIterator[Part]:
+            return request.parts_async(http, known=known, headers=PRIORITY)
+
+        async for part in patiently(streamed if self._streamed else whole):
             yield part
 
 

@@ -17,6 +17,7 @@ from ollama_nb.answers.generation import Generation
 from ollama_nb.answers.tool_call import ToolCall
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
+from ollama_nb.connection.patience import WAITING, Patience
 from ollama_nb.connection.phases import in_words
 from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
@@ -148,37 +149,60 @@ def ask(request: Request, screen: Screen) -> Generation:
 
 
 def _receive(arriving: Arriving, screen: Screen) -> None:
-    with contextlib.closing(_parts(arriving.request, arriving)) as parts:
+    def tell(waiting: str) -> None:
+        screen.update("", "", waiting)
+
+    with contextlib.closing(_parts(arriving.request, arriving, tell)) as parts:
         for part in parts:
             arriving.add(part)
             screen.update(arriving.text, arriving.thinking, arriving.waiting)
 
 
-def _parts(request: Request, arriving: Arriving) -> Generator[Part, None, None]:
+def _parts(
+    request: Request, arriving: Arriving, tell: Callable[[str], None]
+) -> Generator[Part, None, None]:
     """Stream the answer; a server found dead before the first word is looked for once more."""
-    connection, stream, first = _begin(request)
+    connection, stream, first = _begin(request, tell)
     arriving.warnings = [*connection.warnings, *request.unheeded(connection.extensions)]
     with contextlib.closing(stream), translated(connection, request.model):
         yield first
         yield from stream
 
 
-def _begin(request: Request) -> tuple[Connection, Any, Any]:
+def _begin(request: Request, tell: Callable[[str], None]) -> tuple[Connection, Any, Any]:
     """Send the request and wait for the first message of its answer."""
     import httpx
 
-    for attempt in ("first", "second"):
+    is_first, patience = True, Patience()
+    while True:
         connection = current()
         stream = request.parts(connection.http, known=connection.extensions)
         try:
             with translated(connection, request.model):
-                return connection, stream, next(stream)
+                first = next_or_pause(stream, patience)
         except ServerWentAway as error:
-            if attempt == "second" or not isinstance(error.__cause__, httpx.ConnectError):
+            if not (is_first and isinstance(error.__cause__, httpx.ConnectError)):
                 raise
+            is_first = False
+            continue
         except StopIteration:
             raise AnswerFailed(request.model, "the server sent an empty answer", 200) from None
-    raise AssertionError("unreachable: the second attempt returns or raises")
+        if not isinstance(first, float):
+            return connection, stream, first
+        tell(WAITING)
+        time.sleep(first)
+
+
+def next_or_pause(stream: Generator[Part, None, None], patience: Patience) -> Part | float:
+    """Return the first message, or how long to wait for a server that is away for a moment."""
+    import ollama
+
+    try:
+        return next(stream)
+    except ollama.ResponseError as error:
+        if (pause_s := patience.pause_s(error)) is None:
+            raise
+        return pause_s
 
 
 async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) -> Generation:
@@ -199,7 +223,7 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
 
     arriving = Arriving(request, cell=None)  # a widget asks, whatever cell runs meanwhile
     try:
-        async for part in _async_parts(request):
+        async for part in _async_parts(request, on_news):
             arriving.add(part)
             on_news(arriving.text, arriving.thinking, arriving.waiting)
     except asyncio.CancelledError:
@@ -210,9 +234,39 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
     return arriving.finish()
 
 
-async def _async_parts(request: Request) -> AsyncIterator[Part]:
+async def _async_parts(
+    request: Request, on_news: Callable[[str, str, str], None]
+) -> AsyncIterator[Part]:
     connection = current()
     async with connection.async_http() as http:
         with translated(connection, request.model):
-            async for part in request.parts_async(http, known=connection.extensions):
+
+            def parts() -> AsyncIterator[Part]:
+                return request.parts_async(http, known=connection.extensions)
+
+            async for part in patiently(parts, lambda: on_news("", "", WAITING)):
                 yield part
+
+
+async def patiently(
+    parts: Callable[[], AsyncIterator[Part]], tell: Callable[[], None] = lambda: None
+) -> AsyncIterator[Part]:
+    """Ask, and again where the server is away for a moment and nothing of an answer has come."""
+    import asyncio
+
+    import ollama
+
+    patience, has_come = Patience(), False
+    while True:
+        try:
+            async for part in parts():
+                has_come = True
+                yield part
+        except ollama.ResponseError as error:
+            pause_s = None if has_come else patience.pause_s(error)
+            if pause_s is None:
+                raise
+        else:
+            return
+        tell()
+        await asyncio.sleep(pause_s)

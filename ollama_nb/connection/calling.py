@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current, forget
 from ollama_nb.connection.lines import ACCEPT, documents
+from ollama_nb.connection.patience import return_s
 from ollama_nb.connection.phases import EXTRAS
 
 if TYPE_CHECKING:
@@ -87,4 +88,6 @@ def raise_error(response: httpx.Response) -> None:
     import ollama
 
     if response.is_error:
-        raise ollama.ResponseError(response.text[:LONGEST_ERROR_BYTES], response.status_code)
+        error = ollama.ResponseError(response.text[:LONGEST_ERROR_BYTES], response.status_code)
+        error.return_s = return_s(response)  # type: ignore[attr-defined]
+        raise error

@@ -32,6 +32,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.capabilities: dict[str, list[str]] = {}  # of models of which it tells
         self.warning = ""
         self.fields = ""  # beyond Ollama's, as a server of ours names them
+        self.away: list[tuple[int, dict[str, str], str]] = []  # what a proxy says in its stead
         self.script: list[list[dict[str, Any]]] = []  # messages of the next answers of a chat
         self.pause_s = 0.0  # behind each of them
         self.ends = " "  # what stands behind a word
@@ -106,12 +107,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
         verb = self.path.rpartition("/")[2]
-        if self._is_refused():
+        if self.server.away:
+            self._say_away(*self.server.away.pop(0))
+        elif self._is_refused():
             self._send(403, {"error": "no valid token"})
         elif "/blobs/" in self.path:
             self._send(*self.server.store.store(verb, data))
         else:
             self._answer(verb, json.loads(data))
+
+    def _say_away(self, status: int, headers: dict[str, str], text: str) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(text))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text.encode())
 
     def do_DELETE(self) -> None:
         self._answer("delete", json.loads(self.rfile.read(int(self.headers["Content-Length"]))))

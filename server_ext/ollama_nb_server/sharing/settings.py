@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
 
@@ -61,7 +61,7 @@ class Sharing(BaseModel):
     managers: frozenset[str] = frozenset()
     contact: str = "an administrator of this server"
     models: Mapping[Pattern, frozenset[str]] = {}
-    max_requests_per_user: int = Field(100, ge=0)
+    max_requests_per_user: Annotated[int, Field(ge=0)] = 100
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()
     max_private_mb: int = Field(default=1000, ge=0)

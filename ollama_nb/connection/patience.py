@@ -1,0 +1,58 @@
+"""Servers that are away for a moment: a proxy's 502 or 503, or one that says when to come again.
+
+A Hub starts its service anew within some 10 s, and its proxy answers in its stead meanwhile. A
+server that is merely busy says so in the API's words and names no time: nobody waits for that.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+AWAY = (502, 503)
+TOTAL_S = 30.0
+PAUSES_S = (0.5, 1.0, 2.0)  # then the last one again and again
+LONGEST_S = 5.0
+
+
+def return_s(response: httpx.Response) -> float | None:
+    """Say in how many seconds the server may be there again; 0 if nobody knows.
+
+    None for an answer that another try would not change.
+    """
+    if response.status_code not in AWAY:
+        return None
+    named = response.headers.get("Retry-After", "")
+    if named:
+        return min(float(named), LONGEST_S) if named.isdecimal() else 0.0
+    is_api = "json" in response.headers.get("Content-Type", "")
+    return None if is_api else 0.0
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long one call still waits for a server that is away: `TOTAL_S` in all."""
+
+    clock: Callable[[], float] = time.monotonic
+    _pauses: list[float] = field(default_factory=lambda: list(PAUSES_S))
+    _since_s: float | None = None
+
+    def pause_s(self, error: BaseException) -> float | None:
+        """Seconds until the next try; None if there is none: the error is raised then."""
+        named = getattr(error, "return_s", None)
+        if named is None:
+            return None
+        now = self.clock()
+        self._since_s = now if self._since_s is None else self._since_s
+        usual = self._pauses.pop(0) if len(self._pauses) > 1 else self._pauses[0]
+        pause = max(named, usual)
+        return pause if now + pause - self._since_s <= TOTAL_S else None
+
+
+WAITING = "the server is away for a moment: asking again"

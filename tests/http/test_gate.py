@@ -1,0 +1,85 @@
+"""One user may have many requests under way, not any number."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+
+import httpx
+import pytest
+from ollama_nb_server.handlers.gate import Gate
+from ollama_nb_server.sharing import BadSharing, Sharing
+from ollama_nb_server.sharing.tokens import TokenFile
+
+
+def test_a_user_s_requests_are_counted_until_they_leave() -> None:
+    gate = Gate(most=2)
+
+    assert [gate.enter(n, "ana") for n in range(2)] == [None, None]
+    assert gate.enter(2, "ana").status == 429
+    assert gate.enter(3, "ben") is None
+    gate.leave(0)
+    gate.leave(0)
+    assert gate.enter(4, "ana") is None
+    assert len(gate) == 3
+
+
+def test_nameless_callers_and_0_have_no_limit() -> None:
+    one, other = Gate(most=1), Gate(most=0)
+
+    assert [one.enter(n, "") for n in range(5)] == [None] * 5
+    assert [other.enter(n, "ana") for n in range(5)] == [None] * 5
+
+
+async def test_a_closing_gate_lets_nobody_in_and_waits_for_those_inside() -> None:
+    gate = Gate()
+    gate.enter(1, "")
+    closing = asyncio.ensure_future(gate.drained(10))
+    await asyncio.sleep(0)
+
+    assert gate.enter(2, "").status == 503
+    assert not closing.done()
+    gate.leave(1)
+    assert await closing
+    assert await Gate().drained(0)
+
+
+def test_a_limit_is_a_number() -> None:
+    with pytest.raises(BadSharing, match="max_requests_per_user"):
+        Sharing.of({"max_requests_per_user": -1}, "here")
+
+
+def test_a_real_server_refuses_what_is_too_much(start_server, tmp_path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    ana, ben = (tokens.add(name, is_admin=False) for name in ("ana", "ben"))
+    said = {"OLLAMA_NB_SHARING": json.dumps({"max_requests_per_user": 1})}
+    server, begun, done = (
+        start_server("--tokens", str(tokens.path), **said),
+        *(threading.Event() for _ in range(2)),
+    )
+
+    def client(token: str) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.Client(base_url=server.url, headers=headers, timeout=60)
+
+    def ask() -> None:
+        options = {"num_predict": -1, "grammar": 'root ::= ([a-z ]{0,50} "\\n")+ "END"'}
+        body = {"model": "demo", "prompt": "Hi", "options": options}
+        with client(ana) as mine, mine.stream("POST", "/api/generate", json=body) as answer:
+            for _ in answer.iter_lines():
+                begun.set()
+                if done.is_set():
+                    return
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert begun.wait(40)
+    with client(ana) as mine, client(ben) as other:
+        refused, served = mine.get("/api/tags"), other.get("/api/tags")
+        done.set()
+        thread.join(30)
+
+    assert (refused.status_code, served.status_code) == (429, 200)
+    assert "under way" in refused.json()["error"]
+    assert refused.headers["Retry-After"]
