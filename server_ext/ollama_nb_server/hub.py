@@ -100,7 +100,8 @@ def configure(
     elif _said(c.JupyterHub, "internal_ssl", False):
         raise BadHub("a service that the Hub runs cannot have internal_ssl: run it elsewhere")
     prefix = f"{_base_url(c.JupyterHub)}services/{name}"
-    service: dict[str, Any] = {"name": name, "url": url, "display": False}
+    service: dict[str, Any] = {"name": name, "url": url}
+    service |= {"oauth_no_confirm": True, "oauth_client_allowed_scopes": [manage_scope(name)]}
     if command is not None:
         variables = _variables(store, environment or {}, settings if config or sharing else None)
         service |= {"command": list(command), "environment": variables}

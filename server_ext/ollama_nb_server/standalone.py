@@ -29,7 +29,7 @@ from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import is_loopback
-from ollama_nb_server.handlers.page import TokenDoor, page_rule
+from ollama_nb_server.handlers.page import Behind, TokenDoor, page_rule
 from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
 from ollama_nb_server.pages.pulls import Pulls
@@ -157,10 +157,15 @@ class Standalone:
         )
         self._pulls = Pulls()
         secret = secrets.token_bytes(32)
-        access, more = (Open, {}) if hub is None else _guarded(hub, settings.sharing)
+        access: type[Open] = Open
+        more: dict[str, Any] = {}
+        behind = Behind(self.application.context, self._pulls, options.base_url, secret)
+        page = _page(policy, behind)
+        if hub is not None:
+            access, more, page = _of_hub(hub, settings.sharing, behind)
         self._app = web.Application(
             [
-                *self._page(policy, secret),
+                *page,
                 *handlers(self._counted(access), options.base_url, self.application.context),
             ],
             cookie_secret=secret,
@@ -168,14 +173,6 @@ class Standalone:
             log_function=_log_request,
             **more,
         )
-
-    def _page(self, policy: Policy, secret: bytes) -> list[Rule]:
-        """The page, where people have names or a token to be known by."""
-        if not policy.knows_people:
-            return []
-        prefix = self.options.base_url
-        door = TokenDoor(policy, f"{prefix}/")
-        return [page_rule(door, self._pulls, self.application.context, prefix, secret)]
 
     def _counted(self, access: type[Open]) -> type[Open]:
         server = self
@@ -295,10 +292,22 @@ class Standalone:
                 path.unlink()
 
 
-def _guarded(place: HubPlace, sharing: Sharing) -> tuple[type[Open], dict[str, Any]]:
-    from ollama_nb_server.handlers.hub_access import Hub, HubUser
+def _page(policy: Policy, behind: Behind) -> list[Rule]:
+    """The page, where people have names or a token to be known by."""
+    if not policy.knows_people:
+        return []
+    return [page_rule(TokenDoor(policy, f"{behind.prefix}/"), behind)]
 
-    return HubUser, {"hub": Hub(place, sharing)}
+
+def _of_hub(
+    place: HubPlace, sharing: Sharing, behind: Behind
+) -> tuple[type[Open], dict[str, Any], list[Rule]]:
+    """Who lets callers in, the application's setting for that, and the page."""
+    from ollama_nb_server.handlers.hub_access import Hub, HubUser
+    from ollama_nb_server.handlers.hub_page import hub_page_rules
+
+    hub = Hub(place, sharing)
+    return HubUser, {"hub": hub}, hub_page_rules(place, hub, sharing.contact, behind)
 
 
 def _shown_host(host: str) -> str:

@@ -86,6 +86,7 @@ class Hub:
 
     def __init__(self, place: HubPlace, sharing: Sharing) -> None:
         self._place, self._sharing = place, sharing
+        self.recheck_s = sharing.recheck_s
         self._auth = HubAuth(
             api_url=place.api_url,
             api_token=place.api_token,
@@ -105,8 +106,16 @@ class Hub:
             If the Hub does not answer.
         """
         model = await self._model(token)
-        if model is None:
-            return None
+        return None if model is None else self.caller_of(model)
+
+    def caller_of(self, model: Mapping[str, Any]) -> Caller:
+        """The caller that a Hub's model tells of.
+
+        Raises
+        ------
+        NoAccess
+            If its token does not open this service.
+        """
         name = model["name"] if model["kind"] == "user" else f"{model['kind']}:{model['name']}"
         scopes = frozenset(model["scopes"])
         if not self._auth.check_scopes({f"access:services!service={self._place.name}"}, model):

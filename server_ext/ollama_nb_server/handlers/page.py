@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tornado import httputil, routing, web
@@ -37,6 +38,9 @@ class Door(Protocol):
     async def caller(self, handler: web.RequestHandler) -> Caller | None:
         """Who looks; None: the answer has been sent, or a stranger is asked for a token."""
 
+    def xsrf(self, handler: web.RequestHandler) -> str:
+        """What else a form must carry for who looks to be believed; empty: nothing."""
+
     def enter(self, handler: web.RequestHandler, token: str) -> str:
         """Let somebody in; a sentence where that token opens nothing."""
 
@@ -56,6 +60,10 @@ class TokenDoor:
         """Whose token the cookie holds, if it still opens the server."""
         token = handler.get_signed_cookie(COOKIE, max_age_days=DAYS)
         return self._find(token.decode()) if token else None
+
+    def xsrf(self, handler: web.RequestHandler) -> str:
+        """The cookie goes to no other site's forms."""
+        return ""
 
     def enter(self, handler: web.RequestHandler, token: str) -> str:
         """Let in who has a token."""
@@ -84,20 +92,22 @@ class TokenDoor:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What a page is made from, below which path, and the secret that its forms prove."""
+
+    app: Callable[[], Awaitable[AppContext]]
+    pulls: Pulls
+    prefix: str
+    secret: bytes
+
+
 class PageHandler(web.RequestHandler):
     """Shows the page, and does what its forms say; a form carries a pass that only we can make."""
 
-    def initialize(
-        self,
-        door: Door,
-        pulls: Pulls,
-        app: Callable[[], Awaitable[AppContext]],
-        prefix: str,
-        secret: bytes,
-    ) -> None:
+    def initialize(self, door: Door, behind: Behind) -> None:
         """Take the door and what stands behind it."""
-        self._door, self._pulls, self._open_app = door, pulls, app
-        self._prefix, self._secret = prefix, secret
+        self._door, self._behind = door, behind
 
     async def get(self) -> None:
         """Show it."""
@@ -128,9 +138,9 @@ class PageHandler(web.RequestHandler):
             self._door.leave(self)
             self.redirect(self._here, status=303)
             return
-        app = await self._open_app()
+        app = await self._behind.app()
         try:
-            told, status = await act(app, self._pulls, caller, action, value), 200
+            told, status = await act(app, self._behind.pulls, caller, action, value), 200
         except KNOWN as error:
             status, told = describe(error, action) or (500, str(error))
         await self._show(caller, told or "The page has no such button.", status)
@@ -140,13 +150,14 @@ class PageHandler(web.RequestHandler):
             return
         view = None
         if caller is not None:
-            view = await view_of(await self._open_app(), self._pulls, caller, self._url)
+            view = await view_of(await self._behind.app(), self._behind.pulls, caller, self._url)
         frame = Frame(
             self._here,
             self._pass(caller) if caller is not None else "",
             told,
             self._door.how,
             self._door.may_leave,
+            self._door.xsrf(self),
         )
         page, policy = page_of(view, frame)
         self.set_status(status)
@@ -159,15 +170,15 @@ class PageHandler(web.RequestHandler):
 
     @property
     def _here(self) -> str:
-        return f"{self._prefix}/"
+        return f"{self._behind.prefix}/"
 
     @property
     def _url(self) -> str:
-        return f"{self.request.protocol}://{self.request.host}{self._prefix}"
+        return f"{self.request.protocol}://{self.request.host}{self._behind.prefix}"
 
     def _pass(self, caller: Caller) -> str:
         """What a form of this person must carry: no other page can know it."""
-        return hmac.new(self._secret, caller.name.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._behind.secret, caller.name.encode(), hashlib.sha256).hexdigest()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say nothing of the inside."""
@@ -187,13 +198,7 @@ class BrowserAsks(routing.PathMatches):
         return super().match(request) if asks else None
 
 
-def page_rule(
-    door: Door,
-    pulls: Pulls,
-    app: Callable[[], Awaitable[AppContext]],
-    prefix: str,
-    secret: bytes,
-) -> routing.Rule:
+def page_rule(door: Door, behind: Behind, handler: type[PageHandler] = PageHandler) -> routing.Rule:
     """The rule that stands before those of the API."""
-    facts = {"door": door, "pulls": pulls, "app": app, "prefix": prefix, "secret": secret}
-    return routing.Rule(BrowserAsks(f"{prefix}/?"), PageHandler, facts)
+    path = BrowserAsks(f"{behind.prefix}/?")
+    return routing.Rule(path, handler, {"door": door, "behind": behind})

@@ -13,7 +13,10 @@ from ollama_nb_server.pages.view import View
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around a view: `here` is the page's path, `pass_` what its forms must carry.
+    """What stands around a view.
+
+    `here` is the page's path, `pass_` what its forms must carry, and `xsrf` what a Hub wants of
+    them besides.
 
     `how` says how programs connect; `told` is what came of the last button.
     """
@@ -23,6 +26,7 @@ class Frame:
     told: str = ""
     how: str = ""
     may_leave: bool = False
+    xsrf: str = ""
 
 
 def page_of(view: View | None, frame: Frame) -> tuple[str, str]:
@@ -34,6 +38,7 @@ def page_of(view: View | None, frame: Frame) -> tuple[str, str]:
         told=frame.told,
         how=frame.how,
         may_leave=frame.may_leave,
+        xsrf=frame.xsrf,
         nonce=nonce,
         **{"pass": frame.pass_},
     )
