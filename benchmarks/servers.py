@@ -189,7 +189,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def ours(model: Path, streams: int, num_ctx: int = 1024, **environ: str) -> Iterator[Target]:
+def ours(
+    model: Path,
+    streams: int,
+    num_ctx: int = 1024,
+    headers: dict[str, str] | None = None,
+    **environ: str,
+) -> Iterator[Target]:
     """Our stand-alone server with the model loaded, and more in its environment."""
     with TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
@@ -206,8 +212,9 @@ def ours(model: Path, streams: int, num_ctx: int = 1024, **environ: str) -> Iter
         ]
         settings = {"OLLAMA_MODELS": str(folder / "models"), "OLLAMA_NUM_PARALLEL": str(streams)}
         with process(command, folder, **settings, **environ) as running:
-            target = Target(f"http://127.0.0.1:{port}", num_ctx=num_ctx, pid=running.pid)
-            wait_for(target.url, {}, running)
+            url = f"http://127.0.0.1:{port}"
+            target = Target(url, headers=headers or {}, num_ctx=num_ctx, pid=running.pid)
+            wait_for(target.url, target.headers, running)
             rate(target, "aa", 1, 4)
             yield target
 

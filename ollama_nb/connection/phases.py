@@ -15,13 +15,15 @@ def in_words(nb: Mapping[str, Any]) -> str:
 
     >>> in_words({"phase": "queued", "place": 2})
     'number 2 in the queue'
+    >>> in_words({"phase": "queued", "place": 3, "eta_s": 25.2})
+    'number 3 in the queue, about 25 s'
     >>> in_words({"phase": "loading", "fraction": 0.4})
     'loading the model, 40 %'
     >>> in_words({"phase": "prefill", "done": 512, "total": 2600, "eta_s": 8.2})
     'reading the prompt, 512 of 2,600 tokens, about 8 s left'
     """
     words = {
-        "queued": _queued(nb.get("place")),
+        "queued": _queued(nb.get("place"), nb.get("eta_s")),
         "loading": _loading(nb.get("fraction")),
         "prefill": _prefill(nb),
         "decode": "answering",
@@ -29,8 +31,10 @@ def in_words(nb: Mapping[str, Any]) -> str:
     return words.get(str(nb.get("phase")), "")
 
 
-def _queued(place: Any) -> str:
-    return "waiting for a free slot" if place is None else f"number {place} in the queue"
+def _queued(place: Any, eta_s: Any) -> str:
+    if place is None:
+        return "waiting for a free slot"
+    return f"number {place} in the queue" + (f", about {eta_s:.0f} s" if eta_s else "")
 
 
 def _loading(fraction: float | None) -> str:

@@ -26,6 +26,7 @@ from ollama_nb_server.library.store import Store
 from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
+from ollama_nb_server.scheduling.shares import ALONE, Shares
 from ollama_nb_server.scheduling.usage import Record, to_log
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,9 @@ GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 class Application:
     """What both apps serve from, and its life."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_shared: bool = False) -> None:
         self.settings = settings
+        self._is_shared = is_shared
         self.metrics = Metrics()
         self._context: AppContext | None = None
         self._executors = Executors()
@@ -101,7 +103,15 @@ class Application:
             memory_bytes=HostMemory.now().total_bytes,
             start_worker=start,
             account=self._account,
+            shares=self._shares(),
         )
+
+    def _shares(self) -> Shares:
+        sharing = self.settings.sharing
+        if not self._is_shared:
+            return ALONE
+        limits = sharing.express_slots, sharing.max_running, sharing.max_waiting
+        return Shares(True, sharing.weights, *limits)
 
     def _account(self, record: Record) -> None:
         to_log(record)

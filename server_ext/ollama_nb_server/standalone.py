@@ -143,7 +143,8 @@ class Standalone:
         self, settings: Settings, options: argparse.Namespace, hub: HubPlace | None = None
     ) -> None:
         self.settings, self.options = settings, options
-        self.application = Application(settings)
+        is_shared = hub is not None or settings.tokens.exists()
+        self.application = Application(settings, is_shared=is_shared)
         ProcessCollector(registry=self.application.metrics.registry)
         self._last_request = time.monotonic()
         self._gate = Gate(settings.sharing.max_requests_per_user)

@@ -61,7 +61,8 @@ def check_invariants(decisions: Decisions, now: float, known: set[int]) -> None:
     assert len({r.key for r in runners}) == len(runners)
     assert all(not r.users or r.phase is not Phase.LOADING for r in runners)
     assert len(waiting) <= decisions.max_queue + 1
-    assert [w.rank for w in waiting] == sorted(w.rank for w in waiting)
+    ranks = [decisions.rank(w) for w in waiting]
+    assert ranks == sorted(ranks)
     assert len(set(everybody)) == len(everybody), "a request is in two places"
     assert known.issuperset(everybody), "a place is held for nobody"
     assert not [w for w in waiting if decisions.serving(w, now)], "one waits that could be served"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ollama_nb_server.engine.messages import Priority
+from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.errors import QueueFull
 from ollama_nb_server.scheduling.run_queue import RunQueue
 
@@ -27,7 +28,7 @@ class Crowd:
         await settled()
 
     async def _run(self, name: str, priority: Priority) -> None:
-        async with self.queue.turn(priority):
+        async with self.queue.turn(RequestContext(priority=priority)):
             self.running.append(name)
             try:
                 await asyncio.Event().wait()

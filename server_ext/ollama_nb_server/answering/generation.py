@@ -254,6 +254,7 @@ async def run(
                 progress.prompt_computed(event.num_computed, event.num_prompt)
             elif isinstance(event, Delta):
                 progress.answering()
+                ended.wrote()
                 try:
                     parts = parser.feed(event.text)
                 except OutputBroken as error:

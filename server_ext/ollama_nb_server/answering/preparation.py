@@ -120,6 +120,7 @@ def lease(
         rope_frequency_base=max(load.rope_frequency_base, 0.0),
         rope_frequency_scale=max(load.rope_frequency_scale, 0.0),
         prefix_cache_bytes=_prefix_cache_bytes(app),
+        num_express=app.scheduler.num_express,
     )
     return app.scheduler.lease(
         spec,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from ollama_nb_server.scheduling.run_queue import QueuePlace
 from ollama_nb_server.scheduling.scheduler import Scheduler
 from ollama_nb_server.wire.extras import Extras
 
@@ -18,12 +19,12 @@ class RequestProgress:
     def __init__(self, scheduler: Scheduler, clock: Callable[[], float] = time.monotonic) -> None:
         self.ticket = scheduler.ticket()
         self._scheduler, self._clock = scheduler, clock
-        self._place_for_slot: Callable[[int], int | None] = lambda _: None
+        self._place_for_slot: Callable[[int], QueuePlace | None] = lambda _: None
         self._answering = False
         self._first: tuple[float, int] | None = None  # seconds and tokens of the first report
         self._done = self._total = 0
 
-    def waits_in(self, place: Callable[[int], int | None]) -> None:
+    def waits_in(self, place: Callable[[int], QueuePlace | None]) -> None:
         """Note who knows where the ticket stands among those who wait for a slot."""
         self._place_for_slot = place
 
@@ -44,7 +45,8 @@ class RequestProgress:
             return Extras("prefill", eta_s=self._eta_s(), done=self._done, total=self._total)
         position = self._scheduler.position(self.ticket)
         if position is None:  # it has a worker, and waits there for a slot
-            return Extras("queued", place=self._place_for_slot(self.ticket))
+            waits = self._place_for_slot(self.ticket)
+            return Extras("queued", waits.place, eta_s=waits.eta_s) if waits else Extras("queued")
         if not position.loading:
             return Extras("queued", place=position.place)
         read = position.fraction

@@ -99,7 +99,8 @@ class EngineCore:
     ) -> None:
         self._engine, self._inbox, self._active, self._send = engine, inbox, active, send
         self._kv_cache = engine.kv_cache
-        self._statistics = Statistics(engine.kv_cache, tell)
+        budget = engine.planner.budget
+        self._statistics = Statistics(engine.kv_cache, tell, token_times=budget.token_times)
         self._waiting: deque[Sequence] = deque()
         self._waiting_for_grammar: dict[int, tuple[Sequence, GrammarJob, Thinking | None]] = {}
         self._embeds: deque[Job] = deque()
@@ -258,7 +259,8 @@ class EngineCore:
         if sequence is None:
             self._send(Cancelled(request))
             return
-        self._send(Cancelled(request, sequence.num_prompt_computed, sequence.num_generated))
+        computed = sequence.num_prompt_computed, sequence.num_generated
+        self._send(Cancelled(request, *computed, min(sequence.num_cached, computed[0])))
         sequence.close()
 
     def _taken_out(self, request: int) -> Sequence | None:
@@ -287,7 +289,7 @@ class EngineCore:
     def _step(self) -> None:
         self._kv_cache.shift()
         self._engine.speculator.propose(self._kv_cache.sequences)
-        batches = self._engine.planner.plan(self._kv_cache.sequences)
+        batches = first_words_first(self._engine.planner.plan(self._kv_cache.sequences))
         if not batches:
             return
         by_id = {item.sequence.id: item.sequence for items in batches for item in items}
@@ -327,6 +329,9 @@ class EngineCore:
             self._kv_cache.settle(computed=told is not None)
             if told is None:  # aborted
                 return events, False
+            if told and not any(isinstance(event, Finished | Failed) for event in told):
+                self._send(*told)  # a first word need not wait for everybody's next one
+                told = []
             events += told
             failed |= {event.id for event in told if isinstance(event, Failed)}
         return events, not failed
@@ -387,6 +392,18 @@ class EngineCore:
                 self._waiting.remove(sequence)
             else:
                 self._kv_cache.release(sequence, keep=keep)
+
+
+def first_words_first(batches: list[list[Item]]) -> list[list[Item]]:
+    """A step's batches, those first in which a prompt ends; the step takes as long either way.
+
+    A long prompt's piece before its last is computed behind the others' tokens.
+    """
+
+    def has_first_words(items: list[Item]) -> bool:
+        return any(item.last and item.sequence.prefilling for item in items)
+
+    return sorted(batches, key=lambda items: not has_first_words(items))
 
 
 def taken(outcome: Any, then: Callable[[Any], None]) -> None:

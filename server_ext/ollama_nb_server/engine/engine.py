@@ -167,8 +167,10 @@ class Engine:
         """Make the generation context and the steps over it."""
         projector = self._projector(spec, threads) if spec.projector else None
         wanted = min(spec.num_parallel, max_sequences())
+        self.num_express = 0
         at_once = projector.max_rows if projector else 0
-        self.num_batch = max(min(spec.num_batch, self.num_ctx), wanted or MAX_PARALLEL, at_once)
+        slots = (wanted or MAX_PARALLEL) + spec.num_express
+        self.num_batch = max(min(spec.num_batch, self.num_ctx), slots, at_once)
         self.drafter = self._draft_model(spec, threads, abort) if spec.draft else None
         self.context = self._context(wanted, threads, abort)
         self._owned.callback(self.context.close)
@@ -220,7 +222,8 @@ class Engine:
         """The generation context with as many slots as there is memory for; 0: as fit well."""
         room = self._room()
         asked = wanted or room.automatic
-        fitting = min(asked, room.most)
+        express = min(self._spec.num_express, max_sequences() - asked)
+        fitting = min(asked + express, room.most)
         if not fitting or (self._spec.whole and fitting < asked):
             raise NotEnoughMemory(self._spec.model_path, room.shortage)
         first = fitting if self.offloaded else first_slots(room.slot_bytes, fitting)
@@ -232,6 +235,7 @@ class Engine:
                     raise
                 continue
             self.num_parallel = fitting if self._num_slots == first else self._num_slots
+            self.num_express = max(self.num_parallel - asked, 0)
             if self.num_parallel < asked:
                 self.warnings.append(fewer_slots(asked, self.num_parallel))
             return context
@@ -247,7 +251,7 @@ class Engine:
         try:
             trial = self._context_of(self.num_parallel, threads, abort, TRIAL_CTX)
         except NotEnoughMemory:
-            self.num_parallel = self._num_slots
+            self.num_parallel, self.num_express = self._num_slots, 0
             return 1
         with closing(trial):
             carries = context.carries_to(trial)
@@ -395,7 +399,8 @@ class Engine:
         return Loaded(
             num_ctx=self.num_ctx,
             num_ctx_train=model.num_ctx_train,
-            num_parallel=self.num_parallel,
+            num_parallel=self.num_parallel - self.num_express,
+            num_express=self.num_express,
             num_slots=self._num_slots,
             slot_bytes=slot_bytes,
             weight_bytes=weight_bytes,

@@ -34,6 +34,7 @@ class LoadSpec:
     GGUF's metadata with other values. `projector` is the file that lets the model see ("": none).
     `prefix_cache_bytes` is what copies of computed prompts may take on the host (AUTOMATIC: by
     what is free; 0: nothing that was computed is used again, not even where it still lies).
+    `num_express` slots come on top of the others where there is memory for them.
     """
 
     model_path: str
@@ -61,6 +62,7 @@ class LoadSpec:
     calibration: str = ""
     overrides: tuple[tuple[str, bool | int | float | str], ...] = ()
     prefix_cache_bytes: int = AUTOMATIC
+    num_express: int = 0
 
     @classmethod
     def received(cls, facts: dict[str, Any]) -> LoadSpec:
@@ -320,6 +322,7 @@ class Loaded:
     fim_texts: tuple[str, ...] = ()  # of the tokens before a prefix, a suffix and the middle
     control_texts: tuple[str, ...] = ()  # that become special tokens where those are parsed
     user_defined_texts: tuple[str, ...] = ()  # that do so in every text
+    num_express: int = 0  # slots beyond `num_parallel`
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +340,8 @@ class EngineStats:
     num_idle: int = 0
     num_kv_tokens: int = 0  # in live slots
     prefix_bytes: int = 0  # of copies on the host
+    prompt_token_s: float = 0.0  # that a token of a prompt adds to a step; 0: not measured yet
+    output_token_s: float = 0.0  # of a step by those who decode in it, the most that ever did
 
 
 STEP_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -402,11 +407,15 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Request `id` is over because it was cancelled; what had been computed of it, in tokens."""
+    """Request `id` is over because it was cancelled; what had been computed of it, in tokens.
+
+    Of the prompt, `cached_count` had been computed for an earlier request.
+    """
 
     id: int
     prompt_count: int = 0
     eval_count: int = 0
+    cached_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ class PrefillBudget:
         fitting = int(DECODE_STEPS * decoding_s / token_s)
         return max(min(fitting - fitting % ALIGNED, self.most), self.least)
 
+    def token_times(self) -> tuple[float, float]:
+        """Seconds of a prompt's token, and of one that is drawn; 0: not measured.
+
+        The second is a step's time by its sequences, the most that have been measured together.
+        """
+        most = max(self._decoding_s, default=0)
+        decoding_s = _usual(self._decoding_s.get(most, ())) or 0.0
+        return _usual(self._prompt_token_s) or 0.0, decoding_s / max(most, 1)
+
     def _step_s(self, num_decoding: int) -> float | None:
         """Seconds of a step that only decodes: of as many sequences, or else of nearly as many."""
         if not num_decoding:

@@ -78,8 +78,8 @@ class ResponseStream:
                 return Ending(End.FINISHED, prompt + scored, 0, cached)  # all of it has been read
             case Embedded(prompt_count=prompt):
                 return Ending(End.FINISHED, prompt)
-            case Cancelled(prompt_count=prompt, eval_count=generated):
-                return Ending(End.CANCELLED, prompt, generated)
+            case Cancelled(prompt_count=prompt, eval_count=generated, cached_count=cached):
+                return Ending(End.CANCELLED, prompt, generated, cached)
         return Ending(End.CANCELLED, 0, self._num_deltas)
 
     async def _news(self) -> None:

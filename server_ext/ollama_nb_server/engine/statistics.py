@@ -24,8 +24,10 @@ class Statistics:
         kv_cache: KVCache,
         tell: Callable[[EngineStats], None],
         clock: Callable[[], float] = time.perf_counter,
+        token_times: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0),
     ) -> None:
         self._kv_cache, self._tell, self._clock = kv_cache, tell, clock
+        self._token_times = token_times
         self._steps, self._steps_s = [0] * (len(STEP_BOUNDS_S) + 1), 0.0
         self._told, self._told_s = EngineStats(), 0.0
 
@@ -45,6 +47,7 @@ class Statistics:
 
     def _now(self) -> EngineStats:
         live, prefixes = self._kv_cache.sequences, self._kv_cache.prefixes
+        prompt_token_s, output_token_s = self._token_times()
         return EngineStats(
             steps=tuple(self._steps),
             steps_s=self._steps_s,
@@ -53,6 +56,8 @@ class Statistics:
             num_idle=len(prefixes.idle),
             num_kv_tokens=sum(sequence.computed for sequence in live),
             prefix_bytes=prefixes.store.num_bytes,
+            prompt_token_s=prompt_token_s,
+            output_token_s=output_token_s,
         )
 
 

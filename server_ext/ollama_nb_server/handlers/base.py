@@ -323,6 +323,8 @@ class ApiHandler(web.RequestHandler):
     async def _fail(self, error: Exception) -> None:
         if not self._headers_written:
             status, sentence = describe(error, self.route.name) or (500, str(error))
+            if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
+                self.set_header("Retry-After", str(max(math.ceil(retry_after_s), 1)))
             self.refuse(status, sentence)
             return
         sentence = describe_midway(error, self.route.name) or str(error)

@@ -46,7 +46,7 @@ class ModelMemory:
             weight_bytes=info.weight_bytes,
             slot_bytes=info.slot_bytes,
             num_slots=num_slots,
-            max_slots=max(info.num_parallel, num_slots),
+            max_slots=max(info.num_parallel + info.num_express, num_slots),
             num_live=stats.num_live,
             num_idle=stats.num_idle,
             buffer_bytes=max(size_bytes - info.weight_bytes - slots_bytes, 0),

@@ -1,22 +1,23 @@
 """The scheduler's policy: events in, instructions out. No I/O, no clock, no await.
 
 A runner is LOADING, READY, or STOPPING. Requests for a fitting ready runner are granted at once
-(slots are the worker's affair). All others wait, the more urgent first, then as they came; one load
-happens at a time. What is loaded has its size, and a model that does not fit beside it has the
-least needed idle one go first; a load that fails for memory does so too, before it is refused. Who
-waits for a busy runner to drain holds up nobody behind, and nobody in front
-of the runner's door either until its patience is over.
+(slots are the worker's affair). All others wait, the more urgent first, then as they came, but of
+several users the one comes first who had fewer loads. One load happens at a time. What is loaded
+has its size, and a model that does not fit beside it has the least needed idle one go first; a load
+that fails for memory does so too, before it is refused. Who waits for a busy runner to drain holds
+up nobody behind, and nobody in front of the runner's door either until its patience is over.
 """
 
 from __future__ import annotations
 
 import math
 import signal
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from ollama_nb_server.engine.errors import NotEnoughMemory, WorkerDied
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
-from ollama_nb_server.scheduling.errors import QueueFull
+from ollama_nb_server.scheduling.errors import QueueFull, SchedulingError, TooManyWaiting
 from ollama_nb_server.scheduling.events import (
     Ended,
     Event,
@@ -34,8 +35,10 @@ from ollama_nb_server.scheduling.events import (
     UnloadAsked,
     WorkerRequest,
 )
+from ollama_nb_server.scheduling.fairness import is_crowded
 from ollama_nb_server.scheduling.runner import Phase, Runner
 
+RETRY_AFTER_S = 10.0  # what a refused request is told where nobody knows how long a load takes
 PATIENCE_S = 10.0  # so long newcomers of a busy runner pass by those who wait until it has drained
 
 KEPT_ENOUGH, NO_PLACE = "its keep-alive is over", "its place is needed"
@@ -50,17 +53,13 @@ class Waiting:
     wanted: WorkerRequest
     since: float
 
-    @property
-    def rank(self) -> tuple[int, int]:
-        """Its place in the queue: the smallest is first."""
-        return self.wanted.rank
-
 
 @dataclass(slots=True)
 class Decisions:
     """All state of the scheduler. `handle` is the only method that changes it.
 
-    `memory_bytes` is what the host has for all models together (0: unknown, loads find out). With
+    `memory_bytes` is what the host has for all models together (0: unknown, loads find out), and
+    `max_waiting` how many requests of one user may wait. With
     `reload_on_request`, load options that change no answer are waited for too, as in Ollama.
     """
 
@@ -69,9 +68,12 @@ class Decisions:
     default_keep_alive: float = 300.0
     reload_on_request: bool = False
     memory_bytes: int = 0
+    max_waiting: int | None = None
     runners: dict[int, Runner] = field(default_factory=dict)
     pending: list[Waiting] = field(default_factory=list)
     _crowds: dict[LoadSpec, set[int]] = field(default_factory=dict)  # beside which it did not fit
+    _loads: dict[str, int] = field(default_factory=dict)  # of users who wait, since they do
+    _ranks: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # of those who wait
     _next_runner: int = 1
     _orders: list[Instruction] = field(default_factory=list)
 
@@ -95,9 +97,11 @@ class Decisions:
                 self._unload(key, now)
             case Tick():
                 pass
+        self._sort()
         self._grant_all(now)
         self._expire(now)
         self._make_room()
+        self._sort()
         awaited = {waiting.wanted.spec for waiting in self.pending}
         self._crowds = {spec: crowd for spec, crowd in self._crowds.items() if spec in awaited}
         return self._orders
@@ -128,11 +132,47 @@ class Decisions:
     # --- events -----------------------------------------------------------------------------------
 
     def _requested(self, wanted: WorkerRequest, now: float) -> None:
-        if self.serving(wanted, now) is None and len(self.pending) > self.max_queue:
-            self._orders.append(Refuse(wanted.id, QueueFull(self.max_queue)))
-            return  # the one being worked on does not count
+        if self.serving(wanted, now) is None and (refusal := self._refusal(wanted)):
+            self._orders.append(Refuse(wanted.id, refusal))
+            return
+        waiting = {w.wanted.user for w in self.pending}
+        if wanted.user not in waiting:  # nobody saves up turns
+            self._loads[wanted.user] = min((self._loads[user] for user in waiting), default=0)
         self.pending.append(Waiting(wanted, now))
-        self.pending.sort(key=lambda waiting: waiting.rank)
+        self._sort()
+
+    def _refusal(self, wanted: WorkerRequest) -> SchedulingError | None:
+        """Why one more may not wait; the one that is being worked on does not count."""
+        waiting = Counter(w.wanted.user for w in self.pending)
+        most = self.max_waiting
+        if wanted.user and most is not None and waiting[wanted.user] > most:
+            return TooManyWaiting(wanted.user, most, RETRY_AFTER_S)
+        if is_crowded(waiting, wanted.user, self.max_queue + 1):
+            return QueueFull(self.max_queue)
+        return None
+
+    def _sort(self) -> None:
+        """Order those who wait: see `rank`."""
+        before = Counter[str]()
+        self._ranks = {}
+        for wanted in sorted((w.wanted for w in self.pending), key=lambda w: w.rank):
+            turn = self._loads.get(wanted.user, 0) + before[wanted.user]
+            self._ranks[wanted.id] = wanted.priority, turn, wanted.id
+            before[wanted.user] += 1
+        self.pending.sort(key=lambda waiting: self._ranks[waiting.wanted.id])
+        self._loads = {user: n for user, n in self._loads.items() if user in before}
+
+    def rank(self, wanted: WorkerRequest) -> tuple[int, int, int]:
+        """A request's place in the queue, the smallest first.
+
+        The more urgent come first; then they whose users had fewer loads, counting those that will
+        come before; then first come.
+        """
+        if wanted.id in self._ranks:
+            return self._ranks[wanted.id]
+        own = [w.wanted.rank for w in self.pending if w.wanted.user == wanted.user]
+        before = sum(rank < wanted.rank for rank in own)
+        return wanted.priority, self._loads.get(wanted.user, 0) + before, wanted.id
 
     def _left(self, request: int, now: float) -> None:
         self.pending = [w for w in self.pending if w.wanted.id != request]
@@ -233,8 +273,8 @@ class Decisions:
         Nothing of that is kept: when those who waited have left, the runner is open again.
         """
         return any(
-            w.rank < wanted.rank
-            and w.since + PATIENCE_S <= now
+            w.since + PATIENCE_S <= now
+            and self.rank(w.wanted) < self.rank(wanted)
             and self.in_the_way(w.wanted) is runner
             for w in self.pending
         )
@@ -265,6 +305,7 @@ class Decisions:
         spec = replace(wanted.spec, whole=bool(self.runners))
         runner = Runner(self._next_runner, wanted, self.default_keep_alive)
         self._next_runner += 1
+        self._loads[wanted.user] = self._loads.get(wanted.user, 0) + 1
         self.runners[runner.id] = runner
         self._orders.append(Load(runner.id, spec))
 

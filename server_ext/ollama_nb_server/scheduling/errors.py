@@ -1,8 +1,9 @@
 """The ways in which a request is not given a worker.
 
 SchedulingError
-├── QueueFull      too many requests already wait for a load, or for a loaded model
-└── ShuttingDown   the server stops
+├── QueueFull        too many requests already wait for a load, or for a loaded model
+├── TooManyWaiting   a user has as many requests waiting as one may have
+└── ShuttingDown     the server stops
 """
 
 from __future__ import annotations
@@ -18,6 +19,17 @@ class QueueFull(SchedulingError):
     def __init__(self, limit: int, thing: str = "a model to be loaded") -> None:
         super().__init__(f"{limit} requests already wait for {thing}; try again later")
         self.limit = limit
+
+
+class TooManyWaiting(SchedulingError):
+    """`limit` requests of this user wait already; in some `retry_after_s` one of them may not."""
+
+    def __init__(self, user: str, limit: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"{limit} requests of {user} already wait, as many as one user may have waiting here "
+            "(max_waiting); send more when some of them are answered"
+        )
+        self.user, self.limit, self.retry_after_s = user, limit, retry_after_s
 
 
 class ShuttingDown(SchedulingError):

@@ -18,7 +18,7 @@ class WorkerRequest:
     unlike it. `keep_alive` None leaves the worker's present duration. `need_bytes` is what the
     model's files take of memory at least. A worker with a context of `least_ctx` will do, though
     one would be loaded with more (0: it will not). `model` is whatever the caller wants to find
-    again beside the worker; nothing is decided by it. Ids rise as time goes.
+    again beside the worker; nothing is decided by it. Ids rise as time goes. `user` is whose it is.
     """
 
     id: int
@@ -31,6 +31,7 @@ class WorkerRequest:
     least_ctx: int = 0
     model: object = field(default=None, compare=False, repr=False)
     apart: bool = False
+    user: str = ""
 
     @property
     def key(self) -> str:
@@ -44,7 +45,7 @@ class WorkerRequest:
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Its place in a queue, the smallest first: the more urgent, then first come."""
+        """Its place among its user's own, the smallest first: the more urgent, then first come."""
         return self.priority, self.id
 
 

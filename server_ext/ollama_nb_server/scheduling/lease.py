@@ -11,10 +11,13 @@ from ollama_nb_server.engine.client import End, Ended, Ending, EngineClient
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.scheduling.activity import ModelMemory
 from ollama_nb_server.scheduling.context import RequestContext
-from ollama_nb_server.scheduling.run_queue import RunQueue
+from ollama_nb_server.scheduling.fairness import Prices
+from ollama_nb_server.scheduling.run_queue import QueuePlace, RunningTurn, RunQueue
+from ollama_nb_server.scheduling.shares import ALONE, Shares
 from ollama_nb_server.scheduling.usage import Account, Usage, end_of
 
 EMBEDDINGS_AT_ONCE = 4  # one is computed, the next ones' texts are being tokenised
+EXPRESS_EMBEDDINGS = 1  # more on a shared server, for who has none
 
 
 class LoadedWorker:
@@ -25,11 +28,20 @@ class LoadedWorker:
         client: EngineClient,
         max_queue: int | None = None,
         loaded_between: tuple[int, int] = (0, 0),
+        shares: Shares = ALONE,
     ) -> None:
         self.client = client
         self._loaded_between = loaded_between  # by `time.perf_counter_ns`
-        self.generating = RunQueue(max(client.info.num_parallel, 1), max_queue)
-        self.embedding = RunQueue(EMBEDDINGS_AT_ONCE, max_queue)
+        slots = max(client.info.num_parallel, 1), client.info.num_express
+        embeddings = EMBEDDINGS_AT_ONCE, EXPRESS_EMBEDDINGS if shares.shared else 0
+        self.generating, self.embedding = (
+            RunQueue(capacity, max_queue, shares, num_express, self._prices)
+            for capacity, num_express in (slots, embeddings)
+        )
+
+    def _prices(self) -> Prices:
+        stats = self.client.stats
+        return Prices.measured(stats.prompt_token_s, stats.output_token_s)
 
     @property
     def size_bytes(self) -> int:
@@ -52,6 +64,24 @@ class LoadedWorker:
         """How much of a time it was being loaded."""
         load_began, load_ended = self._loaded_between
         return max(min(ended_ns, load_ended) - max(began_ns, load_began), 0)
+
+
+class RunningRequest:
+    """What a request tells that has a turn: what is computed for it, and how it ended."""
+
+    def __init__(self, turn: RunningTurn, ended: Ended) -> None:
+        self._turn, self._ended, self._num_pieces = turn, ended, 0
+
+    def __call__(self, ending: Ending) -> None:
+        """Take note of its end."""
+        computed = max(ending.prompt_count - ending.cached_count, 0)
+        self._turn.computed(computed, ending.eval_count)
+        self._ended(ending)
+
+    def wrote(self) -> None:
+        """Take note of a piece of its answer: at least a token."""
+        self._num_pieces += 1
+        self._turn.computed(0, self._num_pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +120,22 @@ class Lease:
         return (*self.info.warnings, *(f"option '{name}': {in_use}" for name in self.unlike))
 
     @asynccontextmanager
-    async def generating(self, ticket: int = 0) -> AsyncIterator[Ended]:
+    async def generating(self, ticket: int = 0) -> AsyncIterator[RunningRequest]:
         """Wait for one of the worker's slots; what the block yields takes the request's ending."""
-        turn = self._held.generating.turn(self.context.priority, ticket)
-        async with self._recorded() as ended, self._timed(turn):
-            yield ended
+        turn = self._held.generating.turn(self.context, ticket)
+        async with self._recorded() as ended, self._timed(turn) as running:
+            yield RunningRequest(running, ended)
 
-    def place(self, ticket: int) -> int | None:
-        """Where the request of this ticket waits for a slot, 1 is next; None if it does not."""
+    def place(self, ticket: int) -> QueuePlace | None:
+        """Where the request of this ticket waits for a slot; None if it does not."""
         return self._held.generating.place(ticket)
 
     @asynccontextmanager
-    async def embedding(self) -> AsyncIterator[Ended]:
+    async def embedding(self) -> AsyncIterator[RunningRequest]:
         """The same for vectors of texts, which need no slot."""
-        turn = self._held.embedding.turn(self.context.priority)
-        async with self._recorded() as ended, self._timed(turn):
-            yield ended
+        turn = self._held.embedding.turn(self.context)
+        async with self._recorded() as ended, self._timed(turn) as running:
+            yield RunningRequest(running, ended)
 
     @property
     def queue_ns(self) -> int:
@@ -113,12 +143,14 @@ class Lease:
         return self.load_ns - self.loading_ns + sum(self._turn_waits_ns)
 
     @asynccontextmanager
-    async def _timed(self, turn: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    async def _timed(
+        self, turn: AbstractAsyncContextManager[RunningTurn]
+    ) -> AsyncIterator[RunningTurn]:
         """Note how long it takes until a turn comes."""
         began_ns = time.perf_counter_ns()
-        async with turn:
+        async with turn as running:
             self._turn_waits_ns.append(time.perf_counter_ns() - began_ns)
-            yield
+            yield running
 
     @asynccontextmanager
     async def _recorded(self) -> AsyncIterator[Ended]:

@@ -45,6 +45,7 @@ from ollama_nb_server.scheduling.events import (
 )
 from ollama_nb_server.scheduling.lease import Lease, LoadedWorker
 from ollama_nb_server.scheduling.runner import Phase, Runner
+from ollama_nb_server.scheduling.shares import ALONE, Shares
 from ollama_nb_server.scheduling.usage import (
     Account,
     LoadEnded,
@@ -110,12 +111,18 @@ class Scheduler:
         memory_bytes: int = 0,
         start_worker: StartWorker = Worker.start,
         account: Account = to_log,
+        shares: Shares = ALONE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._decisions = Decisions(
-            max_loaded, max_queue, default_keep_alive, reload_on_request, memory_bytes
+            max_loaded,
+            max_queue,
+            default_keep_alive,
+            reload_on_request,
+            memory_bytes,
+            shares.max_waiting,
         )
-        self._max_queue = max_queue
+        self._max_queue, self._shares = max_queue, shares
         self._start_worker, self._account, self._clock = start_worker, account, clock
         self._ids = itertools.count(1)
         self._granted: dict[int, asyncio.Future[tuple[LoadedWorker, Grant]]] = {}
@@ -182,6 +189,7 @@ class Scheduler:
             least_ctx,
             model,
             apart,
+            self._shares.user(context),
         )
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
@@ -227,6 +235,11 @@ class Scheduler:
         loading = [r.id for r in runners if r.phase is Phase.LOADING and r.key == key]
         fraction = max((self._read[r] for r in loading if r in self._read), default=None)
         return Position(place + 1, bool(loading), fraction)
+
+    @property
+    def num_express(self) -> int:
+        """How many slots beyond the usual ones a load is to have for users with nothing running."""
+        return self._shares.num_express
 
     def unload(self, weights: str) -> None:
         """Unload a model once nobody uses it; nothing happens if it is not loaded."""
@@ -321,7 +334,7 @@ class Scheduler:
         else:
             worker = task.result()
             took = began_ns, time.perf_counter_ns()
-            self._workers[runner] = LoadedWorker(worker, self._max_queue, took)
+            self._workers[runner] = LoadedWorker(worker, self._max_queue, took, self._shares)
             self._spawn(self._watch(runner, worker))
             self._tell(LoadDone(runner, worker.info))
 

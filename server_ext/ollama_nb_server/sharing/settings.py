@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, PositiveInt, ValidationError
 
 from ollama_nb_server.sharing.patterns import Pattern, matches
 
@@ -23,6 +23,9 @@ else:
 
 VARIABLE = "OLLAMA_NB_SHARING"  # JSON, from `hub.configure` to the service
 TABLE = "hub"
+
+
+Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 
 class BadSharing(Exception):
@@ -54,6 +57,14 @@ class Sharing(BaseModel):
     recheck_s
         Seconds after which the Hub is asked again whether a token is good, and whose groups are
         which: a revoked token stops working by then.
+    weights
+        Of groups: a user of weight 2 gets twice as much of a busy model as one of weight 1. The
+        largest of a user's groups counts, 1 where none is named.
+    express_slots
+        Slots that a model has beyond the usual ones, for users with nothing running there.
+    max_running, max_waiting
+        How many requests of one user may run at a model at once (None: as many as there are slots);
+        how many may wait for it, or for models to be loaded.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,6 +77,10 @@ class Sharing(BaseModel):
     public_documents: tuple[FilePath, ...] = ()
     max_private_mb: int = Field(default=1000, ge=0)
     recheck_s: int = Field(default=60, ge=1, le=3600)
+    weights: Mapping[str, Weight] = {}
+    express_slots: Annotated[int, Field(ge=0, le=16)] = 1
+    max_running: PositiveInt | None = None
+    max_waiting: PositiveInt = 256
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:

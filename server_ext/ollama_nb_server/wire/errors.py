@@ -424,6 +424,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         scheduling.QueueFull,
         lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded"),
     ),
+    (scheduling.TooManyWaiting, _says(429)),
     (scheduling.SchedulingError, _says(503)),
     (registry.RegistryError, _says(500)),
     (OSError, _os_error),
