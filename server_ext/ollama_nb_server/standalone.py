@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import ProcessCollector
-from tornado import httpserver, netutil, web
+from tornado import netutil, web
 from tornado.routing import Rule
 
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
+from ollama_nb_server.handlers.connections import SILENT_S, BoundedServer
 from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import is_loopback
 from ollama_nb_server.handlers.page import Behind, TokenDoor, page_rule
@@ -156,6 +157,7 @@ class Standalone:
             TokenFile(settings.tokens) if hub is None and settings.tokens.exists() else None,
             settings.sharing,
         )
+        self._is_shared = hub is not None or policy.knows_people
         self._pulls = Pulls()
         secret = secrets.token_bytes(32)
         access: type[Open] = Open
@@ -217,7 +219,9 @@ class Standalone:
         sockets = netutil.bind_sockets(self.settings.port, self.settings.host)
         port = sockets[0].getsockname()[1]
         # Half of it is refused in words; who sends more finds the connection closed.
-        server = httpserver.HTTPServer(self._app, max_body_size=2 * MAX_BODY_BYTES)
+        silent = {"idle_connection_timeout": SILENT_S} if self._is_shared else {}
+        server = BoundedServer(self._app, max_body_size=2 * MAX_BODY_BYTES, **silent)
+        server.max_connections = self.settings.sharing.max_connections if self._is_shared else 0
         server.add_sockets(sockets)
         self._on_signals()
         url = f"http://{_shown_host(self.settings.host)}:{port}{self.options.base_url}"

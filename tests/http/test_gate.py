@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 
 import httpx
+import psutil
 import pytest
 from ollama_nb_server.handlers.gate import Gate
 from ollama_nb_server.sharing import BadSharing, Sharing
@@ -83,3 +85,66 @@ def test_a_real_server_refuses_what_is_too_much(start_server, tmp_path) -> None:
     assert (refused.status_code, served.status_code) == (429, 200)
     assert "under way" in refused.json()["error"]
     assert refused.headers["Retry-After"]
+
+
+@pytest.fixture
+def shared(start_server, tmp_path):
+    """Start a server that Ana and Eve share, who manages: its address, and a client of each."""
+    tokens = TokenFile(tmp_path / "tokens.json")
+    made = {name: tokens.add(name, is_admin=name == "eve") for name in ("ana", "eve")}
+    opened = []
+
+    def start(**said: int):
+        variable = {"OLLAMA_NB_SHARING": json.dumps(said)}
+        server = start_server("--tokens", str(tokens.path), **variable)
+        for token in made.values():
+            headers = {"Authorization": f"Bearer {token}"}
+            opened.append(httpx.Client(base_url=server.url, headers=headers, timeout=60))
+        return server, *opened
+
+    yield start
+    for client in opened:
+        client.close()
+
+
+def test_200_who_connect_and_say_nothing_are_bounded_and_take_little(shared, eventually) -> None:
+    server, ana, _ = shared(max_connections=100)
+    assert ana.get("/api/tags").is_success
+    process, target = psutil.Process(server.process.pid), httpx.URL(server.url)
+    before, silent = process.memory_info().rss, []
+    for _ in range(200):
+        silent.append(socket.create_connection((target.host, target.port)))
+        silent[-1].settimeout(10)
+
+    said = [one.recv(1000) for one in silent[99:]]
+    many = len(process.net_connections())
+    for one in silent:
+        one.close()
+
+    assert all(b" 503 " in each and b"too many connections" in each for each in said)
+    assert many <= 110
+    assert process.memory_info().rss - before < 20e6
+    eventually(lambda: httpx.get(server.url).status_code == 401, "a place")
+    assert ana.get("/api/tags").is_success
+
+
+def test_a_prompt_of_a_user_has_its_limit_and_one_of_an_administrator_the_context_s(shared) -> None:
+    _, ana, eve = shared(max_prompt_tokens=50)
+    long = {
+        "model": "demo",
+        "prompt": "word " * 100,
+        "options": {"num_predict": 1},
+        "stream": False,
+    }
+    turns = [{"role": "user", "content": "word " * 100}]
+    chat = {"model": "demo", "messages": turns, "options": {"num_predict": 1}, "stream": False}
+    score = {"model": "demo", "prompts": ["Hi", "word " * 100], "choices": ["Yes"]}
+    routes = {"generate": long, "chat": chat, "score": score}
+
+    refused = [ana.post(f"/api/{route}", json=body) for route, body in routes.items()]
+    served = [eve.post(f"/api/{route}", json=body) for route, body in routes.items()]
+
+    assert [answer.status_code for answer in refused] == [413] * 3
+    assert "and 50 are allowed here" in refused[0].json()["error"]
+    assert [answer.status_code for answer in served] == [200] * 3
+    assert ana.post("/api/generate", json=long | {"prompt": "Hi"}).is_success

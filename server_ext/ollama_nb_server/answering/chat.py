@@ -16,6 +16,7 @@ from ollama_nb_server.answering.generation import (
     GenerationParams,
     OutputChunk,
     Stopwatch,
+    check_length,
     fitted,
     last_extras,
     loss_warnings,
@@ -116,6 +117,7 @@ async def _answer(
         losses = Losses(cut.truncation, prompt.dropped)
         warnings += loss_warnings(model.name.display, losses)
         calls, lost = _Calls(params.output), ""
+        await check_length(leased, cut.segments, app.settings.sharing)
         async with aclosing(run(leased, cut.segments, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):

@@ -15,6 +15,7 @@ from ollama_nb_server.answering.generation import (
     GenerationParams,
     OutputChunk,
     Stopwatch,
+    check_length,
     fitted,
     last_extras,
     loss_warnings,
@@ -106,6 +107,7 @@ async def _answer(
         warnings += loss_warnings(model.name.display, losses)
         texts: list[str] = []
         lost = ""
+        await check_length(leased, cut.segments, app.settings.sharing)
         async with aclosing(run(leased, cut.segments, options, params, progress)) as events:
             async for event in events:
                 if isinstance(event, OutputChunk):

@@ -29,6 +29,8 @@ from ollama_nb_server.engine.messages import Logprob as TokenLogprob
 from ollama_nb_server.prompts.parsing.parts import Call, OutputBroken, Parts
 from ollama_nb_server.prompts.truncation import Losses, Truncation, cut_middle
 from ollama_nb_server.scheduling.lease import Lease
+from ollama_nb_server.sharing import Sharing
+from ollama_nb_server.wire.errors import PromptOverLimit
 from ollama_nb_server.wire.extras import Extras, Waits
 from ollama_nb_server.wire.logprobs import Logprob
 from ollama_nb_server.wire.options import Options, without_effect
@@ -214,6 +216,22 @@ async def fitted(
     if cut is None:
         return FittedPrompt(prompt)
     return FittedPrompt((TokenSegment(cut.tokens),), cut.truncation)
+
+
+async def check_length(lease: Lease, prompt: Sequence[Segment], sharing: Sharing) -> None:
+    """Refuse a user's prompt that is longer than allowed, images aside.
+
+    Raises
+    ------
+    PromptOverLimit
+    """
+    most = sharing.max_prompt_tokens
+    if not most or lease.context.caller.manages or max_num_tokens(prompt) <= most:
+        return
+    texts = tuple(part for part in prompt if not isinstance(part, ImageSegment))
+    count = await lease.worker.count(texts)
+    if count > most:
+        raise PromptOverLimit(count, most, sharing.contact)
 
 
 async def run(

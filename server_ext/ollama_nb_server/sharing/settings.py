@@ -44,6 +44,10 @@ class Sharing(BaseModel):
     models
         Patterns of model names, and the groups for which these models are there (besides those who
         manage). What no pattern means is there for everybody.
+    max_connections
+        Connections that there may be at once, of all together.
+    max_prompt_tokens
+        Tokens of a prompt of who does not manage, as the model reads it; 0: as the context has.
     max_requests_per_user
         Requests of one user, of any kind, that may be under way at once; 0: any number.
     public
@@ -72,6 +76,8 @@ class Sharing(BaseModel):
     managers: frozenset[str] = frozenset()
     contact: str = "an administrator of this server"
     models: Mapping[Pattern, frozenset[str]] = {}
+    max_connections: Annotated[int, Field(ge=1)] = 800
+    max_prompt_tokens: Annotated[int, Field(ge=0)] = 0
     max_requests_per_user: Annotated[int, Field(ge=0)] = 100
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()

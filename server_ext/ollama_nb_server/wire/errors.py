@@ -7,7 +7,7 @@ RequestError
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageWithoutPlace
 ├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
-├── NotAllowed, NoRoomOfTheirOwn                      what users may not
+├── PromptOverLimit, NotAllowed, NoRoomOfTheirOwn     what users may not
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 ├── EndedOnThePage
 └── NotThereYet                                       a part that a later version brings
@@ -214,6 +214,17 @@ class BadTokens(RequestError):
         return "tokens must be a list of token ids, or a list of such lists"
 
 
+class PromptOverLimit(RequestError):
+    """A prompt is longer than an administrator lets users' prompts be; counts in tokens."""
+
+    def __init__(self, count: int, most: int, contact: str) -> None:
+        super().__init__(
+            f"the prompt has {count} tokens, and {most} are allowed here: shorten it, or ask "
+            f"{contact}"
+        )
+        self.count, self.most, self.contact = count, most, contact
+
+
 class NotAllowed(RequestError):
     """Something that is an administrator's; `contact` says whom to ask."""
 
@@ -389,6 +400,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (OneImageOnly, lambda error, route: (500 if route == "chat" else 400, str(error))),
     (CloudDisabled, _says(403)),
     (NotAllowed, _says(403)),
+    (PromptOverLimit, _says(413)),
     (NoRoomOfTheirOwn, _says(507)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),
