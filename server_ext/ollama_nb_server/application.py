@@ -13,6 +13,7 @@ from pathlib import Path
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.loading import put_right
+from ollama_nb_server.answering.pinning import Pinning
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.engine.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
@@ -27,7 +28,7 @@ from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler
 from ollama_nb_server.scheduling.shares import ALONE, Shares
-from ollama_nb_server.scheduling.usage import Record, to_log
+from ollama_nb_server.scheduling.usage import Record, Unloaded, WorkerEnded, to_log
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Application:
         self._context: AppContext | None = None
         self._executors = Executors()
         self._tidying: asyncio.Task[None] | None = None
+        self._pinning: Pinning | None = None
 
     async def context(self) -> AppContext:
         """What the verbs call; made by the first call."""
@@ -70,12 +72,19 @@ class Application:
             )
             self.metrics.watch(self._context.scheduler.activity)
             self._tidying = asyncio.create_task(self._tidy(store))
+            if settings.sharing.pins:
+                self._pinning = Pinning(self._context)
         return self._context
 
     async def check_store(self) -> None:
         """Say in the log why the store cannot be used, if so; the server starts all the same."""
         if reason := await asyncio.to_thread(obstacle, self.settings.models):
             log.warning("%s", reason)
+
+    async def begin(self) -> None:
+        """Begin what waits for no request: pins."""
+        if self.settings.sharing.pins:
+            await self.context()
 
     async def _tidy(self, store: Store) -> None:
         """Let go of what nobody needs, after the first requests; not worth an error to anybody."""
@@ -116,6 +125,8 @@ class Application:
     def _account(self, record: Record) -> None:
         to_log(record)
         self.metrics.record(record)
+        if self._pinning is not None and isinstance(record, Unloaded | WorkerEnded):
+            self._pinning.look_again()
 
     def _transfers(self, store: Store) -> Transfers:
         machine = GO_NAMES.get(platform.machine(), platform.machine())
@@ -127,6 +138,8 @@ class Application:
         if self._tidying is not None:
             self._tidying.cancel()
             await asyncio.gather(self._tidying, return_exceptions=True)
+        if self._pinning is not None:
+            await self._pinning.close()
         if self._context is not None:
             self._context.templates.close()
             await self._context.transfers.close()

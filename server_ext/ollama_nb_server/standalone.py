@@ -227,6 +227,7 @@ class Standalone:
         url = f"http://{_shown_host(self.settings.host)}:{port}{self.options.base_url}"
         log.info("serving Ollama's API on %s (models in %s)", url, self.settings.models)
         await self.application.check_store()
+        await self.application.begin()
         self._write_runtime_file(url)
         try:
             await self._until_stopped()

@@ -32,7 +32,7 @@ from ollama_nb_server.answering.job import Job
 from ollama_nb_server.answering.output import Offer, OutputPlan, limited_thinking, output_plan
 from ollama_nb_server.answering.preparation import (
     find,
-    merged_options,
+    options_for,
     reproducible,
     require,
     require_completion,
@@ -76,7 +76,7 @@ async def chat(
         unload(app, context, model)
         return _bare(request, "unload")
     offer = _check(model, request)
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     job = Job(app, request, context, model, options, watch)
     if not request.messages:
         async with job.lease():

@@ -14,7 +14,7 @@ from ollama_nb_server.answering.generation import (
     waits,
     warnings_for,
 )
-from ollama_nb_server.answering.preparation import find, lease, merged_options
+from ollama_nb_server.answering.preparation import find, lease, options_for
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
 from ollama_nb_server.prompts.truncation import Losses, TruncatedTexts
@@ -36,7 +36,7 @@ async def embed(app: AppContext, request: EmbedRequest, context: RequestContext)
     watch = Stopwatch()
     texts = request.texts
     model = await find(app, context.caller, request.model)
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     async with lease(app, context, model, options, request.keep_alive) as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         if not texts:
@@ -64,7 +64,7 @@ async def embeddings(
 ) -> EmbeddingsResponse:
     """The old way: the vector of one text, never cut; names are not folded here."""
     model = await find(app, context.caller, request.model, fold_case=False)
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     async with lease(app, context, model, options, request.keep_alive) as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         if not request.prompt:

@@ -31,7 +31,7 @@ from ollama_nb_server.answering.job import Job
 from ollama_nb_server.answering.output import Offer, limited_thinking, output_plan
 from ollama_nb_server.answering.preparation import (
     find,
-    merged_options,
+    options_for,
     reproducible,
     require_completion,
     unload,
@@ -66,7 +66,7 @@ async def generate(
         unload(app, context, model)
         return _bare(request, "unload")
     _check(model, request)
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     job = Job(app, request, context, model, options, watch)
     if not request.prompt:
         async with job.lease():

@@ -64,7 +64,7 @@ async def show(app: AppContext, request: ShowRequest, caller: Caller, agent: str
         raise MissingModel
     try:
         cloud = "remote model details are unavailable"
-        model = await find(app, caller, request.asked, cloud=cloud)
+        model = await find(app, caller, request.asked, cloud=cloud, to_use=False)
     except RemoteModel:
         return await app.executors.read(_show_remote, app.catalog(caller), request.asked)
     return await app.executors.read(_show, model, request, agent)

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -22,8 +23,9 @@ from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.scheduling.runner import LOAD_OPTIONS
+from ollama_nb_server.sharing.windows import InForce
 from ollama_nb_server.wire.durations import KeepAlive
-from ollama_nb_server.wire.errors import DoesNotSupport, MissingModel, NotAllowed
+from ollama_nb_server.wire.errors import ClosedNow, DoesNotSupport, MissingModel, NotAllowed
 from ollama_nb_server.wire.options import Options
 
 MIN_CTX = 4
@@ -37,20 +39,49 @@ async def find(
     *,
     fold_case: bool = True,
     cloud: str = "remote model is unavailable",
+    to_use: bool = True,
 ) -> Model:
-    """The model a request names.
+    """The model a request names, to be used or only looked at.
 
     Raises
     ------
     MissingModel, InvalidName, ConflictingSource, CloudDisabled, ModelNotFound
         Each with the name as it was sent.
+    ClosedNow
+        If it may not be used now.
     """
     if not (name or "").strip():
         raise MissingModel
     asked = name or ""
     work = app.executors.write if _is_installed_now(app.store, asked) else app.executors.read
     read = partial(app.catalog(caller).model, asked, fold_case=fold_case, cloud=cloud)
-    return await work(read)
+    model = await work(read)
+    if to_use:
+        _refuse_closed(app, caller, model)
+    return model
+
+
+def _refuse_closed(app: AppContext, caller: Caller, model: Model) -> None:
+    for closed in _windows(app, caller):
+        window, name = closed.window, model.name.display
+        if window.refuses(name):
+            what = "models" if window.none else name
+            raise ClosedNow(what, window.name, _ends(app, closed), window.allow or ())
+
+
+def _windows(app: AppContext, caller: Caller) -> list[InForce]:
+    """The windows that hold now for whoever asks; none does for who manages."""
+    sharing = app.settings.sharing
+    if caller.manages or not sharing.windows:
+        return []
+    return sharing.in_force(caller.groups, datetime.now(timezone.utc))
+
+
+def _ends(app: AppContext, window: InForce) -> str:
+    """When a window ends, as a clock on the wall shows it."""
+    if window.end is None:
+        return ""
+    return f"{window.end.astimezone(app.settings.sharing.zone):on %a %d %b at %H:%M (%Z)}"
 
 
 def _is_installed_now(store: Store, asked: str) -> bool:
@@ -85,6 +116,32 @@ def merged_options(app: AppContext, model: Model, request: Mapping[str, Any] | N
     return replace(options, num_ctx=max(options.num_ctx, MIN_CTX_VISION))
 
 
+def options_for(
+    app: AppContext, context: RequestContext, model: Model, request: Mapping[str, Any] | None
+) -> Options:
+    """The options that count for whoever asks: threads are an administrator's, as loading is.
+
+    Windows have answers end early.
+    """
+    options = merged_options(app, model, request)
+    if context.caller.manages:
+        return options
+    usual = _usual(app, model)
+    if options.num_thread != usual.num_thread:
+        notes = (*options.notes, _of_administrators("num_thread"))
+        options = replace(options, num_thread=usual.num_thread, notes=notes)
+    for held in _windows(app, context.caller):
+        most = held.window.num_predict
+        if most is not None and not 0 < options.num_predict <= most:
+            note = f"window {held.window.name!r}: answers end after {most} tokens"
+            options = replace(options, num_predict=most, notes=(*options.notes, note))
+    return options
+
+
+def _of_administrators(option: str) -> str:
+    return f"option '{option}': it is an administrator's here, so this has no effect"
+
+
 def lease(
     app: AppContext,
     context: RequestContext,
@@ -93,12 +150,16 @@ def lease(
     keep_alive: KeepAlive | None,
     ticket: int | None = None,
     least_ctx: int = 0,
+    *,
+    for_pin: bool = False,
 ) -> AbstractAsyncContextManager[Lease]:
     """A worker for this model with these load options.
 
     One that is loaded with a smaller context will do if that is `least_ctx` (0: none will).
     """
     load, denied = _of_load(app, context, model, options)
+    if keep_alive is not None and not context.caller.manages:
+        denied = (*denied, "keep_alive")
     spec = LoadSpec(
         model_path=str(model.weights),
         adapters=tuple(str(path) for path in model.adapters),
@@ -127,7 +188,8 @@ def lease(
         label=model.name.display,
         explicit=LOAD_OPTIONS & load.given,
         keep_alive=keep_alive.seconds if keep_alive and context.caller.manages else None,
-        denied=denied,
+        notes=(*options.notes, *map(_of_administrators, denied)),
+        for_pin=for_pin,
         context=context,
         least_ctx=least_ctx,
         need_bytes=sum(layer.size for layer in model.manifest.layers),
@@ -147,13 +209,19 @@ def _of_load(
     """
     if context.caller.manages:
         return options, ()
-    common = model.base or (replace(model, parameters={}) if model.owner else model)
-    usual = merged_options(app, common, None)
+    usual = _usual(app, model)
     names = LOAD_OPTIONS | {"rope_frequency_base", "rope_frequency_scale"}
     denied = {name for name in names if getattr(options, name) != getattr(usual, name)}
     if options.num_ctx > usual.num_ctx:
         denied.add("num_ctx")
     return usual, tuple(sorted(denied))
+
+
+def _usual(app: AppContext, model: Model) -> Options:
+    """The options with which a model is loaded for all: never those of a user's own Modelfile."""
+    if not model.owner:
+        return merged_options(app, model, None)
+    return merged_options(app, model.base or replace(model, parameters={}), None)
 
 
 def unload(app: AppContext, context: RequestContext, model: Model) -> None:

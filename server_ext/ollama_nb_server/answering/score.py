@@ -17,7 +17,7 @@ from ollama_nb_server.answering.preparation import (
     context_limit,
     find,
     lease,
-    merged_options,
+    options_for,
     require_completion,
 )
 from ollama_nb_server.answering.prompt import literal_segments, text_guard
@@ -45,7 +45,7 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
     model = await find(app, context.caller, request.model)
     request.check()
     require_completion(model, request.model or "", "score")
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     shown = [message.images or () for message in request.messages or ()]
     refuse_images(model, shown or [request.images or ()])
     asked = _asked(request)

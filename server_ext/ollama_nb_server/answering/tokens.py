@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.generation import Stopwatch, warnings_for
-from ollama_nb_server.answering.preparation import find, lease, merged_options
+from ollama_nb_server.answering.preparation import find, lease, options_for
 from ollama_nb_server.answering.prompt import literal_segments, text_guard
 from ollama_nb_server.answering.score import OF_LOADING, idle_options
 from ollama_nb_server.engine.messages import Segment, TextSegment
@@ -34,7 +34,7 @@ async def tokenize(
     watch = Stopwatch()
     model = await find(app, context.caller, request.model)
     texts = request.all_texts
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     held = lease(app, context, model, options, request.keep_alive, least_ctx=_least_ctx(options))
     async with held as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
@@ -65,7 +65,7 @@ async def detokenize(
     watch = Stopwatch()
     model = await find(app, context.caller, request.model)
     lists = request.lists
-    options = merged_options(app, model, request.options)
+    options = options_for(app, context, model, request.options)
     held = lease(app, context, model, options, request.keep_alive, least_ctx=_least_ctx(options))
     async with held as leased:
         warnings = warnings_for(leased, model.name.display, request.options)

@@ -13,11 +13,17 @@ from __future__ import annotations
 import math
 import signal
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ollama_nb_server.engine.errors import NotEnoughMemory, WorkerDied
 from ollama_nb_server.engine.messages import Loaded, LoadSpec
-from ollama_nb_server.scheduling.errors import QueueFull, SchedulingError, TooManyWaiting
+from ollama_nb_server.scheduling.errors import (
+    NoRoomForPin,
+    QueueFull,
+    SchedulingError,
+    TooManyWaiting,
+)
 from ollama_nb_server.scheduling.events import (
     Ended,
     Event,
@@ -27,6 +33,7 @@ from ollama_nb_server.scheduling.events import (
     Load,
     LoadBroke,
     LoadDone,
+    PinsChanged,
     Refuse,
     Requested,
     Resized,
@@ -71,6 +78,7 @@ class Decisions:
     max_waiting: int | None = None
     runners: dict[int, Runner] = field(default_factory=dict)
     pending: list[Waiting] = field(default_factory=list)
+    pins: dict[str, float] = field(default_factory=dict)
     _crowds: dict[LoadSpec, set[int]] = field(default_factory=dict)  # beside which it did not fit
     _loads: dict[str, int] = field(default_factory=dict)  # of users who wait, since they do
     _ranks: dict[int, tuple[int, int, int]] = field(default_factory=dict)  # of those who wait
@@ -80,6 +88,7 @@ class Decisions:
     def handle(self, event: Event, now: float) -> list[Instruction]:
         """Take one event, and say what is to be done."""
         self._orders = []
+        self._change_pins({key: end for key, end in self.pins.items() if end > now}, now)
         match event:
             case Requested(wanted):
                 self._requested(wanted, now)
@@ -95,6 +104,8 @@ class Decisions:
                 self.runners.pop(runner, None)
             case UnloadAsked(key):
                 self._unload(key, now)
+            case PinsChanged(pins):
+                self._change_pins(pins, now)
             case Tick():
                 pass
         self._sort()
@@ -107,8 +118,17 @@ class Decisions:
         return self._orders
 
     def next_wake(self) -> float:
-        """When a Tick is due: the earliest expiry of an idle runner (`inf`: never)."""
-        return min((r.expires for r in self.runners.values() if r.idle), default=math.inf)
+        """When a Tick is due: the earliest expiry of an idle runner, or end of its pin.
+
+        `inf`: never.
+        """
+        idle = [runner for runner in self.runners.values() if runner.idle]
+        return min((self.pins.get(r.key, r.expires) for r in idle), default=math.inf)
+
+    def expires(self, runner: Runner) -> float:
+        """When a runner goes that nobody uses any more."""
+        kept = self.pins.get(runner.key, -math.inf) + runner.keep_alive
+        return max(runner.expires, kept)
 
     def serving(self, wanted: WorkerRequest, now: float) -> Runner | None:
         """The runner that may take a request now.
@@ -203,6 +223,13 @@ class Decisions:
         self.pending = [w for w in self.pending if w.wanted.spec != runner.wanted.spec]
         self._orders.extend(Refuse(wanted.id, error) for wanted in refused)
 
+    def _change_pins(self, pins: Mapping[str, float], now: float) -> None:
+        """What is pinned no more goes on with its usual keep-alive."""
+        for runner in self.runners.values():
+            if runner.key in self.pins and runner.key not in pins:
+                runner.expires = max(runner.expires, now + runner.keep_alive)
+        self.pins = dict(pins)
+
     def _unload(self, key: str, now: float) -> None:
         """Let it go with its last user; who comes until then is served."""
         for runner in self.runners.values():
@@ -210,6 +237,7 @@ class Decisions:
             has = key in (runner.key, *spec.adapters, spec.projector, spec.draft)
             if has and runner.phase is not Phase.STOPPING:
                 runner.keep_alive, runner.expires = 0.0, now
+                self.pins.pop(runner.key, None)
 
     # --- policy -----------------------------------------------------------------------------------
 
@@ -232,7 +260,7 @@ class Decisions:
         outlived its time would have the timer go off without end.
         """
         for runner in self.runners.values():
-            if runner.idle and runner.expires <= now:
+            if runner.idle and runner.expires <= now and runner.key not in self.pins:
                 self._stop(runner, KEPT_ENOUGH)
 
     def _make_room(self) -> None:
@@ -241,12 +269,15 @@ class Decisions:
         One load at a time, and none beside a process that still holds its memory. Where a busy
         runner is in the way nothing is done: it drains.
         """
-        for waiting in self.pending:
+        for waiting in self.pending[:]:
             if any(r.phase is not Phase.READY for r in self.runners.values()):
                 return
             runner = self.in_the_way(waiting.wanted)
             if runner is None:
                 self._load(waiting.wanted)
+            elif waiting.wanted.for_pin and runner.key in self.pins:
+                self.pending.remove(waiting)
+                self._orders.append(Refuse(waiting.wanted.id, NoRoomForPin(waiting.wanted.label)))
             elif runner.idle:
                 self._stop(runner, self._why(runner, waiting.wanted))
 
@@ -282,10 +313,11 @@ class Decisions:
     def _victim(self) -> Runner | None:
         """The shortest keep-alive goes first, among equal ones the least recently used.
 
-        An idle one goes before a busy one.
+        An idle one goes before a busy one; one that is pinned goes only where there is no other.
         """
         ready = [r for r in self.runners.values() if r.phase is Phase.READY]
-        order = sorted(ready, key=lambda r: (r.keep_alive, r.used, r.key))
+        free = [runner for runner in ready if runner.key not in self.pins]
+        order = sorted(free or ready, key=lambda r: (r.keep_alive, r.used, r.key))
         return next((r for r in order if r.idle), order[0] if order else None)
 
     def _awaited(self, runner: Runner) -> bool:

@@ -32,6 +32,14 @@ class TooManyWaiting(SchedulingError):
         self.user, self.limit, self.retry_after_s = user, limit, retry_after_s
 
 
+class NoRoomForPin(SchedulingError):
+    """A model that is pinned fits only where another pinned one would go."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"there is no room for {model} beside the other models that are pinned")
+        self.model = model
+
+
 class ShuttingDown(SchedulingError):
     """The server is about to stop and takes no more requests."""
 

@@ -5,6 +5,7 @@ Times are seconds of one monotonic clock. A keep-alive is seconds, `inf` means f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ollama_nb_server.engine.messages import Loaded, LoadSpec, Priority
@@ -32,6 +33,7 @@ class WorkerRequest:
     model: object = field(default=None, compare=False, repr=False)
     apart: bool = False
     user: str = ""
+    for_pin: bool = False
 
     @property
     def key(self) -> str:
@@ -105,11 +107,18 @@ class UnloadAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class PinsChanged:
+    """These weights are kept until a time each, needed or not; no others are any more."""
+
+    pins: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
 
-Event = Requested | Left | LoadDone | LoadBroke | Resized | Ended | UnloadAsked | Tick
+Event = Requested | Left | LoadDone | LoadBroke | Resized | Ended | UnloadAsked | PinsChanged | Tick
 
 
 # --- instructions ---------------------------------------------------------------------------------

@@ -101,6 +101,7 @@ class Lease:
     _account: Account
     unlike: tuple[str, ...] = ()
     loading_ns: int = 0
+    notes: tuple[str, ...] = ()
     _turn_waits_ns: list[int] = field(default_factory=list)
 
     @property
@@ -117,7 +118,8 @@ class Lease:
     def warnings(self) -> tuple[str, ...]:
         """What the client should know of its worker."""
         in_use = "others use the model as it is loaded, so this has no effect now"
-        return (*self.info.warnings, *(f"option '{name}': {in_use}" for name in self.unlike))
+        unlike = (f"option '{name}': {in_use}" for name in self.unlike)
+        return (*self.info.warnings, *self.notes, *unlike)
 
     @asynccontextmanager
     async def generating(self, ticket: int = 0) -> AsyncIterator[RunningRequest]:

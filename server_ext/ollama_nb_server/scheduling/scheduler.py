@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +35,7 @@ from ollama_nb_server.scheduling.events import (
     Load,
     LoadBroke,
     LoadDone,
+    PinsChanged,
     Refuse,
     Requested,
     Resized,
@@ -145,9 +146,10 @@ class Scheduler:
         least_ctx: int = 0,
         need_bytes: int = 0,
         model: object = None,
-        denied: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
         ticket: int | None = None,
         apart: bool = False,
+        for_pin: bool = False,
     ) -> AsyncIterator[Lease]:
         """Wait for a worker that fits, and hold it until the block is left.
 
@@ -157,8 +159,10 @@ class Scheduler:
             A smaller context than the spec's that will do where it is loaded; 0: none will.
         need_bytes
             What the model's files take of memory at least.
-        denied
-            Load options that the caller named, and that are not theirs to choose.
+        notes
+            What the client should know besides.
+        for_pin
+            It waits for no place that another pinned model has.
         apart
             Have no worker loaded anew that serves others with the same weights, for the sake of
             adapters and the like.
@@ -190,6 +194,7 @@ class Scheduler:
             model,
             apart,
             self._shares.user(context),
+            for_pin,
         )
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
@@ -204,8 +209,9 @@ class Scheduler:
                 label,
                 context,
                 self._account,
-                (*denied, *grant.unlike),
+                grant.unlike,
                 worker.loading_ns(began, granted),
+                notes=notes,
             )
         finally:
             del self._granted[wanted.id]
@@ -244,6 +250,16 @@ class Scheduler:
     def unload(self, weights: str) -> None:
         """Unload a model once nobody uses it; nothing happens if it is not loaded."""
         self._tell(UnloadAsked(weights))
+
+    def pin(self, seconds: Mapping[str, float]) -> None:
+        """Keep the weights of these paths for so long, needed or not, and no others any more."""
+        now = self._clock()
+        self._tell(PinsChanged({key: now + left for key, left in seconds.items()}))
+
+    @property
+    def pins(self) -> Mapping[str, float]:
+        """What is pinned, and until when by the scheduler's clock."""
+        return self._decisions.pins
 
     def running(self) -> list[RunningModel]:
         """What is loaded or loads, the one that stays longest first; what ends is left out."""
@@ -417,7 +433,7 @@ class Scheduler:
     def _shown(self, runner: Runner, info: Loaded | None, offset: float) -> RunningModel:
         wanted, loading = runner.wanted, runner.phase is Phase.LOADING
         keep_alive = runner.keep_alive if wanted.keep_alive is None else wanted.keep_alive
-        expires = self._clock() + keep_alive if loading else runner.expires
+        expires = self._clock() + keep_alive if loading else self._decisions.expires(runner)
         worker = self._workers.get(runner.id)
         return RunningModel(
             label=wanted.label,

@@ -9,12 +9,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    PositiveInt,
+    ValidationError,
+)
 
 from ollama_nb_server.sharing.patterns import Pattern, matches
+from ollama_nb_server.sharing.windows import InForce, Pin, Window, in_force
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +41,18 @@ Weight = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 class BadSharing(Exception):
     """What an administrator wrote cannot be used; the text says where and why."""
+
+
+def _zone_name(name: str) -> str:
+    try:
+        if name:
+            ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"there is no zone {name!r} here: its name is like Europe/Berlin (on Windows install "
+            "tzdata)"
+        ) from None
+    return name
 
 
 class Sharing(BaseModel):
@@ -69,6 +92,12 @@ class Sharing(BaseModel):
     max_running, max_waiting
         How many requests of one user may run at a model at once (None: as many as there are slots);
         how many may wait for it, or for models to be loaded.
+    pins
+        Models that are loaded and kept at times: see `windows.Pin`.
+    windows
+        What may be used at times: see `windows.Window`.
+    time_zone
+        Of these times, by its IANA name (`Europe/Berlin`); none: the machine's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -87,6 +116,9 @@ class Sharing(BaseModel):
     express_slots: Annotated[int, Field(ge=0, le=16)] = 1
     max_running: PositiveInt | None = None
     max_waiting: PositiveInt = 256
+    pins: tuple[Pin, ...] = ()
+    windows: tuple[Window, ...] = ()
+    time_zone: Annotated[str, AfterValidator(_zone_name)] = ""
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:
@@ -136,3 +168,12 @@ class Sharing(BaseModel):
     def is_public(self, model: str) -> bool:
         """Whether a model's own texts are no secret; its name is as lists show it."""
         return any(matches(pattern, model) for pattern in self.public)
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone of its times; None: the machine's."""
+        return ZoneInfo(self.time_zone) if self.time_zone else None
+
+    def in_force(self, groups: frozenset[str], now: datetime) -> list[InForce]:
+        """The windows that hold now for members of these groups."""
+        return in_force(self.windows, groups, now, self.zone)

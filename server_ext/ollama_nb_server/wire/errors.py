@@ -7,7 +7,8 @@ RequestError
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
 ├── VisionTowerInside, OneImageOnly, ProjectorUnsupported, ImageWithoutPlace
 ├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
-├── PromptOverLimit, NotAllowed, NoRoomOfTheirOwn     what users may not
+├── PromptOverLimit                                   what users may not: prompts,
+├── NotAllowed, ClosedNow, NoRoomOfTheirOwn           verbs, times, models
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 ├── EndedOnThePage
 └── NotThereYet                                       a part that a later version brings
@@ -233,6 +234,16 @@ class NotAllowed(RequestError):
         self.user, self.what, self.contact = user, what, contact
 
 
+class ClosedNow(RequestError):
+    """Something may not be used at a time; `until` says when that ends, in words, "" for good."""
+
+    def __init__(self, what: str, window: str, until: str, allowed: Sequence[str]) -> None:
+        ends = f", which ends {until}" if until else ""
+        others = f"; {', '.join(allowed)} may" if allowed else ""
+        super().__init__(f"{what} may not be used during {window!r}{ends}{others}")
+        self.what, self.window, self.until, self.allowed = what, window, until, allowed
+
+
 class NoRoomOfTheirOwn(RequestError):
     """A user's own models would take more than is allowed; `models` are bytes and names."""
 
@@ -401,6 +412,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (CloudDisabled, _says(403)),
     (NotAllowed, _says(403)),
     (PromptOverLimit, _says(413)),
+    (ClosedNow, _says(403)),
     (NoRoomOfTheirOwn, _says(507)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),

@@ -20,6 +20,8 @@ from ollama_nb_server.wire.errors import BadOption, TooMuch
 class Options:
     """Everything a request may set. `given` names what the model or the request has set.
 
+    `notes` say what the client should know of options that are otherwise than it has asked.
+
     RoPE settings of 0 are the model's own. `grammar` is GBNF text. `draft_num_predict` is how many
     expected tokens are computed with a token at most; 0: none, negative: as many as pay.
     """
@@ -53,6 +55,7 @@ class Options:
     stop: tuple[str, ...] = ()
     grammar: str = ""
     given: frozenset[str] = field(default=frozenset())
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def merge(
@@ -160,7 +163,7 @@ _BY_TYPE: dict[str, Callable[[str, Any], Any]] = {
     "tuple[str, ...]": _texts,
 }
 READERS: dict[str, Callable[[str, Any], Any]] = {
-    f.name: _BY_TYPE[str(f.type)] for f in fields(Options) if f.name != "given"
+    f.name: _BY_TYPE[str(f.type)] for f in fields(Options) if f.name not in ("given", "notes")
 } | {
     "seed": _seed,
     "mirostat": _lenient(0),

@@ -1,0 +1,40 @@
+"""`%%modelfile brief` by two users of one server, in a real kernel each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
+
+from cells import Cells, kernel_environ
+
+
+def test_one_name_is_a_model_each(share, tmp_path) -> None:
+    shared = share("", {"alice": (), "bob": (), "eve": None})
+    kernels = {
+        who: Cells(
+            kernel_environ(shared.server.url, tmp_path / who, OLLAMA_API_KEY=shared.tokens[who])
+        )
+        for who in ("alice", "bob")
+    }
+    try:
+        for who, cells in kernels.items():
+            made = cells.run(f"%%modelfile brief\nFROM demo\nSYSTEM of {who}\nPARAMETER num_predict 2")
+            assert made.status == "ok", made.error
+        for who, cells in kernels.items():
+            listed = cells.run("import ollama_nb; sorted(str(m) for m in ollama_nb.models()['name'])")
+            system = cells.run("ollama_nb.show('brief').system")
+            answered = cells.run("answer = ollama_nb.generate('Once', model='brief'); answer.stats.output_tokens if hasattr(answer.stats, 'output_tokens') else 2")
+            removed = cells.run("%ollama rm brief")
+
+            assert "brief" in listed.result
+            assert "/" not in listed.result
+            assert f"of {who}" in system.result
+            assert answered.status == "ok"
+            assert removed.status == "ok"
+    finally:
+        for cells in kernels.values():
+            cells.close()
+    names = {model["name"] for model in shared["eve"].get("/api/tags").json()["models"]}
+    assert names == {"demo:latest"}
