@@ -160,7 +160,7 @@ def _variables(
     }
     told = {} if store is None else {"OLLAMA_MODELS": str(store)}
     if sharing is not None:
-        told[VARIABLE] = sharing.model_dump_json(exclude_unset=True)
+        told[VARIABLE] = sharing.model_dump_json(exclude_unset=True, by_alias=True)
     return {**kept, **told, **more}
 
 

@@ -174,6 +174,10 @@ num_predict = 200
         ),
     )
     assert sharing.windows[0].days == (date(2026, 12, 1),)
+    told = sharing.model_dump_json(
+        exclude_unset=True, by_alias=True
+    )  # as a Hub does to its service
+    assert Sharing.from_environ({"OLLAMA_NB_SHARING": told}) == sharing
     assert sharing.zone == BERLIN
 
 

@@ -15,6 +15,7 @@ from ollama_nb_server.wire.errors import NoRoomOfTheirOwn, NotAllowed, describe
 
 MAX_BYTES = 1 << 44
 DRAINED_BYTES = 1 << 18  # of a refused body; who sends more finds the connection closed
+DRAINED_OF_USERS_BYTES = 1 << 26  # so that who has no room for it reads what to delete
 
 
 @web.stream_request_body
@@ -89,7 +90,8 @@ class Uploading(ApiHandler):
             self._write(self._writer, chunk)
         elif self._refusal is not None and not self._finished:
             self._drained += len(chunk)
-            if self._drained > DRAINED_BYTES:
+            of_users = isinstance(self._refusal, NoRoomOfTheirOwn)
+            if self._drained > (DRAINED_OF_USERS_BYTES if of_users else DRAINED_BYTES):
                 status, sentence = describe(self._refusal) or (500, str(self._refusal))
                 self.refuse(status, sentence)
 

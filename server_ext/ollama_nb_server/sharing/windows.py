@@ -14,7 +14,14 @@ from datetime import date, datetime, time, timedelta, timezone
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_serializer,
+    model_validator,
+)
 
 from ollama_nb_server.sharing.patterns import Pattern, any_matches
 
@@ -70,6 +77,14 @@ class Times(BaseModel):
     )
     start: Annotated[int, BeforeValidator(_minute)] = Field(default=0, alias="from")
     until: Annotated[int, BeforeValidator(_minute)] = Field(default=MIDNIGHT)
+
+    @field_serializer("days")
+    def _written_days(self, days: tuple[int | date, ...]) -> list[str]:
+        return [DAYS[day] if isinstance(day, int) else day.isoformat() for day in days]
+
+    @field_serializer("start", "until")
+    def _written_time(self, minute: int) -> str:
+        return f"{minute // 60:02}:{minute % 60:02}"
 
     @model_validator(mode="after")
     def _lasts(self) -> Times:
