@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         MagicUsage,
         MissingPackage,
         ModelNotFound,
+        NoAccounts,
         NoModels,
         NoPrompt,
         NoServer,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         NotJson,
         NotText,
         OllamaNbError,
+        QuotaSpent,
         ServerRefused,
         ServerWarning,
         ServerWentAway,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
         RowsFailed,
         UnknownColumn,
     )
+    from ollama_nb.managing.accounts import usage
     from ollama_nb.managing.card import ModelCard
     from ollama_nb.managing.catalogue import copy, cp, models, ps, remove, rm, stop
     from ollama_nb.managing.creating import create
@@ -115,6 +118,7 @@ _HOMES = {
     "MissingPackage": "errors",
     "ModelCard": "managing.card",
     "ModelNotFound": "errors",
+    "NoAccounts": "errors",
     "NoChatModel": "frames.errors",
     "NoColumn": "frames.errors",
     "NoModels": "errors",
@@ -131,6 +135,7 @@ _HOMES = {
     "NotJson": "errors",
     "NotText": "errors",
     "OllamaNbError": "errors",
+    "QuotaSpent": "errors",
     "RowsFailed": "frames.errors",
     "NotAllowed": "errors",
     "ServerRefused": "errors",
@@ -165,6 +170,7 @@ _HOMES = {
     "show": "managing.describing",
     "stats": "answers.statistics",
     "stop": "managing.catalogue",
+    "usage": "managing.accounts",
 }
 
 __all__ = [
@@ -193,6 +199,7 @@ __all__ = [
     "MissingPackage",
     "ModelCard",
     "ModelNotFound",
+    "NoAccounts",
     "NoChatModel",
     "NoColumn",
     "NoModels",
@@ -210,6 +217,7 @@ __all__ = [
     "NotJson",
     "NotText",
     "OllamaNbError",
+    "QuotaSpent",
     "RowsFailed",
     "ServerRefused",
     "ServerWarning",
@@ -245,6 +253,7 @@ __all__ = [
     "show",
     "stats",
     "stop",
+    "usage",
 ]
 
 

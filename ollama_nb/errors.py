@@ -7,6 +7,8 @@ The sentences are written for the person at the notebook; statuses and sockets s
     |-- ServerWentAway      the connection broke while a call was running
     |-- ServerRefused       the server wants a token, or another one
     |   `-- NotAllowed      it knows who asks, and that is not for them
+    |-- QuotaSpent          all of a quota is used, and when there is more
+    |-- NoAccounts          the server keeps no record of who used what
     |-- ModelNotFound       the server has no model of that name
     |-- AnswerFailed        the server reported any other error instead of an answer
     |-- NotDone             the server reported why it did not pull, push, create, copy or remove
@@ -47,6 +49,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 SHOWN_LETTERS = 40  # of an answer, in an error's sentence
 
@@ -139,6 +142,25 @@ class NotAllowed(ServerRefused):
     def __init__(self, url: str, sentence: str) -> None:
         self.url = url
         OllamaNbError.__init__(self, sentence)
+
+
+class QuotaSpent(OllamaNbError):
+    """All of a quota is used; at `retry_at` (local time) there is more."""
+
+    def __init__(self, sentence: str, retry_at: datetime) -> None:
+        self.retry_at = retry_at
+        super().__init__(sentence)
+
+
+class NoAccounts(OllamaNbError):
+    """The server keeps no record of who used what."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        super().__init__(
+            f"{url} keeps no accounts: only ollama_nb's own server does, where several people "
+            "share it; ollama_nb.stats() has the calls of this kernel"
+        )
 
 
 class ModelNotFound(OllamaNbError):

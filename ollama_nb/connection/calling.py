@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 JSON = {"Content-Type": "application/json"}
 SUCCESS = "success"
+RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"  # of a quota that is used up
 LONGEST_ERROR_BYTES = 100_000
 
 
@@ -90,4 +91,5 @@ def raise_error(response: httpx.Response) -> None:
     if response.is_error:
         error = ollama.ResponseError(response.text[:LONGEST_ERROR_BYTES], response.status_code)
         error.return_s = return_s(response)  # type: ignore[attr-defined]
+        error.retry_at = response.headers.get(RETRY_AT_HEADER)  # type: ignore[attr-defined]
         raise error

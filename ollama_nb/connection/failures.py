@@ -17,9 +17,11 @@ from ollama_nb.errors import (
     NotAllowed,
     NotDone,
     OllamaNbError,
+    QuotaSpent,
     ServerRefused,
     ServerWentAway,
 )
+from ollama_nb.times import in_local_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,8 @@ def _from_response(
     connection: Connection, model: str, doing: str, error: ollama.ResponseError
 ) -> OllamaNbError:
     sentence = _sentence(error.error, error.status_code)
+    if retry_at := in_local_time(getattr(error, "retry_at", None)):
+        return QuotaSpent(sentence, retry_at)
     if error.status_code == 401 or (error.status_code == 403 and STRANGER.search(sentence)):
         return ServerRefused(connection.url, sentence)
     if error.status_code == 403:

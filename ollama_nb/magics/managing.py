@@ -47,6 +47,14 @@ class ManagingMagics(Magics):
     @argument("--system", action="store_true", help="show: only the system text.")
     @argument("--license", action="store_true", help="show: only the license.")
     @argument("--parameters", action="store_true", help="show: only the parameters that are set.")
+    @argument("--since", metavar="TIME", help="usage: since when, as in 7d or 2026-11-29.")
+    @argument(
+        "--by",
+        metavar="WHAT",
+        help="usage: sum up by model (if not said), day, verb, status, user, or none of these.",
+    )
+    @argument("--user", metavar="NAME", help="usage: of this user, if you manage the server.")
+    @argument("--everybody", action="store_true", help="usage: of all, if you manage the server.")
     @no_var_expand
     @line_magic
     @in_one_line
@@ -65,6 +73,8 @@ class ManagingMagics(Magics):
         rm MODEL ...       remove models from the server
         remove MODEL ...   the same as rm
         stop MODEL         unload a model from memory
+        usage              what you have used of a server that several people share, and your
+                           quotas; --by, --since, --user, --everybody
         use MODEL          let this model be the one that calls mean when they name none
         connect URL        use the server at this address; without one, look for a server again
         status             which server is in use, and how it was found

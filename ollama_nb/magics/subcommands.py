@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.errors import MagicUsage
 from ollama_nb.managing.card import PARTS
+from ollama_nb.times import in_local_time
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ollama_nb.connection.connection import Connection
 
@@ -72,6 +73,30 @@ def _ps(_: Namespace) -> Any:
     from ollama_nb.managing.catalogue import ps
 
     return ps()
+
+
+def _usage(asked: Namespace) -> Any:
+    from ollama_nb.managing.accounts import usage
+
+    by = None if asked.by == "none" else asked.by or "model"
+    frame = usage(asked.since, by=by, user=asked.user, everybody=asked.everybody)
+    for quota in frame.attrs["quotas"]:
+        _say(_quota(quota))
+    return frame
+
+
+def _quota(quota: Mapping[str, Any]) -> str:
+    """Say how a quota stands.
+
+    >>> _quota({"kind": "tokens", "used": 1200, "limit": 5000, "window_s": 3600.0, "free_at": None})
+    '1,200 of 5,000 tokens are used, of each 1 h'
+    """
+    words = quota["kind"].replace("_", " ")
+    hours = quota["window_s"] / 3600
+    window = f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} h"
+    free_at = in_local_time(quota["free_at"])
+    more = f"; there is more at {free_at:%Y-%m-%d %H:%M:%S}" if free_at else ""
+    return f"{quota['used']:,} of {quota['limit']:,} {words} are used, of each {window}{more}"
 
 
 def _show(asked: Namespace) -> Any:
@@ -178,6 +203,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
     "rm": _REMOVE,
     "remove": _REMOVE,
     "stop": Subcommand(_stop, "the name of one model", 0, 1, names_models=True),
+    "usage": Subcommand(_usage, options=("by", "since", "user", "everybody")),
     "use": Subcommand(_use, "the name of one model", 1, 1, names_models=True),
     "connect": Subcommand(_connect, "one address", 0, 1, ("token",)),
     "status": Subcommand(_status),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ollama_nb_server.accounts import Accounts
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.loading import put_right
@@ -26,7 +27,7 @@ from ollama_nb_server.library.permissions import obstacle
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
-from ollama_nb_server.scheduling.scheduler import Scheduler
+from ollama_nb_server.scheduling.scheduler import Scheduler, everybody
 from ollama_nb_server.scheduling.shares import ALONE, Shares
 from ollama_nb_server.scheduling.usage import Record, Unloaded, WorkerEnded, to_log
 
@@ -39,12 +40,16 @@ GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
 
 class Application:
-    """What both apps serve from, and its life."""
+    """What both apps serve from, and its life.
+
+    Requests are accounted for where several people share the server, each with a name.
+    """
 
     def __init__(self, settings: Settings, *, is_shared: bool = False) -> None:
         self.settings = settings
         self._is_shared = is_shared
-        self.metrics = Metrics()
+        self.metrics = Metrics(by_user=is_shared and settings.sharing.metrics_by_user)
+        self._accounts = Accounts(settings.models, settings.sharing) if is_shared else None
         self._context: AppContext | None = None
         self._executors = Executors()
         self._tidying: asyncio.Task[None] | None = None
@@ -69,11 +74,14 @@ class Application:
                 TemplateExecutor(),
                 self._executors,
                 self.metrics,
+                accounts=self._accounts,
             )
             self.metrics.watch(self._context.scheduler.activity)
             self._tidying = asyncio.create_task(self._tidy(store))
             if settings.sharing.pins:
                 self._pinning = Pinning(self._context)
+        if self._accounts is not None:
+            await self._accounts.opened()
         return self._context
 
     async def check_store(self) -> None:
@@ -113,6 +121,7 @@ class Application:
             start_worker=start,
             account=self._account,
             shares=self._shares(),
+            admit=everybody if self._accounts is None else self._accounts.admit,
         )
 
     def _shares(self) -> Shares:
@@ -127,6 +136,8 @@ class Application:
         self.metrics.record(record)
         if self._pinning is not None and isinstance(record, Unloaded | WorkerEnded):
             self._pinning.look_again()
+        if self._accounts is not None:
+            self._accounts.record(record)
 
     def _transfers(self, store: Store) -> Transfers:
         machine = GO_NAMES.get(platform.machine(), platform.machine())
@@ -144,4 +155,6 @@ class Application:
             self._context.templates.close()
             await self._context.transfers.close()
             await self._context.scheduler.close()
+        if self._accounts is not None:
+            await self._accounts.close()
         self._executors.close()

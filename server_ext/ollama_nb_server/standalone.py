@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_NAMES = "quotas need names: give each user a token with `ollama-nb token add NAME`"
 IDLE_CHECK_S = 5.0
 DRAIN_S = 30.0
 
@@ -144,8 +145,7 @@ class Standalone:
         self, settings: Settings, options: argparse.Namespace, hub: HubPlace | None = None
     ) -> None:
         self.settings, self.options = settings, options
-        is_shared = hub is not None or settings.tokens.exists()
-        self.application = Application(settings, is_shared=is_shared)
+        self.application = Application(settings, is_shared=is_shared(settings, options))
         ProcessCollector(registry=self.application.metrics.registry)
         self._last_request = time.monotonic()
         self._gate = Gate(settings.sharing.max_requests_per_user)
@@ -334,6 +334,11 @@ def _log_request(handler: web.RequestHandler) -> None:
     )
 
 
+def is_shared(settings: Settings, options: argparse.Namespace) -> bool:
+    """Whether callers have names, from the file of tokens or from a Hub."""
+    return settings.tokens.exists() or bool(vars(options).get("hub"))
+
+
 def refusal(settings: Settings, *, allow_anyone: bool) -> str:
     """Why these settings must not be served, or nothing."""
     if is_loopback(settings.host) or settings.token or allow_anyone or settings.tokens.exists():
@@ -405,6 +410,9 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
         sharing=sharing,
         reload_on_request=options.reload_on_request,
     )
+    if sharing.quotas and not is_shared(settings, options):
+        sys.stderr.write(f"ollama-nb serve: {NO_NAMES}\n")
+        return 1
     reason = "" if hub else refusal(settings, allow_anyone=options.allow_anyone)
     if reason:
         sys.stderr.write(f"ollama-nb serve: {reason}\n")

@@ -14,9 +14,10 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from ollama_nb_server.metrics.labels import OTHERS, ModelLabels
+from ollama_nb_server.metrics.labels import OTHERS, Labels
 from ollama_nb_server.metrics.metrics import REASONS
 from ollama_nb_server.scheduling import decisions
+from ollama_nb_server.sharing.tokens import TokenFile
 from prometheus_client.parser import text_string_to_metric_families
 
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
@@ -226,6 +227,48 @@ def test_the_page_lists_what_there_is(narrow: Scraped) -> None:
     assert found == told
 
 
+def test_the_dashboard_shows_only_what_there_is(shared_metrics: str) -> None:
+    """Each metric and label of the dashboard is in what a shared server tells."""
+    labels: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(shared_metrics):
+        for sample in family.samples:
+            labels.setdefault(sample.name, set()).update(sample.labels)
+        labels.setdefault(family.name + ("_total" if family.type == "counter" else ""), set())
+    dashboard = json.loads(PAGE.with_name("grafana.json").read_text("utf-8"))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries += [
+        v["query"]["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"
+    ]
+    told = set(re.findall(r"^\| `(ollama_nb_\w+)` ", PAGE.read_text("utf-8"), re.M))
+
+    shown = set()
+    for query in queries:
+        names = re.findall(r"ollama_nb_\w+", query)
+        assert names
+        assert set(names) <= set(labels), query
+        shown |= {re.sub("_(bucket|count|sum)$", "", name) for name in names}
+        selected = re.findall(r"(\w+)(?:=~|!=|=)\"", query)
+        summed = [word for by in re.findall(r"by \(([^)]*)\)", query) for word in by.split(", ")]
+        for label in {*selected, *summed}:
+            assert all(label in labels[name] for name in names if labels[name]), (query, label)
+    assert shown == told
+
+
+@pytest.fixture(scope="module")
+def shared_metrics(tmp_path_factory, start_server, eventually) -> str:
+    """What a shared server tells by user when it has answered, unloaded, and answered again."""
+    folder = tmp_path_factory.mktemp("shared")
+    tokens = TokenFile(folder / "tokens.json")
+    headers = {"Authorization": f"Bearer {tokens.add('eve', is_admin=True)}"}
+    (folder / "hub.toml").write_text("[hub]\nmetrics_by_user = true\n")
+    server = start_server("--tokens", str(tokens.path), "--config", str(folder / "hub.toml"))
+    with httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False) as client:
+        ask(client, options={"num_predict": 4}, keep_alive=0).raise_for_status()
+        eventually(lambda: not server.workers(), "its end")
+        ask(client, options={"num_predict": 4}).raise_for_status()
+        return client.get("/metrics").raise_for_status().text
+
+
 def test_every_reason_to_unload_has_its_word() -> None:
     reasons = {v for k, v in vars(decisions).items() if k.isupper() and isinstance(v, str)}
 
@@ -234,6 +277,6 @@ def test_every_reason_to_unload_has_its_word() -> None:
 
 
 def test_so_many_models_have_a_label_of_their_own() -> None:
-    label = ModelLabels(limit=2)
+    label = Labels(limit=2)
 
     assert [label(name) for name in ("a", "b", "c", "a", "d")] == ["a", "b", OTHERS, "a", OTHERS]

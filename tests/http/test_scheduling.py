@@ -138,7 +138,7 @@ async def test_a_request_carries_who_asks_and_how_urgently(caller) -> None:
     handler = type("Api", (ApiHandler, Open), {})(app, request, route=route, app=None, prefix="")
     handler.caller = caller
 
-    assert handler.request_context() == RequestContext(caller, Priority.BATCH)
+    assert handler.request_context() == RequestContext(caller, Priority.BATCH, verb="generate")
 
 
 def test_inside_jupyter_the_account_names_the_user(jupyter_server) -> None:

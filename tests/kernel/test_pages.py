@@ -57,6 +57,8 @@ NOT_RUN = {
     ("README.md", 'CMAKE_ARGS="-DGGML_CUDA=on" pip install'): "it compiles for a GPU",
     ("README.md", "%ollama pull llama3.2"): "the internet; pulling is tested in tests/registry",
     ("README.md", "ollama-nb serve"): "it does not end: see test_the_server_of_the_page_serves",
+    ("docs/sharing.md", "usage = ollama_nb.usage"): "it needs a shared server: test_accounts.py",
+    ("docs/http-api.md", 'curl -H "Authorization'): "it needs a shared server: tests/http",
     ("docs/sharing.md", "ollama-nb serve"): "it does not end, and is for other machines",
     ("README.md", 'pip install "ollama-nb[server,hub]"'): "it installs",
     ("README.md", "from ollama_nb_server.hub"): "a Hub's configuration; tests/hub runs it",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ollama_nb_server.accounts import Accounts
 from ollama_nb_server.answering.belongings import Allowance
 from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.live import LiveRequests
@@ -31,6 +32,7 @@ class AppContext:
     metrics: Metrics
     live: LiveRequests = field(default_factory=LiveRequests)
     uploads: Uploads = field(default_factory=Uploads)
+    accounts: Accounts | None = None  # of a server that several people share
 
     def catalog(self, caller: Caller) -> Catalog:
         """The models that are there for a caller."""

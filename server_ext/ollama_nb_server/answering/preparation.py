@@ -186,6 +186,7 @@ def lease(
     return app.scheduler.lease(
         spec,
         label=model.name.display,
+        digest=model.digest,
         explicit=LOAD_OPTIONS & load.given,
         keep_alive=keep_alive.seconds if keep_alive and context.caller.manages else None,
         notes=(*options.notes, *map(_of_administrators, denied)),

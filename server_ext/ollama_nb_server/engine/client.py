@@ -43,7 +43,8 @@ class Ending:
 
     Of a worker that died nobody can tell that: what it had said of the answer is counted. The
     first text came at `first_text_ns` (`time.perf_counter_ns`), 0: none came. Of the prompt's
-    tokens `cached_count` had been computed for an earlier request.
+    tokens `cached_count` had been computed for an earlier request. Reading the prompt took
+    `prompt_ns` and writing the answer `eval_ns`; 0 where the worker does not tell.
     """
 
     how: End
@@ -51,6 +52,8 @@ class Ending:
     eval_count: int = 0
     cached_count: int = 0
     first_text_ns: int = 0
+    prompt_ns: int = 0
+    eval_ns: int = 0
 
 
 Ended = Callable[[Ending], None]

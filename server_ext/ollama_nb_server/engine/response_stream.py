@@ -72,8 +72,10 @@ class ResponseStream:
 
     def _told_ending(self) -> Ending:
         match self._last:
-            case Finished(prompt_count=prompt, eval_count=generated, cached_count=cached):
-                return Ending(End.FINISHED, prompt, generated, cached)
+            case Finished() as last:
+                counts = last.prompt_count, last.eval_count, last.cached_count
+                times = {"prompt_ns": last.prompt_ns, "eval_ns": last.eval_ns}
+                return Ending(End.FINISHED, *counts, **times)
             case Scored(prompt_count=prompt, eval_count=scored, cached_count=cached):
                 return Ending(End.FINISHED, prompt + scored, 0, cached)  # all of it has been read
             case Embedded(prompt_count=prompt):

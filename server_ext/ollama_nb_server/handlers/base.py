@@ -27,6 +27,7 @@ from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.rights import Right, check_right
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
 from ollama_nb_server.scheduling.context import OWNER, Caller, RequestContext
+from ollama_nb_server.scheduling.errors import QuotaSpent
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import (
     KNOWN,
@@ -46,6 +47,7 @@ INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
 MAX_HEADER_CHARS = 4000
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
+RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"
 
 
 Model = TypeVar("Model", bound=GoModel)
@@ -172,7 +174,7 @@ class ApiHandler(web.RequestHandler):
             If a header says something else than it may.
         """
         loop = asyncio.get_running_loop()
-        context = context_of(self.request.headers, self.caller, loop.time())
+        context = context_of(self.request.headers, self.caller, loop.time(), self.route.name)
         if context.deadline is not None:
             self._alarm = loop.call_at(context.deadline, self._cancel_late)
         if self._app is not None:
@@ -325,6 +327,8 @@ class ApiHandler(web.RequestHandler):
             status, sentence = describe(error, self.route.name) or (500, str(error))
             if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
                 self.set_header("Retry-After", str(max(math.ceil(retry_after_s), 1)))
+            if isinstance(error, QuotaSpent):
+                self.set_header(RETRY_AT_HEADER, error.retry_at.isoformat(timespec="seconds"))
             self.refuse(status, sentence)
             return
         sentence = describe_midway(error, self.route.name) or str(error)

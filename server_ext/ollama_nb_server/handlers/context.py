@@ -16,15 +16,15 @@ PRIORITY_HEADER, TIMEOUT_HEADER = "X-Ollama-Nb-Priority", "X-Ollama-Nb-Timeout"
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
-def context_of(headers: Mapping[str, str], caller: Caller, now: float) -> RequestContext:
-    """The context of a request that came at `now`.
+def context_of(headers: Mapping[str, str], caller: Caller, now: float, verb: str) -> RequestContext:
+    """The context of a request for `verb` that came at `now`.
 
     Raises
     ------
     BadPriority, BadTimeout
         If a header says something else than it may.
     """
-    return RequestContext(caller, _priority(headers), _deadline(headers, now))
+    return RequestContext(caller, _priority(headers), _deadline(headers, now), verb)
 
 
 def _priority(headers: Mapping[str, str]) -> Priority:

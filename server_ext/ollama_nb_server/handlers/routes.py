@@ -35,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     _post("/api/score", "score", verbs.score),
     _post("/api/tokenize", "tokenize", verbs.tokenize),
     _post("/api/detokenize", "detokenize", verbs.detokenize),
+    _get("/api/usage", "usage", verbs.usage),
     _get("/api/tags", "tags", verbs.tags, head=True),
     _post("/api/show", "show", verbs.show),
     _get("/api/ps", "ps", verbs.ps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from ollama_nb_server.answering import chat as chatting
 from ollama_nb_server.answering import create as creating
@@ -12,7 +13,8 @@ from ollama_nb_server.answering import models as managing
 from ollama_nb_server.answering import score as scoring
 from ollama_nb_server.answering import tokens as tokenizing
 from ollama_nb_server.answering import transfer as transferring
-from ollama_nb_server.handlers.base import JSON_BARE, ApiHandler
+from ollama_nb_server.answering import usage as accounting
+from ollama_nb_server.handlers.base import JSON, JSON_BARE, ApiHandler
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import BlobNotFound
 from ollama_nb_server.wire.chat import ChatRequest
@@ -31,12 +33,18 @@ from ollama_nb_server.wire.models import (
 )
 from ollama_nb_server.wire.score import ScoreRequest
 from ollama_nb_server.wire.tokens import DetokenizeRequest, TokenizeRequest
+from ollama_nb_server.wire.usage import CSV, UsageRequest
 
 # The release of Ollama whose API this is: clients compare it with what they need.
 OLLAMA_VERSION = "0.33.0"
 FIELDS_HEADER = "X-Ollama-Nb-Fields"
 FIELDS = tuple(name for name in ("think_budget", "tool_choice") if name in ChatRequest.model_fields)
-OWN_ROUTES = ("/api/detokenize", "/api/score", "/api/tokenize")  # that Ollama does not have
+OWN_ROUTES = (
+    "/api/detokenize",
+    "/api/score",
+    "/api/tokenize",
+    "/api/usage",
+)  # that Ollama does not have
 
 
 async def root(handler: ApiHandler) -> None:
@@ -110,6 +118,17 @@ async def detokenize(handler: ApiHandler) -> None:
     request = await handler.read(DetokenizeRequest)
     app, context = await handler.app_context(), handler.request_context()
     await handler.answer(await tokenizing.detokenize(app, request, context))
+
+
+async def usage(handler: ApiHandler) -> None:
+    """What the caller has used, or who else."""
+    said = {
+        name: [value.decode("utf-8", "replace") for value in values]
+        for name, values in handler.request.query_arguments.items()
+    }
+    request = UsageRequest.of(said, handler.request.headers.get("Accept", ""), time.time())
+    body = await accounting.usage(await handler.app_context(), request, handler.caller)
+    handler.send(body, f"{CSV}; charset=utf-8" if request.as_csv else JSON)
 
 
 async def tags(handler: ApiHandler) -> None:

@@ -7,18 +7,24 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 
-from ollama_nb_server.engine.client import End
 from ollama_nb_server.metrics.engines import EngineCollector
-from ollama_nb_server.metrics.labels import ModelLabels
+from ollama_nb_server.metrics.labels import Labels
 from ollama_nb_server.scheduling import decisions
 from ollama_nb_server.scheduling.activity import ModelActivity
-from ollama_nb_server.scheduling.usage import LoadEnded, Record, Unloaded, Usage, WorkerEnded
+from ollama_nb_server.scheduling.usage import (
+    OUTCOMES,
+    Asked,
+    LoadEnded,
+    Record,
+    Unloaded,
+    Usage,
+    WorkerEnded,
+)
 
 PREFIX = "ollama_nb"
 TOKEN_BOUNDS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 LOAD_BOUNDS_S = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-# How outcomes and reasons are called in labels.
-OUTCOMES = {end: end.value.replace(" ", "_") for end in End}
+# How reasons are called in labels.
 REASONS = {
     decisions.KEPT_ENOUGH: "keep_alive",
     decisions.NO_PLACE: "place",
@@ -29,21 +35,26 @@ REASONS = {
 
 
 class Metrics:
-    """Counts what the scheduler records. `watch` says where to look for what goes on."""
+    """Counts what the scheduler records. `watch` says where to look for what goes on.
 
-    def __init__(self) -> None:
+    `by_user`: what was used is counted by user too.
+    """
+
+    def __init__(self, *, by_user: bool = False) -> None:
         self.registry = CollectorRegistry()
-        self._label = ModelLabels()
+        self._label = Labels()
+        self._user = Labels() if by_user else None
+        whose = ("model", "user") if by_user else ("model",)
         self._requests = self._counter(
-            "requests", "Requests for answers and vectors that are over.", "model", "outcome"
+            "requests", "Requests for answers and vectors that are over.", *whose, "outcome"
         )
         self._prompt_tokens = self._counter(
-            "prompt_tokens", "Tokens of prompts and of texts for vectors, cached ones too.", "model"
+            "prompt_tokens", "Tokens of prompts and of texts for vectors, cached ones too.", *whose
         )
         self._cached_tokens = self._counter(
-            "cached_prompt_tokens", "Tokens of prompts computed for an earlier request.", "model"
+            "cached_prompt_tokens", "Tokens of prompts computed for an earlier request.", *whose
         )
-        self._generated_tokens = self._counter("generated_tokens", "Tokens of answers.", "model")
+        self._generated_tokens = self._counter("generated_tokens", "Tokens of answers.", *whose)
         self._first_token = self._histogram(
             "time_to_first_token_seconds",
             "From a request for a model, its load included, to the first text of the answer.",
@@ -66,6 +77,8 @@ class Metrics:
 
     def record(self, record: Record) -> None:
         """Add a record to the totals."""
+        if isinstance(record, Asked):
+            return
         model = self._label(record.model)
         match record:
             case Usage():
@@ -85,10 +98,11 @@ class Metrics:
 
     def _used(self, model: str, usage: Usage) -> None:
         ending = usage.ending
-        self._requests.labels(model, OUTCOMES[ending.how]).inc()
-        self._prompt_tokens.labels(model).inc(ending.prompt_count)
-        self._cached_tokens.labels(model).inc(ending.cached_count)
-        self._generated_tokens.labels(model).inc(ending.eval_count)
+        whose = (model,) if self._user is None else (model, self._user(usage.user))
+        self._requests.labels(*whose, OUTCOMES[ending.how]).inc()
+        self._prompt_tokens.labels(*whose).inc(ending.prompt_count)
+        self._cached_tokens.labels(*whose).inc(ending.cached_count)
+        self._generated_tokens.labels(*whose).inc(ending.eval_count)
         if usage.first_token_s is not None:
             self._first_token.labels(model).observe(usage.first_token_s)
 

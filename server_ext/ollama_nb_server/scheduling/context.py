@@ -33,12 +33,14 @@ OWNER = Caller()  # whoever may call a server that is one person's
 class RequestContext:
     """Who asks; the more urgent is served first.
 
-    At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is.
+    At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is. `verb` is
+    what is asked for, as the accounts have it.
     """
 
     caller: Caller = OWNER
     priority: Priority = Priority.INTERACTIVE
     deadline: float | None = None
+    verb: str = ""
 
     @property
     def user(self) -> str:

@@ -3,10 +3,14 @@
 SchedulingError
 ├── QueueFull        too many requests already wait for a load, or for a loaded model
 ├── TooManyWaiting   a user has as many requests waiting as one may have
+├── QuotaSpent       the caller has used what there is for a while
+├── NoRoomForPin     a pinned model fits only where another pinned one would go
 └── ShuttingDown     the server stops
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 
 class SchedulingError(Exception):
@@ -38,6 +42,22 @@ class NoRoomForPin(SchedulingError):
     def __init__(self, model: str) -> None:
         super().__init__(f"there is no room for {model} beside the other models that are pinned")
         self.model = model
+
+
+class QuotaSpent(SchedulingError):
+    """`user` has used all of a quota; at `retry_at` some of it is free again."""
+
+    def __init__(self, user: str, quota: str, retry_at: datetime) -> None:
+        day = "" if retry_at.date() == datetime.now(retry_at.tzinfo).date() else "%A %d %B "
+        whose = f"{user}'s" if user else "your"
+        when = f"{retry_at:{day}%H:%M:%S %Z}"
+        super().__init__(f"{whose} quota of {quota} is used up: there is more at {when}")
+        self.user, self.quota, self.retry_at = user, quota, retry_at
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds until there is more."""
+        return (self.retry_at - datetime.now(self.retry_at.tzinfo)).total_seconds()
 
 
 class ShuttingDown(SchedulingError):

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
-from ollama_nb_server.engine.client import End, Ended, Ending, EngineClient
+from ollama_nb_server.engine.client import Ended, Ending, EngineClient
 from ollama_nb_server.engine.messages import Loaded
 from ollama_nb_server.scheduling.activity import ModelMemory
 from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.entry import Entry, TurnTimes
 from ollama_nb_server.scheduling.fairness import Prices
 from ollama_nb_server.scheduling.run_queue import QueuePlace, RunningTurn, RunQueue
 from ollama_nb_server.scheduling.shares import ALONE, Shares
-from ollama_nb_server.scheduling.usage import Account, Usage, end_of
 
 EMBEDDINGS_AT_ONCE = 4  # one is computed, the next ones' texts are being tokenised
 EXPRESS_EMBEDDINGS = 1  # more on a shared server, for who has none
@@ -98,11 +98,12 @@ class Lease:
     load_ns: int
     label: str
     context: RequestContext
-    _account: Account
+    _entry: Entry
     unlike: tuple[str, ...] = ()
     loading_ns: int = 0
     notes: tuple[str, ...] = ()
     _turn_waits_ns: list[int] = field(default_factory=list)
+    _turns_ns: list[int] = field(default_factory=list)  # when they came
 
     @property
     def worker(self) -> EngineClient:
@@ -151,22 +152,26 @@ class Lease:
         """Note how long it takes until a turn comes."""
         began_ns = time.perf_counter_ns()
         async with turn as running:
-            self._turn_waits_ns.append(time.perf_counter_ns() - began_ns)
+            self._turns_ns.append(time.perf_counter_ns())
+            self._turn_waits_ns.append(self._turns_ns[-1] - began_ns)
             yield running
 
     @asynccontextmanager
     async def _recorded(self) -> AsyncIterator[Ended]:
         """Account for the request once, also if the worker never heard of it."""
-        endings = [Ending(End.FINISHED)]
+        endings: list[Ending] = []
+        failure: BaseException | None = None
         try:
             yield endings.append
         except BaseException as error:
-            endings[0] = Ending(end_of(error))
+            failure = error
             raise
         finally:
-            self._account(self._usage(endings[-1]))
+            if endings:
+                self._entry.end(endings[-1], self._times())
+            else:
+                self._entry.end_by(failure, self._times())
 
-    def _usage(self, ending: Ending) -> Usage:
-        came = ending.first_text_ns
-        wait_s = (came - self.began_ns) / 1e9 if came else None
-        return Usage(self.context.user, self.label, ending, wait_s)
+    def _times(self) -> TurnTimes:
+        came_ns = self._turns_ns[-1] if self._turns_ns else 0
+        return TurnTimes(self.queue_ns, self.loading_ns, came_ns)

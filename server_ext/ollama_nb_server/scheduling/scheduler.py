@@ -12,19 +12,20 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from ollama_nb_server.engine.client import End, Ending, EngineClient
+from ollama_nb_server.engine.client import End, EngineClient
 from ollama_nb_server.engine.errors import WorkerDied
 from ollama_nb_server.engine.messages import EngineStats, Loaded, LoadSpec
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.scheduling.activity import ModelActivity, ModelMemory
-from ollama_nb_server.scheduling.context import NOBODY, RequestContext
+from ollama_nb_server.scheduling.context import NOBODY, Caller, RequestContext
 from ollama_nb_server.scheduling.decisions import Decisions
+from ollama_nb_server.scheduling.entry import Entry
 from ollama_nb_server.scheduling.errors import ShuttingDown
 from ollama_nb_server.scheduling.events import (
     Ended,
@@ -48,16 +49,22 @@ from ollama_nb_server.scheduling.lease import Lease, LoadedWorker
 from ollama_nb_server.scheduling.runner import Phase, Runner
 from ollama_nb_server.scheduling.shares import ALONE, Shares
 from ollama_nb_server.scheduling.usage import (
+    ACCOUNTED,
     Account,
+    Asked,
     LoadEnded,
     Unloaded,
-    Usage,
     WorkerEnded,
-    end_of,
     to_log,
 )
 
 log = logging.getLogger(__name__)
+
+Admit = Callable[[Caller], None]
+
+
+def everybody(_: Caller) -> None:
+    """Turn nobody away."""
 
 
 class StartWorker(Protocol):
@@ -113,6 +120,7 @@ class Scheduler:
         start_worker: StartWorker = Worker.start,
         account: Account = to_log,
         shares: Shares = ALONE,
+        admit: Admit = everybody,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._decisions = Decisions(
@@ -125,6 +133,7 @@ class Scheduler:
         )
         self._max_queue, self._shares = max_queue, shares
         self._start_worker, self._account, self._clock = start_worker, account, clock
+        self._admit = admit
         self._ids = itertools.count(1)
         self._granted: dict[int, asyncio.Future[tuple[LoadedWorker, Grant]]] = {}
         self._workers: dict[int, LoadedWorker] = {}
@@ -140,6 +149,7 @@ class Scheduler:
         spec: LoadSpec,
         *,
         label: str,
+        digest: str = "",
         explicit: frozenset[str] = frozenset(),
         keep_alive: float | None = None,
         context: RequestContext = NOBODY,
@@ -155,6 +165,8 @@ class Scheduler:
 
         Parameters
         ----------
+        digest
+            The model's, for the accounts.
         least_ctx
             A smaller context than the spec's that will do where it is loaded; 0: none will.
         need_bytes
@@ -171,8 +183,8 @@ class Scheduler:
 
         Raises
         ------
-        QueueFull, ShuttingDown
-            If no place in the queue is left, or the server stops.
+        QueueFull, QuotaSpent, ShuttingDown
+            If no place in the queue or nothing of the caller's quota is left, or the server stops.
         LoadFailed, NotEnoughMemory, WorkerDied
             If the model could not be loaded.
         """
@@ -196,35 +208,34 @@ class Scheduler:
             self._shares.user(context),
             for_pin,
         )
+        asked = Asked(number, context.user, context.verb, label, digest, time.time())
+        with Entry(asked, self._account) as entry:
+            if context.verb in ACCOUNTED:
+                self._admit(context.caller)
+            async with self._worker_for(wanted) as (worker, grant):
+                granted = time.perf_counter_ns()
+                yield Lease(
+                    worker,
+                    began,
+                    max(granted - began, 1),
+                    label,
+                    context,
+                    entry,
+                    grant.unlike,
+                    worker.loading_ns(began, granted),
+                    notes=notes,
+                )
+
+    @asynccontextmanager
+    async def _worker_for(self, wanted: WorkerRequest) -> AsyncIterator[tuple[LoadedWorker, Grant]]:
+        """Wait for a worker, and have it until the block is left."""
         future = self._granted[wanted.id] = asyncio.get_running_loop().create_future()
         try:
             self._tell(Requested(wanted))
-            with self._recorded_if_refused(context.user, label):
-                worker, grant = await future
-            granted = time.perf_counter_ns()
-            yield Lease(
-                worker,
-                began,
-                max(granted - began, 1),
-                label,
-                context,
-                self._account,
-                grant.unlike,
-                worker.loading_ns(began, granted),
-                notes=notes,
-            )
+            yield await future
         finally:
             del self._granted[wanted.id]
             self._tell(Left(wanted.id))
-
-    @contextmanager
-    def _recorded_if_refused(self, user: str, label: str) -> Iterator[None]:
-        """Account for a request that never gets a worker; the lease does for all others."""
-        try:
-            yield
-        except BaseException as error:
-            self._account(Usage(user, label, Ending(end_of(error))))
-            raise
 
     def ticket(self) -> int:
         """A number for a request that is about to wait."""

@@ -1,4 +1,7 @@
-"""What is accounted for: a record of each request, load, unloading and worker's end, once each."""
+"""What is accounted for: a record of each request, load, unloading and worker's end, once each.
+
+A request has two: when it asks for a worker, and when it is over, however that comes.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,64 @@ from ollama_nb_server.scheduling.errors import SchedulingError
 
 log = logging.getLogger(__name__)
 
+ACCOUNTED = frozenset({"generate", "chat", "embed", "embeddings", "score"})  # tokenize is free
+# How outcomes are called in rows and labels.
+OUTCOMES = {end: end.value.replace(" ", "_") for end in End}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who has asked which model for what; `number` is the request's own in a server's life.
+
+    `asked_at` is seconds since the epoch. `digest` is the model's, "" where nobody said.
+    """
+
+    number: int
+    user: str
+    verb: str
+    model: str
+    digest: str
+    asked_at: float
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Who used which model, and what was computed for it, in tokens.
+    """What a request that is over has cost: tokens in `ending`, and nanoseconds.
 
-    `first_token_s` are the seconds from its asking for a worker to the first text of its answer;
-    None where no text came.
+    It waited `queue_ns` for others and `load_ns` for its model; `prompt_ns` and `eval_ns` were
+    computed, also for one that was cancelled. `first_token_s` are the seconds from its asking for a
+    worker to the first text of its answer; None where no text came. `ended_at` is seconds since the
+    epoch.
     """
 
-    user: str
-    model: str
+    asked: Asked
     ending: Ending
+    ended_at: float
     first_token_s: float | None = None
+    queue_ns: int = 0
+    load_ns: int = 0
+    prompt_ns: int = 0
+    eval_ns: int = 0
+
+    @property
+    def user(self) -> str:
+        """Who asked."""
+        return self.asked.user
+
+    @property
+    def model(self) -> str:
+        """Which model was asked."""
+        return self.asked.model
+
+    @property
+    def num_tokens(self) -> int:
+        """Of the prompt, cached ones too, and of the answer."""
+        return self.ending.prompt_count + self.ending.eval_count
+
+    @property
+    def compute_s(self) -> float:
+        """Seconds in which the model worked on it, beside others as may be."""
+        return (self.prompt_ns + self.eval_ns) / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +102,7 @@ class WorkerEnded:
     crashed: bool
 
 
-Record = Usage | LoadEnded | Unloaded | WorkerEnded
+Record = Asked | Usage | LoadEnded | Unloaded | WorkerEnded
 Account = Callable[[Record], None]
 
 

@@ -22,9 +22,12 @@ from pydantic import (
     FilePath,
     PositiveInt,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 
 from ollama_nb_server.sharing.patterns import Pattern, matches
+from ollama_nb_server.sharing.quota import DAY_S, Quota, in_words
 from ollama_nb_server.sharing.windows import InForce, Pin, Window, in_force
 
 if sys.version_info >= (3, 11):
@@ -98,6 +101,12 @@ class Sharing(BaseModel):
         What may be used at times: see `windows.Window`.
     time_zone
         Of these times, by its IANA name (`Europe/Berlin`); none: the machine's.
+    retention_days
+        How long the accounts of requests are kept.
+    quotas
+        How much users may use. Those who manage are under those only that name them or their group.
+    metrics_by_user
+        Whether Prometheus is told who used what, beside which model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -119,6 +128,21 @@ class Sharing(BaseModel):
     pins: tuple[Pin, ...] = ()
     windows: tuple[Window, ...] = ()
     time_zone: Annotated[str, AfterValidator(_zone_name)] = ""
+    retention_days: int = Field(default=90, ge=1)
+    quotas: tuple[Quota, ...] = ()
+    metrics_by_user: bool = False
+
+    @field_validator("quotas")
+    @classmethod
+    def _remembered(cls, quotas: tuple[Quota, ...], info: ValidationInfo) -> tuple[Quota, ...]:
+        days = info.data.get("retention_days", 0)
+        for quota in quotas:
+            if quota.window > days * DAY_S:
+                window = in_words(quota.window)
+                raise ValueError(
+                    f"what was used in {window} is forgotten after {days} days: set retention_days"
+                )
+        return quotas
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:

@@ -9,6 +9,7 @@ RequestError
 ├── BadChoices, PromptConflict, BadTokens             score, tokenize, detokenize
 ├── PromptOverLimit                                   what users may not: prompts,
 ├── NotAllowed, ClosedNow, NoRoomOfTheirOwn           verbs, times, models
+├── BadUsageQuery, NoAccounts, AccountsBroken         usage
 ├── CloudDisabled, BadPriority, BadTimeout, DeadlinePassed, ReadsTooSlowly
 ├── EndedOnThePage
 └── NotThereYet                                       a part that a later version brings
@@ -226,6 +227,23 @@ class PromptOverLimit(RequestError):
         self.count, self.most, self.contact = count, most, contact
 
 
+class BadUsageQuery(RequestError):
+    """An argument of /api/usage that cannot be meant so; the sentence says which."""
+
+
+class NoAccounts(RequestError):
+    """A server of one person keeps none."""
+
+    def __str__(self) -> str:
+        return (
+            "this server keeps no accounts: only one that is shared does, where callers have names"
+        )
+
+
+class AccountsBroken(RequestError):
+    """The file of the accounts cannot be read; the text says why."""
+
+
 class NotAllowed(RequestError):
     """Something that is an administrator's; `contact` says whom to ask."""
 
@@ -414,6 +432,8 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (PromptOverLimit, _says(413)),
     (ClosedNow, _says(403)),
     (NoRoomOfTheirOwn, _says(507)),
+    (NoAccounts, _says(404)),
+    (AccountsBroken, _says(500)),
     (NotThereYet, _says(501)),
     (DeadlinePassed, _says(504)),
     (EndedOnThePage, _says(503)),
@@ -449,6 +469,7 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
         lambda _, __: (503, "server busy, please try again.  maximum pending requests exceeded"),
     ),
     (scheduling.TooManyWaiting, _says(429)),
+    (scheduling.QuotaSpent, _says(429)),
     (scheduling.SchedulingError, _says(503)),
     (registry.RegistryError, _says(500)),
     (OSError, _os_error),

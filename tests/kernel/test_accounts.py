@@ -1,0 +1,136 @@
+"""What was used of a shared server, in a kernel: frames, quotas, and clear lines without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+import pandas as pd
+import pytest
+from cells import Cells, kernel_environ
+from ollama_nb_server.sharing.tokens import TokenFile
+
+import ollama_nb
+from ollama_nb.errors import NoAccounts, NotAllowed, NotDone, QuotaSpent
+
+SHORT = {"num_predict": 4, "temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, start_server: Callable[..., object]) -> tuple[str, dict[str, str]]:
+    """A server that ana, ben and eve share; its address and their tokens."""
+    folder = tmp_path_factory.mktemp("shared")
+    tokens = TokenFile(folder / "tokens.json")
+    named = {name: tokens.add(name, is_admin=name == "eve") for name in ("ana", "ben", "eve")}
+    (folder / "hub.toml").write_text(
+        '[hub]\nquotas = [{tokens = 1, window = "7d", users = ["ben"]}]'
+    )
+    options = ["--tokens", str(tokens.path), "--config", str(folder / "hub.toml")]
+    return start_server(*options).url, named
+
+
+@pytest.fixture
+def as_user(shared) -> Callable[[str], None]:
+    url, tokens = shared
+    return lambda name: ollama_nb.connect(url, token=tokens[name])
+
+
+def test_usage_is_a_frame_of_ones_own_requests(as_user) -> None:
+    as_user("ana")
+    answer = ollama_nb.generate("Once upon a time", model="demo", options=SHORT)
+    ollama_nb.embed(["a cat"], model="demo")
+    frame = ollama_nb.usage(since=timedelta(hours=1))
+
+    assert list(frame.verb) == ["generate", "embed"]
+    assert set(frame.user) == {"ana"}
+    assert set(frame.status) == {"finished"}
+    first = frame.iloc[0]
+    assert first.answer_tokens == answer.stats.answer_tokens == 4
+    assert first.prompt_tokens == answer.stats.prompt_tokens
+    assert first.eval_s == pytest.approx(answer.stats.eval_s)
+    assert frame.index.name == "id"
+    kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
+    assert kinds["started_at"] == kinds["ended_at"] == "datetime64[us, UTC]"
+    assert kinds["answer_tokens"] == "Int64"
+    assert kinds["eval_s"] == "float64"
+    assert abs(first.ended_at - pd.Timestamp.now("UTC")) < pd.Timedelta("1min")
+    assert frame.attrs["quotas"] == []
+
+
+def test_usage_is_summed_up(as_user) -> None:
+    as_user("ana")
+    ollama_nb.generate("Once upon a time", model="demo", options=SHORT)
+    rows = ollama_nb.usage()
+    by_model = ollama_nb.usage(by="model")
+    by_day = ollama_nb.usage(by=["day", "verb"])
+    whole = ollama_nb.usage(by="all")
+
+    assert by_model.loc["demo:latest", "answer_tokens"] == rows.answer_tokens.sum()
+    assert by_model.requests.dtype == "Int64"
+    assert by_day.index.names == ["day", "verb"]
+    assert by_day.index.get_level_values("day")[0].tz is not None
+    assert whole.requests.tolist() == [len(rows)]
+    assert ollama_nb.usage(since=datetime.now(timezone.utc)).empty
+    assert list(ollama_nb.usage(since="2999-01-01").columns) == list(rows.columns)
+
+
+def test_only_who_manages_sees_everybody(as_user) -> None:
+    as_user("ana")
+    ollama_nb.generate("Hi", model="demo", options=SHORT)
+    with pytest.raises(NotAllowed, match="ana may not see what others use here: ask"):
+        ollama_nb.usage(everybody=True)
+    with pytest.raises(NotDone, match="'cat' is none of all, user"):
+        ollama_nb.usage(by="cat")
+    as_user("eve")
+    everybody = ollama_nb.usage(by="user", everybody=True)
+
+    assert "ana" in everybody.index
+    assert set(ollama_nb.usage(user="ana").user) == {"ana"}
+    assert ollama_nb.usage().empty
+
+
+def test_a_spent_quota_says_when_there_is_more(as_user) -> None:
+    as_user("ben")
+    ollama_nb.generate("Hi", model="demo", options=SHORT)
+    with pytest.raises(QuotaSpent, match=r"ben's quota of 1 tokens in 7 d is used up") as spent:
+        ollama_nb.generate("Hi", model="demo", options=SHORT)
+    (quota,) = ollama_nb.usage().attrs["quotas"]
+
+    now = datetime.now(timezone.utc)
+    assert timedelta(days=6) < spent.value.retry_at - now <= timedelta(days=7, seconds=1)
+    assert quota["used"] > quota["limit"] == 1
+    with pytest.raises(QuotaSpent):
+        ollama_nb.embed(["a cat"], model="demo")
+
+
+def test_another_server_has_no_accounts(connected) -> None:
+    with pytest.raises(NoAccounts, match=r"keeps no accounts.*ollama_nb.stats"):
+        ollama_nb.usage()
+
+
+def test_one_persons_server_has_no_accounts(ollama_server) -> None:
+    ollama_nb.connect(ollama_server.url)
+    with pytest.raises(NoAccounts):
+        ollama_nb.usage()
+
+
+def test_cells(shared, tmp_path_factory) -> None:
+    url, tokens = shared
+    home = tmp_path_factory.mktemp("home")
+    cells = Cells(kernel_environ(url, home, OLLAMA_API_KEY=tokens["ben"]))
+    try:
+        cells.run("%generate -m demo -o num_predict=1 Hi")
+        spent = cells.run("%generate -m demo Hi")
+        shown = cells.run("%ollama usage")
+        denied = cells.run("%ollama usage --by user --everybody")
+        misplaced = cells.run("%ollama list --everybody")
+    finally:
+        cells.close()
+
+    assert spent.error["ename"] == "QuotaSpent"
+    assert len(spent.error["traceback"]) == 1
+    assert "used up: there is more at" in spent.error["traceback"][0]
+    assert "of 1 tokens are used, of each 7 days; there is more at 20" in shown.stdout
+    assert "demo:latest" in shown.result
+    assert denied.error["ename"] == "NotAllowed"
+    assert "has no option --everybody" in misplaced.error["evalue"]
