@@ -98,9 +98,9 @@ def _named_by_a_person(environ: Mapping[str, str]) -> str | None:
     A JUPYTER_OLLAMA_TOKEN beside the address is the extension's own mark: then the address came
     with the Jupyter server, and may be stale.
     """
-    if environ.get("OLLAMA_HOST") and not places.is_set_by_jupyter(environ):
-        return "OLLAMA_HOST"
     if places.is_set_by_hub(environ):
         return "JUPYTER_OLLAMA_URL, which your Hub has set,"
+    if environ.get("OLLAMA_HOST") and not places.is_set_by_jupyter(environ):
+        return "OLLAMA_HOST"
     by_hub = environ.get("JUPYTER_OLLAMA_URL") and not environ.get("JUPYTER_OLLAMA_TOKEN")
     return "JUPYTER_OLLAMA_URL" if by_hub else None

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 import websocket
-from ollama_nb_server.announcing import HOST, KEY, MARK, TOKEN, URL, announce
+from ollama_nb_server.announcing import HOST, KEY, MARK, TOKEN, URL, announce, service
 from ollama_nb_server.environment import Settings
 
 OURS = {URL: "http://j/ollama", TOKEN: "s", HOST: "http://j/ollama", KEY: "s", MARK: "1"}
@@ -38,6 +38,39 @@ def test_both_are_told_or_neither_and_what_a_person_set_stays(given, told) -> No
     announce(environ, OURS[URL], "s")
 
     assert environ == told
+
+
+HUBS = {URL: "http://p/services/ollama", TOKEN: "own", MARK: "hub", "JUPYTERHUB_USER": "ana"}
+HUBS |= {HOST: HUBS[URL], KEY: "own"}
+
+
+def test_what_a_hub_has_told_stays_in_a_user_s_server_and_in_a_jupyter_within() -> None:
+    environ = dict(HUBS)
+
+    announce(environ, OURS[URL], "s")
+
+    assert environ == HUBS
+    assert service(environ) == (HUBS[URL], "own")
+    assert Settings.from_environ(environ).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({}, None),
+        (OURS, None),
+        (OURS | {"JUPYTERHUB_USER": "ana"}, None),
+        ({URL: "http://by-hand/ollama"}, None),
+        ({"JUPYTERHUB_USER": "ana"}, None),
+        (HUBS | {HOST: "gpu-box"}, (HUBS[URL], "own")),
+        (
+            {URL: "http://h/x/", "JUPYTERHUB_USER": "ana", "JUPYTERHUB_API_TOKEN": "t"},
+            ("http://h/x", "t"),
+        ),
+    ],
+)
+def test_a_server_of_a_hub_is_told_from_one_of_jupyter(environ, named) -> None:
+    assert service(environ) == named
 
 
 def test_an_address_that_no_client_can_call_is_told_to_ours_only() -> None:

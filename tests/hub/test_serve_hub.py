@@ -37,3 +37,14 @@ def test_a_hub_that_does_not_answer_is_said(start_server) -> None:
 def test_what_does_not_go_with_a_hub_is_refused(start_server, arguments, environ, said) -> None:
     with pytest.raises(AssertionError, match=said):
         start_server("--hub", *arguments, **environ)
+
+
+def test_a_page_of_a_service_that_runs_elsewhere_sends_to_the_hub_s_login(start_server) -> None:
+    server = start_server("--hub", **HUB, JUPYTERHUB_SERVICE_PREFIX="/base/services/ollama/")
+
+    answer = httpx.get(f"{server.url}/", headers={"Accept": "text/html"}, trust_env=False)
+
+    login = httpx.URL(answer.headers["Location"])
+    assert (answer.status_code, login.path) == (302, "/base/hub/api/oauth2/authorize")
+    assert login.params["client_id"] == "service-ollama"
+    assert login.params["redirect_uri"] == "/base/services/ollama/oauth_callback"

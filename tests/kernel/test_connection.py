@@ -330,3 +330,18 @@ def test_the_plain_client_reaches_the_server_below_a_prefix(secret):
 
     assert isinstance(found.http, httpx.Client)
     assert found.http.get("/api/version").json() == {"version": "0.0-other"}
+
+
+def test_where_a_hub_has_named_a_server_no_other_is_meant(other, tmp_path):
+    environ = {
+        "JUPYTER_OLLAMA_URL": NOBODY,
+        "JUPYTER_OLLAMA_TOKEN": "own",
+        "OLLAMA_NB_SET_HOST": "hub",
+        "OLLAMA_HOST": other.url,
+    }
+
+    with pytest.raises(NoServer) as failure:
+        searching.search(environ, tmp_path)
+
+    assert len(failure.value.reasons) == 2
+    assert "your Hub has set" in str(failure.value)

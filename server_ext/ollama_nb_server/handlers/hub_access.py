@@ -52,6 +52,7 @@ class HubPlace:
     api_url: str
     api_token: str
     url: str = ""
+    client_id: str = ""  # of OAuth
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> HubPlace:
@@ -70,7 +71,13 @@ class HubPlace:
         token, api_url, name = (environ[name] for name in NEEDED)
         prefix = environ.get("JUPYTERHUB_SERVICE_PREFIX") or f"/services/{name}"
         url = environ.get("JUPYTERHUB_SERVICE_URL", "")
-        return cls(name, f"/{prefix.strip('/')}", api_url, token, url)
+        client_id = environ.get("JUPYTERHUB_CLIENT_ID") or f"service-{name}"
+        return cls(name, f"/{prefix.strip('/')}", api_url, token, url, client_id)
+
+    @property
+    def hub_prefix(self) -> str:
+        """The path of the Hub itself, which its proxy has beside ours."""
+        return f"{self.prefix.removesuffix(f'/services/{self.name}')}/hub/"
 
     @property
     def listens_on(self) -> tuple[str, int] | None:

@@ -68,6 +68,8 @@ def hub_page_rules(place: HubPlace, hub: Hub, contact: str, behind: Behind) -> l
         api_url=place.api_url,
         api_token=place.api_token,
         base_url=f"{behind.prefix}/",
+        hub_prefix=place.hub_prefix,
+        oauth_client_id=place.client_id,
         cache_max_age=hub.recheck_s,
     )
     page = type("HubPage", (HubOAuthenticated, PageHandler), {"hub_auth": auth})
