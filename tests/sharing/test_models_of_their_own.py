@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.sharing.namespaces import namespace, user_of
@@ -239,3 +242,41 @@ def test_long_names_have_namespaces_of_their_own() -> None:
     assert namespace(one) != namespace(other)
     assert ModelName.parse(f"{namespace(one)}/brief")
     assert user_of(namespace(one)) is None
+
+
+def lora(demo_gguf: Path, path: Path) -> bytes:
+    """An adapter of rank 4 for one matrix of the bundled model."""
+    target = "blk.0.attn_q.weight"
+    reader = gguf.GGUFReader(demo_gguf)
+    num_in, num_out = next(t.shape for t in reader.tensors if t.name == target)
+    writer, chance = gguf.GGUFWriter(path, "llama"), np.random.default_rng(1)
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 4.0)
+    for name, shape in (("lora_a", (4, num_in)), ("lora_b", (num_out, 4))):
+        writer.add_tensor(f"{target}.{name}", chance.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path.read_bytes()
+
+
+def test_an_adapter_of_their_own_has_a_worker_beside_the_one_of_all(
+    share, demo_gguf, tmp_path
+) -> None:
+    shared = share("", {"alice": (), "bob": ()})
+    digest, sent = upload(shared, "alice", lora(demo_gguf, tmp_path / "lora.gguf"))
+    assert sent.is_success
+    make(shared, "alice", "tuned", adapters={"lora.gguf": digest}).raise_for_status()
+    shared["bob"].post("/api/generate", json={"model": "demo", **ASK}).raise_for_status()
+    (before,) = shared.server.workers()
+
+    for who, model in (("alice", "tuned"), ("bob", "demo"), ("alice", "tuned")):
+        answer = shared[who].post("/api/generate", json={"model": model, **ASK})
+        assert answer.is_success, answer.text
+
+    assert len(shared.server.workers()) == 2
+    assert before.is_running()
+    assert listed(shared, "alice", "ps") == {"demo", "tuned"}
+    assert [m["name"] for m in shared["bob"].get("/api/ps").json()["models"]] == ["demo:latest"]

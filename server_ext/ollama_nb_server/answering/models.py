@@ -94,6 +94,8 @@ def _all_loaded(
     catalog: Catalog, running: list[RunningModel], with_extras: bool
 ) -> list[dict[str, Any]]:
     present = [one for one in (_present(catalog, one) for one in running) if one is not None]
+    if not catalog.caller.manages:  # two workers may go by one name for who sees only that
+        present = list({one.label: one for one in reversed(present)}.values())[::-1]
     return [_loaded(one) | (_memory(one) if with_extras else {}) for one in present]
 
 
