@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.calling import JSON, raise_error
-from ollama_nb.connection.lines import ACCEPT, documents, documents_async
+from ollama_nb.connection.lines import ACCEPT, documents_async
 from ollama_nb.connection.phases import EXTRAS
+from ollama_nb.connection.resuming import RESUME, whole_stream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Generator, Mapping, Sequence
@@ -85,12 +86,8 @@ class Request:
         ollama.ResponseError, httpx.TransportError, ValueError
             Meant for `translated`.
         """
-        with http.stream(**self._call(known)) as response:
-            if response.is_error:
-                response.read()
-            raise_error(response)
-            for document in documents(response):
-                yield self._read(document)
+        for document in whole_stream(http, self._call(known, headers=RESUME)):
+            yield self._read(document)
 
     async def parts_async(
         self,

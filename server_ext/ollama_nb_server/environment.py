@@ -80,6 +80,7 @@ class Settings:
     go_template: bool | None = None
     reproducible: str = "seeded"
     prefix_cache_mb: int | None = None
+    unread_s: float = 60.0
     token: str = ""
     tokens_file: Path | None = None
     sharing: Sharing = field(default_factory=Sharing)
@@ -118,6 +119,7 @@ class Settings:
             go_template=read.choice("OLLAMA_GO_TEMPLATE"),
             reproducible=read.one_of("OLLAMA_NB_REPRODUCIBLE", REPRODUCIBLE),
             prefix_cache_mb=read.optional_count("OLLAMA_NB_PREFIX_CACHE_MB"),
+            unread_s=read.duration("OLLAMA_NB_UNREAD", 60.0),
             token=read.text("OLLAMA_NB_TOKEN"),
             tokens_file=read.path("OLLAMA_NB_TOKENS"),
             sharing=Sharing.from_environ(environ),

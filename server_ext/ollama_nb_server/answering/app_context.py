@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ollama_nb_server.accounts import Accounts
 from ollama_nb_server.answering.belongings import Allowance
 from ollama_nb_server.answering.executors import Executors
+from ollama_nb_server.answering.kept_streams import KeptStreams
 from ollama_nb_server.answering.live import LiveRequests
 from ollama_nb_server.answering.naming import Catalog
 from ollama_nb_server.answering.template_executor import TemplateExecutor
@@ -33,6 +34,7 @@ class AppContext:
     live: LiveRequests = field(default_factory=LiveRequests)
     uploads: Uploads = field(default_factory=Uploads)
     accounts: Accounts | None = None  # of a server that several people share
+    kept: KeptStreams = field(default_factory=KeptStreams)
 
     def catalog(self, caller: Caller) -> Catalog:
         """The models that are there for a caller."""

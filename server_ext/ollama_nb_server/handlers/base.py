@@ -21,6 +21,7 @@ from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_for
+from ollama_nb_server.answering.kept_streams import KeptStream
 from ollama_nb_server.answering.live import LiveRequest
 from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.outbox import Outbox
@@ -48,6 +49,7 @@ READ_AT_ONCE_BYTES = 1 << 16
 MAX_HEADER_CHARS = 4000
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"
+RESUME_HEADER, STREAM_HEADER = "X-Ollama-Nb-Resume", "X-Ollama-Nb-Stream"
 
 
 Model = TypeVar("Model", bound=GoModel)
@@ -99,6 +101,8 @@ class ApiHandler(web.RequestHandler):
         self._app: AppContext | None = None
         self._asked = ""  # the model, as far as the request has been read
         self._live: LiveRequest | None = None
+        self._kept: KeptStream | None = None  # for who may come again for the rest
+        self._is_resumable, self._is_ended = False, False
         self._alarm: asyncio.TimerHandle | None = None
         self._streaming = NDJSON
         self._outbox = Outbox(self._written, self._drop)
@@ -131,6 +135,8 @@ class ApiHandler(web.RequestHandler):
             self._task = None
             if self._live is not None and self._app is not None:
                 self._app.live.leave(self._live)
+            if self._kept is not None:
+                self._kept.end()
             if self._alarm is not None:
                 self._alarm.cancel()
             self._outbox.close()
@@ -139,6 +145,8 @@ class ApiHandler(web.RequestHandler):
         """Say why, if somebody still reads; a cancellation from elsewhere goes on."""
         if self._gone:
             log.info("%s: the client went away", self.route.name)
+        elif self._is_ended:
+            await self._end("the stream was ended by who reads it")
         elif self._is_unwanted:
             await self._fail(EndedOnThePage())
         elif self._late:
@@ -192,6 +200,11 @@ class ApiHandler(web.RequestHandler):
         self._late = True
         self._cancel()
 
+    def _cancel_kept(self) -> None:
+        """Cancel what its reader has ended, or nobody reads any more."""
+        self._is_ended = True
+        self._cancel()
+
     def _cancel_unwanted(self) -> None:
         """Cancel what somebody has ended who may."""
         self._is_unwanted = True
@@ -216,7 +229,10 @@ class ApiHandler(web.RequestHandler):
         """Cancel what the client will not read any more."""
         super().on_connection_close()
         self._gone = True
-        if self._task is not None:
+        if self._kept is not None and self._task is not None:
+            log.info("%s: the connection is lost, the stream goes on", self.route.name)
+            self._kept.left()
+        elif self._task is not None:
             self._task.cancel()
 
     # --- answers ----------------------------------------------------------------------------------
@@ -239,6 +255,7 @@ class ApiHandler(web.RequestHandler):
         if isinstance(answer, AnswerStream):
             beat = partial(self._beat, answer.heartbeat)
             interval_s = interval_for(answer.interval_s, is_shown=self.wants_extras)
+            self._is_resumable = self.request.headers.get(RESUME_HEADER, "") == "1"
             await self._stream(answer.answers, Heart(beat, interval_s))
             return
         if isinstance(answer, AsyncIterator):
@@ -268,17 +285,34 @@ class ApiHandler(web.RequestHandler):
                 async for answer in answers:
                     self._tell(answer)
                     heart.told()
-        await self._outbox.end()
-        web.RequestHandler.finish(self)
+        if self._kept is not None:
+            self._kept.end()
+        if not self._gone:
+            await self._outbox.end()
+            web.RequestHandler.finish(self)
 
     def _tell(self, answer: Encodable) -> None:
         """Send a line of a stream."""
         if not self._headers_written:
             self._begin(answer)
-        self._outbox.put(self._streaming.framed(self._encoded(answer)))
+        self._say(self._encoded(answer))
+
+    def _say(self, document: bytes) -> None:
+        if self._kept is None:
+            self._outbox.put(self._streaming.framed(document))
+            return
+        self._kept.put(document)
+        if not self._gone:
+            with suppress(iostream.StreamClosedError):  # another connection may read the rest
+                self._outbox.put(self._streaming.framed(document))
 
     def _begin(self, first: Encodable) -> None:
         self._warn(first)
+        if self._is_resumable and self._app is not None:
+            unread_s = self._app.settings.unread_s
+            self._kept = self._app.kept.open(self.caller.name, self._cancel_kept, unread_s)
+            if self._kept is not None:
+                self.set_header(STREAM_HEADER, self._kept.id)
         self._streaming = streaming_for(self.request.headers.get("Accept", ""))
         for name, value in self._streaming.headers.items():
             self.set_header(name, value)
@@ -337,7 +371,13 @@ class ApiHandler(web.RequestHandler):
 
     async def _end(self, sentence: str) -> None:
         """End a stream with an error."""
-        await self._outbox.end(self._streaming.framed(encoded({"error": sentence})))
+        document = encoded({"error": sentence})
+        if self._kept is not None:
+            self._kept.put(document)
+            self._kept.end()
+        if self._gone:
+            return
+        await self._outbox.end(self._streaming.framed(document))
         web.RequestHandler.finish(self)
 
     def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:

@@ -30,6 +30,8 @@ ROUTES: tuple[Route, ...] = (
     _get("/metrics", "metrics", verbs.metrics, right=Right.WATCH),
     _post("/api/generate", "generate", verbs.generate),
     _post("/api/chat", "chat", verbs.chat),
+    _get("/api/stream/([^/]+)", "stream", verbs.stream),
+    _post("/api/cancel/([^/]+)", "cancel", verbs.cancel),
     _post("/api/embed", "embed", verbs.embed),
     _post("/api/embeddings", "embeddings", verbs.embeddings),
     _post("/api/score", "score", verbs.score),

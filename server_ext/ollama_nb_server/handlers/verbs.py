@@ -219,3 +219,27 @@ async def compatible(handler: ApiHandler) -> None:
     if handler.request.method == "POST" and not re.search("audio", handler.route.path):
         first_value(handler.request.body)
     raise NotThereYet(f"/{handler.route.name}")
+
+
+async def stream(handler: ApiHandler) -> None:
+    """Go on with a stream that was cut, behind as many documents as its owner has received."""
+    place = handler.get_query_argument("from", "0")
+    if not (place.isascii() and place.isdecimal() and len(place) < 16):
+        handler.refuse(400, "from must be the number of documents that have been received")
+        return
+    kept = (await handler.app_context()).kept.find(handler.path_args[0], handler.caller.name)
+    if kept is None or not kept.has(int(place)):
+        handler.refuse(404, "there is no such stream, or no longer from there on")
+        return
+    await handler.answer(kept.read(int(place)))
+
+
+async def cancel(handler: ApiHandler) -> None:
+    """End a stream that is kept for its owner."""
+    kept = (await handler.app_context()).kept.find(handler.path_args[0], handler.caller.name)
+    if kept is None:
+        handler.refuse(404, "there is no such stream, or no longer")
+        return
+    kept.cancel()
+    kept.close()
+    await handler.answer(Document({}))

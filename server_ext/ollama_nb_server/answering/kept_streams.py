@@ -1,0 +1,135 @@
+"""Streams that outlive a lost connection: what was said is kept, and can be read from any place.
+
+Only for clients that ask for it. A stream is its owner's: whoever else asks for it finds nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+LIMIT_BYTES = 4 << 20  # of one stream; what was said first goes first
+MAX_STREAMS = 256  # of which those that are over go first
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document of a stream as it was said."""
+
+    body: bytes
+
+    def encode(self) -> bytes:
+        """Its JSON."""
+        return self.body
+
+
+@dataclass(eq=False)
+class KeptStream:
+    """Documents in order, with whoever reads them; `cancel` ends what makes them."""
+
+    owner: str
+    cancel: Callable[[], None]
+    forget: Callable[[KeptStream], None]
+    unread_s: float
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    is_over: bool = False
+    _documents: deque[bytes] = field(default_factory=deque)
+    _num_dropped: int = 0
+    _num_bytes: int = 0
+    _num_readers: int = 1
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _alarm: asyncio.TimerHandle | None = None
+
+    def put(self, document: bytes) -> None:
+        """Keep a document, in place of the oldest where there is no room."""
+        self._documents.append(document)
+        self._num_bytes += len(document)
+        while self._num_bytes > LIMIT_BYTES and len(self._documents) > 1:
+            self._num_bytes -= len(self._documents.popleft())
+            self._num_dropped += 1
+        self._tell()
+
+    def end(self) -> None:
+        """Nothing more will be said; it can be read for a while."""
+        self.is_over = True
+        self._tell()
+        self._wind()
+
+    def left(self) -> None:
+        """A reader is gone: nobody else comes for a while, and it ends."""
+        self._num_readers -= 1
+        self._wind()
+
+    def has(self, place: int) -> bool:
+        """Whether it can be read from there on."""
+        return self._num_dropped <= place <= self._num_dropped + len(self._documents)
+
+    async def read(self, place: int) -> AsyncGenerator[Document, None]:
+        """What was said behind so many documents, and what is said from now on."""
+        self._num_readers += 1
+        try:
+            while True:
+                news = self._news
+                while self.has(place) and place < self._num_dropped + len(self._documents):
+                    yield Document(self._documents[place - self._num_dropped])
+                    place += 1
+                if self.is_over or not self.has(place):
+                    return
+                await news.wait()
+        finally:
+            self.left()
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self.forget(self)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def _wind(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self.is_over or self._num_readers <= 0:
+            self._alarm = asyncio.get_running_loop().call_later(self.unread_s, self._ring)
+
+    def _ring(self) -> None:
+        if self._num_readers > 0 and not self.is_over:
+            return
+        if not self.is_over:
+            self.cancel()
+        self.close()
+
+
+class KeptStreams:
+    """All of a server, by their ids."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, KeptStream] = {}
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def open(self, owner: str, cancel: Callable[[], None], unread_s: float) -> KeptStream | None:
+        """Begin to keep a stream; None where there are too many."""
+        if len(self._streams) >= MAX_STREAMS:
+            over = next((each for each in self._streams.values() if each.is_over), None)
+            if over is None:
+                return None
+            over.close()
+        stream = KeptStream(owner, cancel, self._forget, unread_s)
+        self._streams[stream.id] = stream
+        return stream
+
+    def find(self, id: str, owner: str) -> KeptStream | None:
+        """A stream of this owner."""
+        stream = self._streams.get(id)
+        return stream if stream is not None and stream.owner == owner else None
+
+    def _forget(self, stream: KeptStream) -> None:
+        self._streams.pop(stream.id, None)
