@@ -62,6 +62,10 @@ NOT_RUN = {
     ("docs/sharing.md", "ollama-nb serve"): "it does not end, and is for other machines",
     ("README.md", 'pip install "ollama-nb[server,hub]"'): "it installs",
     ("README.md", "from ollama_nb_server.hub"): "a Hub's configuration; tests/hub runs it",
+    **{
+        ("docs/jupyterhub.md", first): "of a Hub's machine; tests/hub/test_configure.py reads it"
+        for first in ("# a class", "# DockerSpawner", "# on the Hub", "[Service]")
+    },
     ("docs/embeddings.md", "class Backend(bertopic"): "BERTopic is no dependency, of tests neither",
     ("CONTRIBUTING.md", "git clone"): "set-up: it compiles the engine and runs these tests",
 }
