@@ -35,3 +35,17 @@ def test_each_user_s_kernel_generates_with_nothing_to_configure(hub, kernel) -> 
 
 def test_the_ollama_package_works_in_each_kernel(kernel) -> None:
     assert kernel.run(PACKAGE) == "5 ['demo:latest']"
+
+
+def test_each_user_s_usage_is_their_own(kernel) -> None:
+    kernel.run("import ollama_nb; ollama_nb.generate('Once', options={'num_predict': 5})")
+
+    mine = kernel.run("print(*set(ollama_nb.usage().user), ollama_nb.usage().answer_tokens.min())")
+    others = kernel.run(
+        "try: ollama_nb.usage(everybody=True)\nexcept ollama_nb.NotAllowed as error: print(error)"
+    )
+
+    name, least = mine.split()
+    assert name in ("alice", "bob")
+    assert int(least) > 0
+    assert f"{name} may not see what others use here: ask" in others
