@@ -141,3 +141,14 @@ def test_a_long_prompt_beside_eight_streams_is_soon_read_and_holds_nobody_up_for
     least_s = LEAST * machine.token_s
     assert max(steps) <= decode_s + max(DECODE_STEPS * decode_s, least_s) * 1.001
     assert sum(steps) <= 1.35 * alone_s + max(steps)
+
+
+def test_it_tells_what_a_token_takes_of_a_prompt_and_of_an_answer() -> None:
+    budget = PrefillBudget(512)
+    untold = budget.token_times()
+    budget.note(1, 0, 0.02)
+    budget.note(16, 0, 0.16)
+    budget.note(16, 100, 0.36)
+
+    assert untold == (0.0, 0.0)
+    assert budget.token_times() == pytest.approx((0.002, 0.01))

@@ -212,3 +212,15 @@ def test_a_load_takes_memory_for_the_slots_that_it_has(q4_k_gguf: Path, serve: A
     assert told.slot_bytes == 1024 * engine.model.kv_bytes_per_token
     rest = told.size_bytes - 4 * told.slot_bytes
     assert engine.model.size_bytes <= rest < engine.model.size_bytes + 64 * MIB
+
+
+def test_express_slots_come_on_top_when_they_are_needed(demo_gguf: Path, serve: Any) -> None:
+    serving = serve(demo_gguf, num_parallel=4, num_express=1)
+    told = serving.engine.loaded()
+    before = slots(serving)
+    for _ in range(5):
+        serving.ask("Once upon a time", num_predict=20)
+    serving.run()
+
+    assert (told.num_parallel, told.num_express, before) == (4, 1, 4)
+    assert slots(serving) == 5

@@ -30,10 +30,12 @@ def wanted(
     adapters: tuple[str, ...] = (),
     need_bytes: int = 0,
     least_ctx: int = 0,
+    user: str = "",
     **options: int,
 ) -> WorkerRequest:
     spec = LoadSpec(path, adapters=adapters, num_ctx=num_ctx, **options)
-    return WorkerRequest(number, path, spec, explicit, keep_alive, priority, need_bytes, least_ctx)
+    limits = need_bytes, least_ctx
+    return WorkerRequest(number, path, spec, explicit, keep_alive, priority, *limits, user=user)
 
 
 def loaded(
@@ -60,7 +62,9 @@ def check_invariants(decisions: Decisions, now: float, known: set[int]) -> None:
     assert len(runners) <= (decisions.max_loaded or math.inf)
     assert len({r.key for r in runners}) == len(runners)
     assert all(not r.users or r.phase is not Phase.LOADING for r in runners)
-    assert len(waiting) <= decisions.max_queue + 1
+    for user in {w.user for w in waiting}:
+        own = sum(w.user == user for w in waiting)
+        assert own <= decisions.max_queue + 1
     ranks = [decisions.rank(w) for w in waiting]
     assert ranks == sorted(ranks)
     assert len(set(everybody)) == len(everybody), "a request is in two places"

@@ -7,7 +7,7 @@ import math
 import pytest
 from drive import Driver, load_beside_others, loaded, wanted
 from ollama_nb_server.engine.errors import NotEnoughMemory, WorkerDied
-from ollama_nb_server.scheduling.errors import QueueFull
+from ollama_nb_server.scheduling.errors import QueueFull, TooManyWaiting
 from ollama_nb_server.scheduling.events import (
     Ended,
     Grant,
@@ -489,3 +489,56 @@ def test_who_has_left_is_not_made_room_for() -> None:
 
     assert drive(Left(1)) == []
     assert drive(Requested(wanted(3, "b"))) == [load_beside_others(3, wanted(3, "b"))]
+
+
+# --- several users ----------------------------------------------------------------------------------
+
+
+def loads(drive: Driver, orders: list[object]) -> list[str]:
+    """Which models are loaded one after the other, from these orders on."""
+    found: list[str] = []
+    while load := next((order for order in orders if isinstance(order, Load)), None):
+        found.append(load.spec.model_path)
+        orders = drive(LoadDone(load.runner, loaded()))
+    return found
+
+
+def test_one_users_wishes_for_models_bar_nobody_elses() -> None:
+    drive = Driver(max_loaded=0)
+    orders = drive(Requested(wanted(1, "a1", user="ana")))
+    for number in (2, 3, 4):
+        drive(Requested(wanted(number, f"a{number}", user="ana")))
+    drive(Requested(wanted(5, "b1", user="ben")))
+    drive(Requested(wanted(6, "b2", user="ben")))
+
+    assert loads(drive, orders) == ["a1", "b1", "a2", "b2", "a3", "a4"]
+
+
+def test_one_users_wishes_for_models_come_in_their_order() -> None:
+    drive = Driver(max_loaded=0)
+    orders = drive(Requested(wanted(1, "a", priority=1)))
+    for number, (path, priority) in enumerate([("b", 1), ("c", 0), ("d", 1), ("e", 0)], 2):
+        drive(Requested(wanted(number, path, priority=priority)))
+
+    assert loads(drive, orders) == ["a", "c", "e", "b", "d"]
+
+
+def test_a_user_with_as_many_waiting_as_one_may_have_is_refused_alone() -> None:
+    drive = Driver(max_waiting=1)
+    for number in (1, 2):
+        drive(Requested(wanted(number, user="ana")))
+    (refused,) = drive(Requested(wanted(3, user="ana")))
+
+    assert isinstance(refused.error, TooManyWaiting)
+    assert drive(Requested(wanted(4, user="ben"))) == []
+    assert drive(Requested(wanted(5))) == [], "who has no name has no limit"
+
+
+def test_a_queue_that_one_user_has_filled_has_a_place_for_another() -> None:
+    drive = Driver(max_queue=3)
+    for number in range(1, 5):
+        drive(Requested(wanted(number, user="ana")))
+    (refused,) = drive(Requested(wanted(5, user="ana")))
+
+    assert isinstance(refused.error, QueueFull)
+    assert drive(Requested(wanted(6, user="ben"))) == []
