@@ -98,15 +98,23 @@ async def flooded(ana: Target, ben: Target, rows: int, count: int) -> tuple[floa
     return statistics.median(other.waits_s), num_tokens / took_s
 
 
-def measure(name: str, path: Path, rows: int, count: int) -> dict[str, object]:
+def measure(name: str, path: Path, rounds: int, rows: int, count: int) -> dict[str, object]:
     """One model's row."""
-    with people(path, named=False) as both:
-        asyncio.run(flooded(*both, SLOTS + 1, 8))  # so that all slots are there
-        fifo_s, fifo_rate = asyncio.run(flooded(*both, rows, count))
-    with people(path, named=True) as both:
-        asyncio.run(flooded(*both, SLOTS + 1, 8))
-        turn_s = asyncio.run(in_turn(*both, count))
-        fair_s, fair_rate = asyncio.run(flooded(*both, rows, count))
+    turns_s: list[float] = []
+    waits_s: dict[bool, list[float]] = {False: [], True: []}
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    with people(path, named=False) as nameless, people(path, named=True) as named:
+        for both in (nameless, named):
+            asyncio.run(flooded(*both, SLOTS + 1, 8))  # so that all slots are there
+        for _ in range(rounds):
+            turns_s.append(asyncio.run(in_turn(*named, count)))
+            for is_fair, both in ((False, nameless), (True, named)):
+                wait_s, rate = asyncio.run(flooded(*both, rows, count))
+                waits_s[is_fair].append(wait_s)
+                rates[is_fair].append(rate)
+    turn_s, fifo_s, fair_s = map(statistics.median, (turns_s, waits_s[False], waits_s[True]))
+    fifo_rate, fair_rate = map(statistics.median, (rates[False], rates[True]))
+    ratios = [fair / fifo for fifo, fair in zip(rates[False], rates[True], strict=True)]
     return {
         "model": name,
         "rows": rows,
@@ -117,19 +125,20 @@ def measure(name: str, path: Path, rows: int, count: int) -> dict[str, object]:
         "fair/in turn": round(fair_s / turn_s, 2),
         "fifo, tokens/s": round(fifo_rate, 1),
         "fair, tokens/s": round(fair_rate, 1),
-        "fair/fifo": round(fair_rate / fifo_rate, 3),
+        "fair/fifo": round(statistics.median(ratios), 3),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["half-billion"], help=MODELS)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=96, help="that are sent at once")
     parser.add_argument("--tokens", type=int, default=48, help="of an answer")
     options = parser.parse_args()
     rows = []
     for name, path in models(options.models).items():
-        rows.append(measure(name, path, options.rows, options.tokens))
+        rows.append(measure(name, path, options.rounds, options.rows, options.tokens))
         print(rows[-1], file=sys.stderr)
     print(json.dumps({"benchmark": "fairness", "machine": machine(), "rows": rows}))
 

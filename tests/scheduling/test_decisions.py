@@ -542,3 +542,22 @@ def test_a_queue_that_one_user_has_filled_has_a_place_for_another() -> None:
 
     assert isinstance(refused.error, QueueFull)
     assert drive(Requested(wanted(6, user="ben"))) == []
+
+
+def test_users_have_their_loads_in_turn_where_one_model_is_loaded_at_a_time() -> None:
+    drive = Driver(max_loaded=1)
+    orders = drive(Requested(wanted(1, "a1", user="ana")))
+    for number in (2, 3, 4):
+        drive(Requested(wanted(number, f"a{number}", user="ana")))
+    drive(Requested(wanted(5, "b1", user="ben")))
+    found = []
+    for _ in range(5):
+        (load,) = (order for order in orders if isinstance(order, Load))
+        found.append(load.spec.model_path)
+        granted = [
+            o.request for o in drive(LoadDone(load.runner, loaded())) if isinstance(o, Grant)
+        ]
+        drive(Left(*granted))
+        orders = drive(Ended(load.runner))
+
+    assert found == ["a1", "b1", "a2", "a3", "a4"]

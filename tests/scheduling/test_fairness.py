@@ -277,3 +277,42 @@ def test_counters_never_fall_for_who_waits_but_by_what_was_not_computed() -> Non
 
     assert turn.id not in model.jobs
     assert all(a <= b for a, b in pairwise(seen[:100]))
+
+
+def test_an_answer_that_goes_on_counts_as_it_grows() -> None:
+    model = Simulation(capacity=2, num_express=0)
+    model.come("long", 0, 10_000)
+    for _ in range(300):
+        for user in ("long", "short"):
+            for _ in range(2 - model.waiting()[user]):
+                model.come(user, 0, 10)
+        model.step()
+
+    assert model.served["short"] > 0.9 * 300, "the other slot is theirs"
+
+
+def test_what_was_charged_in_advance_and_not_computed_is_given_back() -> None:
+    model = Simulation(capacity=1, num_express=0)
+    model.come("once long", 0, 1000)
+    for _ in range(1000):
+        model.step()
+    users = {"once long": 1.0, "short": 1.0}
+    before = dict(model.served)
+    for _ in range(3000):
+        for user in users:
+            for _ in range(2 - model.waiting()[user]):
+                model.come(user, 0, 10)
+        model.step()
+
+    assert lag(model, users, before) < 100
+
+
+def test_a_person_who_has_had_more_still_comes_before_a_program() -> None:
+    model = Simulation(capacity=1, num_express=0)
+    model.come("person", 0, 500)
+    model.come("program", 0, 10, priority=BATCH)
+    for _ in range(100):
+        model.step()
+    again = model.come("person", 0, 10)
+
+    assert model.fair.order()[0] == again
