@@ -560,4 +560,4 @@ def test_users_have_their_loads_in_turn_where_one_model_is_loaded_at_a_time() ->
         drive(Left(*granted))
         orders = drive(Ended(load.runner))
 
-    assert found == ["a1", "b1", "a2", "a3", "a4"]
+    assert found == ["a1", "a2", "b1", "a3", "a4"], "who comes later saves nothing up"
