@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
-LIMIT_BYTES = 4 << 20  # of one stream; what was said first goes first
-MAX_STREAMS = 256  # of which those that are over go first
+LIMIT_BYTES = 2 << 20  # of one stream; what was said first goes first
+MAX_STREAMS = 128  # of which those that are over go first
+MAX_OF_ONE = 32  # under way, of one owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,10 @@ class KeptStreams:
         return len(self._streams)
 
     def open(self, owner: str, cancel: Callable[[], None], unread_s: float) -> KeptStream | None:
-        """Begin to keep a stream; None where there are too many."""
+        """Begin to keep a stream; None where there are too many: it is like any other then."""
+        own = sum(s.owner == owner and not s.is_over for s in self._streams.values())
+        if own >= MAX_OF_ONE:
+            return None
         if len(self._streams) >= MAX_STREAMS:
             over = next((each for each in self._streams.values() if each.is_over), None)
             if over is None:
