@@ -7,6 +7,7 @@ that nobody can run is a complaint.
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -61,6 +62,7 @@ class Reader:
             "ipython": self._cell,
             "sh": self._command,
             "json": self._json,
+            "ini": self._ini,
             "toml": self._toml,
             "yaml": self._yaml,
             "text": self._output,
@@ -68,15 +70,41 @@ class Reader:
         return read(block.text) if read else f"nobody can run {block.language or 'no language'!r}"
 
     def _cell(self, text: str) -> str:
+        if "import configure\n" in text:
+            return self._hub(text)
         run = self.cells.run(text, watched=True, typed=["a"] * 3)  # all calls of tools may run
         self.shown = _shown(run)
         if run.status != "ok":
             return f"{run.error['ename']}: {run.error['evalue']}"
         return "; ".join(_WARNING.findall(self.shown))
 
-    def _command(self, text: str) -> str:
+    def _hub(self, text: str) -> str:
+        """A configuration of a Hub, read as the Hub reads one."""
+        done = subprocess.run(
+            [sys.executable, "-c", f"from traitlets.config import Config\nc = Config()\n{text}"],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=SHELL_S,
+            check=False,
+        )
+        return done.stderr.strip().rpartition("\n")[2]
+
+    def _ini(self, text: str) -> str:
+        """A unit of systemd, which may say the same key again."""
+        try:
+            configparser.RawConfigParser(strict=False).read_string(text)
+        except configparser.Error as error:
+            return f"this is no unit: {error}"
+        return ""
+
+    def _meant(self, text: str) -> str:
         for told, meant in self.instead.items():
             text = text.replace(told, meant)
+        return text
+
+    def _command(self, text: str) -> str:
+        text = self._meant(text)
         bin_folder = Path(sys.executable).parent
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
@@ -103,7 +131,7 @@ class Reader:
     def _toml(self, text: str) -> str:
         """A configuration of a shared server, which `--config` takes."""
         path = self.folder / "sharing.toml"
-        path.write_text(text)
+        path.write_text(self._meant(text))
         try:
             Sharing.from_file(path)
         except BadSharing as error:

@@ -61,11 +61,6 @@ NOT_RUN = {
     ("docs/http-api.md", 'curl -H "Authorization'): "it needs a shared server: tests/http",
     ("docs/sharing.md", "ollama-nb serve"): "it does not end, and is for other machines",
     ("README.md", 'pip install "ollama-nb[server,hub]"'): "it installs",
-    ("README.md", "from ollama_nb_server.hub"): "a Hub's configuration; tests/hub runs it",
-    **{
-        ("docs/jupyterhub.md", first): "of a Hub's machine; tests/hub/test_configure.py reads it"
-        for first in ("# a class", "# DockerSpawner", "# on the Hub", "[Service]")
-    },
     ("docs/embeddings.md", "class Backend(bertopic"): "BERTopic is no dependency, of tests neither",
     ("CONTRIBUTING.md", "git clone"): "set-up: it compiles the engine and runs these tests",
 }
@@ -100,6 +95,8 @@ def home(start_server, start_jupyter, models_dir, tmp_path_factory):
     shutil.copy(model, folder / "model.gguf")
     shutil.copy(eye, folder / "eye.gguf")
     (folder / "plot.png").write_bytes(vision_models.noise(1))
+    (folder / "handbook.md").write_text("Read me.")
+    (folder / "hub.toml").write_text("[hub]\n")
     server = start_server()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -115,6 +112,7 @@ def reader(home, tmp_path):
         "http://127.0.0.1:11434": home.server.url,
         "http://localhost:8888/ollama": home.jupyter.url,
         "YOUR_JUPYTER_TOKEN": home.jupyter.token,
+        "/srv/course/handbook.md": str(home.folder / "handbook.md"),
     }
     environ = kernel_environ(home.server.url, tmp_path, OLLAMA_NB_MODEL="demo")  # as a new user has
     reader = Reader(home.folder, environ, instead)
