@@ -223,3 +223,23 @@ def test_a_request_is_seen_and_ended_by_whom_it_concerns(
     gate.touch()
     for page in pages.values():
         page.close()
+
+
+def test_what_was_used_today_is_each_ones_own_and_everybodys_to_administrators(
+    shared, browser, eventually
+) -> None:
+    server, _, tokens = shared
+    asked = {"model": "demo", "prompt": "One", "stream": False, "options": {"num_predict": 3}}
+    for name in ("ana", "ben"):
+        headers = {"Authorization": f"Bearer {tokens[name]}"}
+        assert httpx.post(f"{server.url}/api/generate", json=asked, headers=headers).is_success
+
+    ana, eve = browser("ana"), browser("eve")
+
+    eventually(lambda: "Used today" in ana.get("/").text, "the accounts are written", 10)
+    assert "<td>ben</td>" not in ana.get("/").text
+    eventually(lambda: {"<td>ana</td>", "<td>ben</td>"} <= _cells(eve), "all are shown", 10)
+
+
+def _cells(client: httpx.Client) -> set[str]:
+    return set(re.findall("<td>[a-z]+</td>", client.get("/").text))

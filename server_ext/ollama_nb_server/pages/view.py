@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from ollama_nb_server.accounts import Accounts, QuotaState, UsageQuery, report
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.live import LiveRequest
 from ollama_nb_server.answering.naming import Catalog
@@ -42,6 +44,18 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """What a user has had of a model today: requests, tokens, seconds of computing."""
+
+    user: str
+    model: str
+    requests: int
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All that a page shows to one person; `url` is what clients are given."""
 
@@ -53,6 +67,8 @@ class View:
     requests: tuple[Asked, ...]
     models: tuple[str, ...]
     pulls: tuple[tuple[str, str], ...]  # names, and how far they are
+    used: tuple[Used, ...] = ()
+    quotas: tuple[str, ...] = ()  # how each of the person's own stands
 
 
 async def view_of(app: AppContext, pulls: Pulls, caller: Caller, url: str) -> View:
@@ -70,7 +86,39 @@ async def view_of(app: AppContext, pulls: Pulls, caller: Caller, url: str) -> Vi
         requests=tuple(_asked(live, app.live.clock()) for live in app.live.of(everybody)),
         models=names,
         pulls=tuple(pulls.told()) if caller.manages else (),
+        used=await app.executors.read(_used, app.accounts, everybody),
+        quotas=tuple(map(_in_words, app.accounts.quotas(caller))) if app.accounts else (),
     )
+
+
+def _used(accounts: Accounts | None, user: str | None) -> tuple[Used, ...]:
+    """Today's sums; none where the accounts cannot be read, which their writer logs."""
+    if accounts is None:
+        return ()
+    began = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    query = UsageQuery(user, since=began.timestamp(), by=("user", "model"))
+    try:
+        rows = report(accounts.path, query).documents()
+    except sqlite3.Error:
+        return ()
+    return tuple(
+        Used(
+            user=row["user"],
+            model=row["model"],
+            requests=row["requests"],
+            prompt_tokens=row["prompt_tokens"] or 0,
+            answer_tokens=row["answer_tokens"] or 0,
+            seconds=round((row["prompt_s"] or 0) + (row["eval_s"] or 0)),
+        )
+        for row in rows
+    )
+
+
+def _in_words(quota: QuotaState) -> str:
+    """How a quota stands."""
+    share = min(100 * quota.used // max(quota.limit.amount, 1), 100)
+    free = "" if quota.free_at is None else f"; there is more at {_clock(quota.free_at)}"
+    return f"{quota.limit}: {share} % used{free}"
 
 
 def _models(
