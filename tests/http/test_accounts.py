@@ -251,8 +251,8 @@ def test_a_killed_server_loses_only_what_was_running(tmp_path, start_server, eve
             next(lines)
             other = pool.submit(shared.usage, "ana")
             assert other.result()["requests"][-1]["status"] == "running"
-            for worker in (*shared.server.workers(), shared.server.process):
-                worker.kill()
+            for process in (shared.server.process, *shared.server.workers()):
+                process.kill()  # the server first: it would take note of a worker's death
             shared.server.process.wait(10)
     shared.start()
     rows = shared.usage("ana")["requests"]

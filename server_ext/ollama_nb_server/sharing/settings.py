@@ -116,7 +116,7 @@ class Sharing(BaseModel):
     models: Mapping[Pattern, frozenset[str]] = {}
     max_connections: Annotated[int, Field(ge=1)] = 800
     max_prompt_tokens: Annotated[int, Field(ge=0)] = 0
-    max_requests_per_user: Annotated[int, Field(ge=0)] = 100
+    max_requests_per_user: Annotated[int, Field(ge=0)] = 400
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()
     max_private_mb: int = Field(default=1000, ge=0)
