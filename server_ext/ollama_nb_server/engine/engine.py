@@ -105,6 +105,7 @@ class Engine:
     ) -> None:
         self._owned = ExitStack()
         self._progress = progress
+        self.num_express = 0  # an encoder has no slots
         try:
             self._load(spec, log, abort, devices or NativeDevices())
         except BaseException:
@@ -167,7 +168,6 @@ class Engine:
         """Make the generation context and the steps over it."""
         projector = self._projector(spec, threads) if spec.projector else None
         wanted = min(spec.num_parallel, max_sequences())
-        self.num_express = 0
         at_once = projector.max_rows if projector else 0
         slots = (wanted or MAX_PARALLEL) + spec.num_express
         self.num_batch = max(min(spec.num_batch, self.num_ctx), slots, at_once)
