@@ -11,7 +11,6 @@ from ollama_nb_server.engine.batch_planner import (
     counts_of,
     note_turns,
 )
-from ollama_nb_server.engine.core import first_words_first
 from ollama_nb_server.engine.messages import Priority
 from ollama_nb_server.engine.prefill_budget import LEAST
 from ollama_nb_server.engine.sequence import Sequence
@@ -313,17 +312,3 @@ def test_what_a_grammar_forced_on_a_reproducible_sequence_is_a_batch_of_its_own(
     live = [promised(0, 62, 49, num_prompt=40), sequence(1, 50, 49)]
 
     assert batches(live, alike=alike) == [[(1, 1)], [(0, 13)]]
-
-
-def test_a_prompt_that_ends_is_computed_before_others_next_tokens():
-    decoding = [sequence(slot, 50, 49) for slot in range(3)]
-    batches = first_words_first(BatchPlanner(512).plan([*decoding, sequence(3, 40, 0)]))
-
-    assert [[i.sequence.slot for i in batch] for batch in batches] == [[3], [0, 1, 2]]
-
-
-def test_a_prompts_piece_is_computed_behind_others_next_tokens():
-    decoding = [sequence(slot, 50, 49) for slot in range(3)]
-    batches = first_words_first(BatchPlanner(512).plan([*decoding, sequence(3, 900, 0)]))
-
-    assert [[i.sequence.slot for i in batch] for batch in batches] == [[0, 1, 2], [3]]

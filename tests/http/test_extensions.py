@@ -7,7 +7,7 @@ from ollama_nb_server.handlers.routes import ROUTES
 
 HEADER = "X-Ollama-Nb-Fields"
 FIELDS = ("think_budget", "tool_choice")
-OWN_ROUTES = ("/api/detokenize", "/api/score", "/api/tokenize")
+OWN_ROUTES = ("/api/detokenize", "/api/score", "/api/tokenize", "/api/usage")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

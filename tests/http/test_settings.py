@@ -18,11 +18,13 @@ from ollama_nb_server.scheduling.context import NOBODY
 
 MODEL = SimpleNamespace(
     parameters={}, capabilities=(), weights=Path("w"), adapters=(), projectors=(), drafts=(),
-    name=SimpleNamespace(display="m"), manifest=SimpleNamespace(layers=()),
+    name=SimpleNamespace(display="m"), digest="", manifest=SimpleNamespace(layers=()),
 )  # fmt: skip
 
 
 class Scheduler:
+    num_express = 0
+
     def lease(self, spec: LoadSpec, **_: object) -> LoadSpec:
         return spec
 

@@ -144,7 +144,7 @@ def test_a_thinking_model_thinks_freely_and_then_fits_its_schema(client, thinker
 
 
 def test_thoughts_stream_before_the_answer(client, thinker) -> None:
-    options = {"temperature": 0, "num_predict": 300}
+    options = {"temperature": 0, "seed": 1, "num_predict": 300}
     fields = body("chat", model=thinker, format=SCHEMA, stream=True, options=options)
 
     chunks = [json.loads(line) for line in client.post("/api/chat", json=fields).iter_lines()]

@@ -73,6 +73,7 @@ def test_the_public_surface_is_this():
         "MissingPackage",
         "ModelCard",
         "ModelNotFound",
+        "NoAccounts",
         "NoChatModel",
         "NoColumn",
         "NoModels",
@@ -90,6 +91,7 @@ def test_the_public_surface_is_this():
         "NotJson",
         "NotText",
         "OllamaNbError",
+        "QuotaSpent",
         "RowsFailed",
         "ServerRefused",
         "ServerWarning",
@@ -125,6 +127,7 @@ def test_the_public_surface_is_this():
         "show",
         "stats",
         "stop",
+        "usage",
     ]
 
 

@@ -289,7 +289,7 @@ class EngineCore:
     def _step(self) -> None:
         self._kv_cache.shift()
         self._engine.speculator.propose(self._kv_cache.sequences)
-        batches = first_words_first(self._engine.planner.plan(self._kv_cache.sequences))
+        batches = self._engine.planner.plan(self._kv_cache.sequences)
         if not batches:
             return
         by_id = {item.sequence.id: item.sequence for items in batches for item in items}
@@ -329,9 +329,6 @@ class EngineCore:
             self._kv_cache.settle(computed=told is not None)
             if told is None:  # aborted
                 return events, False
-            if told and not any(isinstance(event, Finished | Failed) for event in told):
-                self._send(*told)  # a first word need not wait for everybody's next one
-                told = []
             events += told
             failed |= {event.id for event in told if isinstance(event, Failed)}
         return events, not failed
@@ -392,18 +389,6 @@ class EngineCore:
                 self._waiting.remove(sequence)
             else:
                 self._kv_cache.release(sequence, keep=keep)
-
-
-def first_words_first(batches: list[list[Item]]) -> list[list[Item]]:
-    """A step's batches, those first in which a prompt ends; the step takes as long either way.
-
-    A long prompt's piece before its last is computed behind the others' tokens.
-    """
-
-    def has_first_words(items: list[Item]) -> bool:
-        return any(item.last and item.sequence.prefilling for item in items)
-
-    return sorted(batches, key=lambda items: not has_first_words(items))
 
 
 def taken(outcome: Any, then: Callable[[Any], None]) -> None:
