@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import httpx
 from tornado import web
@@ -27,7 +27,9 @@ OF_A_HOP = frozenset(  # RFC 9110, 7.6.1
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "proxy-authenticate", "proxy-authorization"}
 )
-OURS = frozenset({"host", "authorization", "cookie", "x-xsrftoken"})  # what Jupyter asks for
+# What Jupyter asks for and has checked; the address of its page may hold its token.
+OURS = frozenset({"host", "authorization", "cookie", "x-xsrftoken", "origin", "referer"})
+NOT_SHOWN = OF_A_HOP | {"date", "server", "set-cookie"}  # cookies are for the service's own pages
 AWAY = (
     "the model server of this Hub does not answer. The Hub starts it again when it has ended: "
     "wait a few seconds and try once more"
@@ -97,6 +99,8 @@ class Relay(Jupyter):
 
     def _url(self) -> str:
         path = self.request.path[len(self.prefix) :]
+        if {".", ".."} & set(unquote(path).split("/")):  # httpx would leave the service's path
+            raise web.HTTPError(404, "there is no such path")
         query = [pair for pair in parse_qsl(self.request.query, True) if pair[0] != "token"]
         return f"{self._service}{path}{'?' if query else ''}{urlencode(query)}"
 
@@ -146,10 +150,12 @@ class Relay(Jupyter):
     def _begin(self, response: httpx.Response) -> None:
         self.set_status(response.status_code, response.reason_phrase or None)
         self.clear_header("Content-Type")
-        for name, value in response.headers.multi_items():
-            if name.lower() in OF_A_HOP | {"date", "server"}:
-                continue
-            self.set_header(name, self._here(value) if name.lower() == "location" else value)
+        told = [(name, value) for name, value in response.headers.multi_items()]
+        told = [(name, value) for name, value in told if name.lower() not in NOT_SHOWN]
+        for name, _ in told:
+            self.clear_header(name)
+        for name, value in told:
+            self.add_header(name, self._here(value) if name.lower() == "location" else value)
 
     def _here(self, location: str) -> str:
         """A path of the service as one of this server."""
