@@ -66,6 +66,13 @@ def test_a_stranger_is_asked_for_a_token_and_told_nothing(browser) -> None:
     assert "Ms" not in page.text
 
 
+def test_a_stranger_s_form_is_small(browser) -> None:
+    with pytest.raises(httpx.HTTPError) as refused:  # nobody reads it, and the connection ends
+        browser().post("/", data={"action": "enter", "token": "x" * (4 << 20)}).raise_for_status()
+    assert "403" not in str(refused.value)
+    assert browser().post("/", data={"action": "enter", "token": "x" * 1000}).status_code == 403
+
+
 @pytest.mark.parametrize("token", ["", "wrong", "onb_" + "x" * 43])
 def test_a_wrong_token_opens_nothing(browser, token: str) -> None:
     client = browser()

@@ -18,9 +18,9 @@ def browser(hub):
         yield client
 
 
-def log_in(hub, browser: httpx.Client, name: str) -> httpx.Response:
+def log_in(hub, browser: httpx.Client, name: str, query: str = "") -> httpx.Response:
     """Open the page as a person would, and fill in the Hub's form."""
-    form = browser.get(f"{hub.service}/")
+    form = browser.get(f"{hub.service}/{query}")
     assert "/hub/login" in str(form.url)
     secret = re.search(r'name="_xsrf" value="([^"]+)"', form.text).group(1)
     data = {"username": name, "password": "x", "_xsrf": secret}
@@ -34,6 +34,13 @@ def test_the_page_is_behind_the_hub_s_login(hub, browser) -> None:
     assert "<span>carol" in page.text
     assert "Ms Ada" in page.text
     assert "Sign out" not in page.text
+
+
+def test_no_stranger_s_address_is_kept_while_they_log_in(hub, browser) -> None:
+    page = log_in(hub, browser, "carol", f"?{'x' * 1000}")
+
+    assert str(page.url) == f"{hub.service}/"
+    assert "<span>carol" in page.text
 
 
 def test_an_administrator_of_the_hub_is_one_here(hub, browser) -> None:

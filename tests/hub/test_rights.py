@@ -105,4 +105,4 @@ def test_a_user_s_token_opens_no_other_s_server(hub, alice, tokens) -> None:
 def test_a_service_of_the_hub_is_a_caller_of_its_own(hub) -> None:
     answer = hub.call("GET", "/api/tags", hub.token)
 
-    assert "service:tests may not use the models" in answer.json()["error"]
+    assert "service/tests may not use the models" in answer.json()["error"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 from pathlib import Path
 
 import gguf
+import httpx
 import numpy as np
 import pytest
 from ollama_nb_server.library.names import ModelName
@@ -140,6 +142,45 @@ def test_uploads_count_and_are_refused_before_their_bytes(shared) -> None:
 
     assert (refused.status_code, taken.status_code, second.status_code) == (507, 201, 507)
     assert shared["bob"].head(f"/api/blobs/{one}").status_code == 200
+
+
+def begun_upload(shared: Shared, who: str, data: bytes) -> http.client.HTTPConnection:
+    """An upload that the server has begun to read; its first byte is sent."""
+    url = httpx.URL(shared.server.url)
+    connection = http.client.HTTPConnection(url.host, url.port, timeout=60)
+    connection.putrequest("POST", f"/api/blobs/sha256:{hashlib.sha256(data).hexdigest()}")
+    connection.putheader("Authorization", f"Bearer {shared.tokens[who]}")
+    connection.putheader("Content-Length", str(len(data)))
+    connection.endheaders(data[:1])
+    return connection
+
+
+def test_uploads_side_by_side_take_no_more_than_one_after_another(share, eventually) -> None:
+    shared = share("max_private_mb = 4", {"alice": ()})
+    contents = [bytes([number]) * 2_500_000 for number in range(3)]
+    uploads = [begun_upload(shared, "alice", data) for data in contents]
+    parts = shared.store.blobs.folder
+    eventually(lambda: len(list(parts.glob("sha256-*"))) >= 3, "three uploads that have begun")
+
+    answers = []
+    for upload, data in zip(uploads, contents, strict=True):
+        upload.send(data[1:])
+        answers.append(upload.getresponse().status)
+        upload.close()
+
+    assert answers == [201, 507, 507]
+
+
+def test_a_spelling_that_only_the_file_system_takes_for_hers_is_hers(shared) -> None:
+    make(shared, "alice", "cased", system="of alice").raise_for_status()
+    registry = shared.store.manifests.folder / "registry.ollama.ai"
+    (registry / "ALICE").symlink_to("alice")  # as where files have no case
+    try:
+        seen = [system(shared, who, "ALICE/cased") for who in ("alice", "bob", "eve")]
+    finally:
+        (registry / "ALICE").unlink()
+
+    assert seen == ["of alice", None, "of alice"]
 
 
 def test_a_blob_is_there_for_who_has_its_bytes(shared, demo_gguf) -> None:

@@ -60,7 +60,7 @@ class Catalog:
 
     def owner(self, name: ModelName) -> str:
         """The user whose own a model is; "": it is everybody's, or not there."""
-        if name.namespace == DEFAULT_NAMESPACE:
+        if name.namespace.casefold() == DEFAULT_NAMESPACE:
             return ""
         try:
             manifest = self.store.manifests.of(name)

@@ -58,6 +58,7 @@ class Uploading(ApiHandler):
     async def _has_room(self, app: AppContext) -> bool:
         """Whether a user may upload what is announced."""
         self._allowance = allowance = app.allowance(self.caller)
+        allowance.uploads.begin(self.caller.name, self)
         try:
             self._taken = await app.executors.write(allowance.taken)
             announced = int(self.request.headers.get("Content-Length", "0"))
@@ -67,12 +68,12 @@ class Uploading(ApiHandler):
         return self._refusal is None
 
     def _check_room(self, num_bytes: int) -> None:
-        """Refuse what is more than was announced, or too much beside other uploads that run."""
+        """Refuse what is more than was announced, or too much beside what comes meanwhile."""
         if self._allowance is None or self._writer is None:
             return
-        running = self._allowance.uploads.grow(self.caller.name, self, num_bytes)
+        come = self._allowance.uploads.grow(self.caller.name, self, num_bytes)
         try:
-            self._allowance.require_room(running, self._taken)
+            self._allowance.require_room(come, self._taken)
         except NoRoomOfTheirOwn as error:
             self._writer.abort()
             self._writer, self._refusal = None, error
@@ -130,6 +131,7 @@ class Uploading(ApiHandler):
         app = await self.app_context()
         digest = await app.executors.write(self._writer.commit, self.path_args[0])
         if not self.caller.manages:
+            app.uploads.end(self.caller.name, self)
             app.uploads.add(self.caller.name, digest.hex, self._writer.size)
         return True
 

@@ -123,7 +123,8 @@ class Hub:
         NoAccess
             If its token does not open this service.
         """
-        name = model["name"] if model["kind"] == "user" else f"{model['kind']}:{model['name']}"
+        # No user of a Hub has a slash in their name: nobody is taken for a service.
+        name = model["name"] if model["kind"] == "user" else f"{model['kind']}/{model['name']}"
         scopes = frozenset(model["scopes"])
         if not self._auth.check_scopes({f"access:services!service={self._place.name}"}, model):
             raise NoAccess(name)

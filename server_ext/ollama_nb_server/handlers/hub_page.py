@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated
 from tornado import routing, web
@@ -15,6 +16,15 @@ HOW = (
     "In your server on the Hub both are set, so there is nothing to do; elsewhere a token is made "
     "on the Hub's page /hub/token."
 )
+
+
+class Login(HubOAuth):  # type: ignore[misc]  # jupyterhub is untyped
+    """The Hub's login, which whoever has a browser may begin any number of times."""
+
+    def generate_state(self, next_url: str | None = None, **more: Any) -> str:
+        """Come back to the page; an address of the stranger's would be kept, of any length."""
+        state: str = super().generate_state(self.base_url, **more)
+        return state
 
 
 class HubDoor:
@@ -64,7 +74,7 @@ def _say(handler: web.RequestHandler, status: int, sentence: str) -> None:
 
 def hub_page_rules(place: HubPlace, hub: Hub, contact: str, behind: Behind) -> list[routing.Rule]:
     """The rules before those of the API: the page, and where the Hub sends people back to."""
-    auth = HubOAuth(
+    auth = Login(
         api_url=place.api_url,
         api_token=place.api_token,
         base_url=f"{behind.prefix}/",

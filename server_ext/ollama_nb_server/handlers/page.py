@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tornado import httputil, routing, web
+from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers.access import Policy
@@ -26,6 +27,7 @@ from ollama_nb_server.wire.errors import KNOWN, describe
 COOKIE = "ollama_nb_page"
 DAYS = 1.0
 HTML = "text/html"
+MAX_FORM_BYTES = 1 << 16  # strangers may send one, and each of its fields is kept until it is read
 WITH_TOKEN = "Your token is the one that you signed in with."
 
 
@@ -195,7 +197,11 @@ class BrowserAsks(routing.PathMatches):
         )
         wants = HTML in request.headers.get("Accept", "")
         asks = (request.method == "GET" and wants) or (request.method == "POST" and sends)
-        return super().match(request) if asks else None
+        found = super().match(request) if asks else None
+        if found is not None:
+            assert isinstance(request.connection, HTTP1Connection)
+            request.connection.set_max_body_size(MAX_FORM_BYTES)
+        return found
 
 
 def page_rule(door: Door, behind: Behind, handler: type[PageHandler] = PageHandler) -> routing.Rule:

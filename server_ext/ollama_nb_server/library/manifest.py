@@ -112,7 +112,9 @@ class Manifest:
 
     def owner_of(self, name: ModelName) -> str:
         """Whose own the model is that has this manifest and this name; "": it is everybody's."""
-        mine = name.host == DEFAULT_HOST and name.namespace == namespace(self.owner)
+        # Whatever the case of letters, in which a file system may find it as well.
+        place = name.host.casefold(), name.namespace.casefold()
+        mine = place == (DEFAULT_HOST, namespace(self.owner))
         return self.owner if self.owner and mine else ""
 
     def of_kind(self, *kinds: str) -> list[Layer]:

@@ -21,19 +21,34 @@ class Uploaded:
     since: float
 
 
+@dataclass(slots=True)
+class Running:
+    """An upload that runs: what has come of it, and what of others that have ended meanwhile."""
+
+    size: int = 0
+    ended: int = 0
+
+
 class Uploads:
     """Of all users; digests are hexadecimal. Use it on one event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._whole: dict[str, dict[str, Uploaded]] = {}
-        self._running: dict[str, dict[object, int]] = {}
+        self._running: dict[str, dict[object, Running]] = {}
+
+    def begin(self, user: str, upload: object) -> None:
+        """Note an upload that begins, whose user has so much now as was said to have room for it.
+
+        What comes from now on, of other uploads too, is beside that.
+        """
+        self._running.setdefault(user, {})[upload] = Running()
 
     def grow(self, user: str, upload: object, num_bytes: int) -> int:
-        """Note bytes of an upload that runs; all that the user's uploads have by now."""
-        running = self._running.setdefault(user, {})
-        running[upload] = running.get(upload, 0) + num_bytes
-        return sum(running.values())
+        """Note bytes of an upload that runs; all that has come of the user's since it began."""
+        running = self._running[user]
+        running[upload].size += num_bytes
+        return running[upload].ended + sum(each.size for each in running.values())
 
     def end(self, user: str, upload: object) -> None:
         """Forget an upload that runs, however it ended."""
@@ -45,6 +60,8 @@ class Uploads:
     def add(self, user: str, digest: str, size: int) -> None:
         """Note a blob that is whole, whose bytes the user has."""
         self._whole.setdefault(user, {})[digest] = Uploaded(size, self._clock())
+        for each in self._running.get(user, {}).values():
+            each.ended += size
 
     def of(self, user: str) -> dict[str, int]:
         """The blobs that a user has uploaded, and their sizes."""
