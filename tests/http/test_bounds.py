@@ -148,8 +148,9 @@ def test_a_context_of_no_tokens_is_refused(client: httpx.Client, token: int) -> 
     assert f"{token} is no token of this model" in answer.json()["error"]
 
 
-HEAVY = {
-    "repeat_last_n": '"options": {"num_predict": 200, "repeat_penalty": 1.1, "repeat_last_n": 2147483647}, "stream": false',
+HEAVY = {  # none is over before it has been met by others
+    "repeat_last_n": '"options": {"num_predict": 900, "repeat_penalty": 1.1, "repeat_last_n": 2147483647}, "stream": false, '
+    '"format": {"type": "array", "minItems": 400, "items": {"type": "integer"}}',
     "long body": '"stream": false, "options": {"num_predict": 8, "x": [' + "[]," * 900_000 + "1]}",
     "text that is no UTF-8": '"stream": false, "options": {"num_predict": 8, "x": ["\\ud800' + '","a' * 900_000 + '"]}',
 }  # fmt: skip

