@@ -236,6 +236,74 @@ def test_beside_programs_tokens_alone_a_prompt_takes_a_whole_batch():
     assert planned([decoding, prompt]) == [(0, 1, True), (1, LEAST, False)]
 
 
+def newcomer(slot: int, num_tokens: int) -> Sequence:
+    made = sequence(slot, num_tokens, 0)
+    made.newcomer = True
+    return made
+
+
+def test_a_newcomers_prompt_waits_for_nobodys_next_token_nor_for_others_prompts():
+    live = [sequence(0, 50, 49), sequence(1, 20, 0), newcomer(2, 30), sequence(3, 50, 49)]
+
+    assert batches(live) == [[(2, 30)]]
+    live[2].newcomer = False
+    assert batches(live) == [[(0, 1), (1, 20), (2, 30), (3, 1)]]
+
+
+def test_newcomers_prompts_are_computed_together_as_far_as_a_step_has_room():
+    live = [sequence(0, 50, 49), newcomer(1, 30), newcomer(2, 30), newcomer(3, 30)]
+
+    assert batches(live) == [[(1, 30), (2, 30)]]
+
+
+def test_others_get_their_tokens_in_every_other_step_however_many_newcomers_there_are():
+    planner, stream = BatchPlanner(512), sequence(0, 50, 49)
+
+    steps = [batches([stream, newcomer(n, 20)], planner=planner) for n in range(1, 7)]
+
+    assert [[(0, 1)] in step for step in steps] == [False, True] * 3
+
+
+def test_a_newcomers_long_prompt_comes_beside_others_tokens():
+    assert batches([sequence(0, 50, 49), newcomer(1, 900)]) == [[(0, 1)], [(1, LEAST)]]
+
+
+def test_a_newcomer_who_is_a_program_waits_for_others_tokens():
+    program = newcomer(1, 30)
+    program.priority = Priority.BATCH
+
+    assert batches([sequence(0, 50, 49), program]) == [[(0, 1)], [(1, 30)]]
+
+
+def test_a_persons_prompt_does_not_wait_for_programs_tokens():
+    program, person = sequence(0, 50, 49), sequence(1, 30, 0)
+    program.priority = Priority.BATCH
+
+    assert batches([program, person]) == [[(1, 30)]]
+    assert len(batches([program, sequence(2, 50, 49), person])[0]) == 3
+
+
+def test_a_newcomer_who_answers_decodes_with_the_others():
+    answering = newcomer(1, 30)
+    answering.computed = 29
+
+    assert batches([sequence(0, 50, 49), answering]) == [[(0, 1), (1, 1)]]
+
+
+def test_a_reproducible_newcomers_prompt_is_cut_at_the_same_places():
+    prompt, planner = promised(1, 150, 0), BatchPlanner(512, 3)
+    prompt.newcomer = True
+    for _ in range(8):
+        planner.budget.note(1, 0, 0.25)
+        planner.budget.note(1, 100, 0.25 + 0.5)
+
+    assert batches([sequence(0, 50, 49), prompt], planner=planner) == [
+        [(1, 64)],
+        [(1, 64)],
+        [(1, 22)],
+    ]
+
+
 def test_what_steps_have_taken_decides_how_much_prompt_the_next_one_takes():
     planner = BatchPlanner(512)
     live = [sequence(0, 50, 49), sequence(1, 900, 0), promised(2, 900, 0)]

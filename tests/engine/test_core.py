@@ -36,15 +36,17 @@ LIST = Grammar("json_schema", '{"type": "array"}')
 
 
 class Core:
-    """An EngineCore on a thread, and what it has sent."""
+    """An EngineCore on a thread, and what it has sent; `told` has what was sent at once together."""
 
     def __init__(self, engine: Engine) -> None:
         self.inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.told: list[set[int]] = []
         core = EngineCore(engine, self.inbox, ActiveRequests(AbortSwitch()), self._send)
         threading.Thread(target=core.run, daemon=True).start()
 
-    def _send(self, *messages: object) -> None:
+    def _send(self, *messages: Any) -> None:
+        self.told.append({message.id for message in messages})
         for message in messages:
             self.sent.put(message)
 
@@ -111,6 +113,20 @@ def test_a_cancelled_request_tells_what_had_been_computed(core):
     assert isinstance(cancelled, Cancelled)
     assert cancelled.prompt_count > 0
     assert cancelled.eval_count > 0
+
+
+@pytest.mark.parametrize("is_newcomer", [True, False])
+def test_a_newcomers_first_token_does_not_wait_for_others_next_ones(core, is_newcomer):
+    core.inbox.put(generate(1, num_predict=-1, stop=("\0",)))
+    core.sent.get(timeout=60)
+    core.inbox.put(generate(2, "Once upon a time", num_predict=1, newcomer=is_newcomer))
+    core.until_ended(2)
+    core.inbox.put(Cancel(1))
+    core.until_ended(1)
+
+    (step,) = [ids for ids in core.told if 2 in ids]
+    assert step == ({2} if is_newcomer else {1, 2})
+    core.told.clear()
 
 
 @pytest.mark.parametrize(

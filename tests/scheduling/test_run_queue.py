@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from ollama_nb_server.engine.messages import Priority
-from ollama_nb_server.scheduling.context import RequestContext
+from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.scheduling.errors import QueueFull
 from ollama_nb_server.scheduling.run_queue import RunQueue
+from ollama_nb_server.scheduling.shares import Shares
 
 INTERACTIVE, BATCH = Priority.INTERACTIVE, Priority.BATCH
 
@@ -122,3 +124,16 @@ async def test_a_queue_without_places_still_has_turns() -> None:
 
     assert crowd.running == ["a"]
     assert isinstance(crowd.tasks["b"].exception(), QueueFull)
+
+
+async def test_a_newcomer_is_whose_user_has_nothing_else_running_while_others_do() -> None:
+    shared = RunQueue(4, shares=Shares(shared=True))
+    own = RunQueue(4)
+    for queue, expected in ((shared, [False, False, True, False]), (own, [False] * 4)):
+        found = []
+        async with AsyncExitStack() as stack:
+            for name in ("ana", "ana", "ben", "ben"):
+                turn = queue.turn(RequestContext(Caller(name)))
+                found.append((await stack.enter_async_context(turn)).is_newcomer)
+
+        assert found == expected

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ollama_nb_server.answering.output import OutputPlan
@@ -265,14 +265,16 @@ async def run(
     )
     parser = params.output.parser
     progress.waits_in(lease.place)
-    turn = lease.generating(progress.ticket)
-    async with turn as ended, aclosing(worker.generate(request, ended)) as events:
+    async with (
+        lease.generating(progress.ticket) as turn,
+        aclosing(worker.generate(replace(request, newcomer=turn.is_newcomer), turn)) as events,
+    ):
         async for event in events:
             if isinstance(event, Progress):
                 progress.prompt_computed(event.num_computed, event.num_prompt)
             elif isinstance(event, Delta):
                 progress.answering()
-                ended.wrote()
+                turn.wrote()
                 try:
                     parts = parser.feed(event.text)
                 except OutputBroken as error:

@@ -47,6 +47,7 @@ def new_sequence(engine: Engine, request: Generate, prompt: EncodedPrompt) -> Se
         shift=request.shift and engine.context.can_shift and not prompt.spans,
         num_thread=request.num_thread,
         priority=request.priority,
+        newcomer=request.newcomer,
         greedy=request.sampling.temperature <= 0,
         reproducible=request.reproducible and not engine.offloaded,  # a GPU keeps no such promise
         salt=request.salt,

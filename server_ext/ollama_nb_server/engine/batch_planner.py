@@ -6,6 +6,11 @@ their tokens a step takes only so much of prompts that nobody waits long for a t
 come before programs', then the shortest first, but a quarter goes to the one that came first, so
 that neither a short one waits for a long one nor a long one for ever.
 
+A prompt of somebody who has nothing else running does not wait for the others' next tokens: if it
+fits into one step, that step is theirs alone, and the next one is the others'. That takes no longer
+in all, since it would have a pass of its own beside them, too. The same goes for a person's where
+only programs' answers are being written.
+
 Prompts have batches of their own, shaped by how llama.cpp cuts a batch whose sequences have other
 numbers of tokens (`batch_shapes`); the last token or two of one may come with what others decode.
 Only where decoding slots do not follow one another do prompts join them: a token of theirs closes
@@ -58,6 +63,7 @@ class BatchPlanner:
     def __init__(self, num_batch: int, alike: int = 0, least: int = LEAST, alone: int = 0) -> None:
         self.num_batch, self.alike, self.alone = num_batch, alike, alone or num_batch
         self.budget = PrefillBudget(num_batch, least)
+        self._others_turn = False  # the last step was newcomers' alone
 
     def plan(self, sequences: abc.Sequence[Sequence]) -> list[list[Item]]:
         """The batches of the next step, the items of each ordered by slot.
@@ -65,18 +71,43 @@ class BatchPlanner:
         A sequence may have several: the later ones continue what the earlier ones have computed.
         """
         decoding = [s for s in sequences if not s.prefilling]
+        newcomers = self._newcomers(sequences)
+        self._others_turn = bool(newcomers)
+        if newcomers:
+            shared, alone = self._shared_and_alone(newcomers)
+            return [batch for batch in (_by_slot(shared), *alone) if batch]
         apart = [s for s in decoding if self._decodes_apart(s)]
         riding = [s for s in sequences if _rides(s)] if len(decoding) > len(apart) else []
         prompts = [s for s in sequences if s.prefilling and s not in riding]
         pieces = self._pieces(prompts, self._room(sequences))
         together = _tails([s for s in decoding if s not in apart], self.num_batch)
         together += [Item(sequence, 1) for sequence in riding]
-        shared = _levelled([item for item in pieces if not _is_alone(item)])
+        shared, alone = self._shared_and_alone(pieces)
         if _have_gaps(together) and _count((*together, *shared)) <= self.num_batch:
             together, shared = together + shared, []
-        alone = [[part] for item in pieces if _is_alone(item) for part in self._cut(item)]
         batches = (_by_slot(together), _by_slot(shared), *self._alike(apart), *alone)
         return [batch for batch in batches if batch]
+
+    def _newcomers(self, sequences: abc.Sequence[Sequence]) -> list[Item]:
+        """The prompts for which others' next tokens wait: never in two steps that follow."""
+        decoding = [s for s in sequences if not s.prefilling]
+        if self._others_turn or not decoding:
+            return []
+        beside_programs = all(s.priority is Priority.BATCH for s in decoding)
+        items, room = [], self._room(sequences)
+        for sequence in sorted(filter(_is_new, sequences), key=_turn):
+            is_person = sequence.priority is Priority.INTERACTIVE
+            comes_first = is_person and (sequence.newcomer or beside_programs)
+            if comes_first and sequence.waiting <= room:
+                items.append(Item(sequence, sequence.waiting))
+                room -= sequence.waiting
+        return items
+
+    def _shared_and_alone(self, pieces: abc.Sequence[Item]) -> tuple[list[Item], list[list[Item]]]:
+        """What is computed together of prompts, and the batches of those that may not be."""
+        apart = [item for item in pieces if _is_alone(item)]
+        shared = _levelled(item for item in pieces if not _is_alone(item))
+        return shared, [[part] for item in apart for part in self._cut(item)]
 
     def _room(self, sequences: abc.Sequence[Sequence]) -> int:
         """Tokens of prompt that the step may take in all."""
@@ -172,6 +203,12 @@ def _arrival(sequence: Sequence) -> int:
 
 def _turn(sequence: Sequence) -> tuple[int, int, int]:
     return sequence.priority, sequence.waiting // ALIKE, sequence.began_ns
+
+
+def _is_new(sequence: Sequence) -> bool:
+    """Whether nothing has been drawn of it, and all that waits may come in one batch."""
+    new = sequence.prefilling and not sequence.num_generated and sequence.scores is None
+    return new and sequence.num_alike == sequence.waiting
 
 
 def _rides(sequence: Sequence) -> bool:

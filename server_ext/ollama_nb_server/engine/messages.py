@@ -200,7 +200,8 @@ class Generate:
     pay, and of temperature 0 as many as change no bit of the answer.
     Control tokens show nothing; those whose texts are among `tags` are written out, but for the
     ones that end a generation. Texts that are no control token's are no matter. `thinking` limits
-    what is thought before the answer.
+    what is thought before the answer. A `newcomer` is of a user who has nothing else running while
+    others do: their prompt need not wait for the others' next tokens.
     """
 
     id: int
@@ -221,6 +222,7 @@ class Generate:
     salt: str = ""
     public: tuple[Segment, ...] = ()
     num_draft: int = AUTOMATIC
+    newcomer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

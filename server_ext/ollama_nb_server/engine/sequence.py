@@ -45,7 +45,8 @@ class Sequence:
     control tokens that are written out, and their texts. `num_cached` tokens of the prompt had been
     computed for somebody else: for one with the same `salt`, or of the first `num_public` tokens,
     which are everybody's. At `pauses` its prompt is cut, so that its state can be copied there for
-    others. A sequence with `scores` is only read: what follows its prompt comes from there.
+    others. A `newcomer`'s prompt comes before others' next tokens. A sequence with `scores` is only
+    read: what follows its prompt comes from there.
     """
 
     id: int
@@ -73,6 +74,7 @@ class Sequence:
     tags: Mapping[int, bytes] = field(default_factory=dict)
     num_thread: int = 0
     priority: Priority = Priority.INTERACTIVE
+    newcomer: bool = False
     reproducible: bool = False
     greedy: bool = False
     passed_over: int = 0

@@ -148,6 +148,11 @@ class FairQueue:
         """How many turns of each user have not begun, where there are any."""
         return {user: len(a.waiting) for user, a in self._accounts.items() if a.waiting}
 
+    def is_newcomer(self, turn: Turn) -> bool:
+        """Whether a turn that has begun is its user's only one, and others have some."""
+        num_own = len(self._accounts[turn.user].running)
+        return num_own == 1 and self.num_running > 1
+
     def is_waiting(self, turn: Turn) -> bool:
         """Whether a turn has not begun."""
         return turn in self._accounts[turn.user].waiting

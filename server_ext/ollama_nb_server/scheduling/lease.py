@@ -72,6 +72,11 @@ class RunningRequest:
     def __init__(self, turn: RunningTurn, ended: Ended) -> None:
         self._turn, self._ended, self._num_pieces = turn, ended, 0
 
+    @property
+    def is_newcomer(self) -> bool:
+        """Whether its user had nothing else running when its turn came, while others had."""
+        return self._turn.is_newcomer
+
     def __call__(self, ending: Ending) -> None:
         """Take note of its end."""
         computed = max(ending.prompt_count - ending.cached_count, 0)

@@ -40,6 +40,7 @@ class RunningTurn:
 
     _turn: Turn
     _queue: RunQueue
+    is_newcomer: bool  # whether its user had nothing else running when it began, and others had
 
     def computed(self, prompt: int, output: int) -> None:
         """So many tokens of its prompt have been computed, and so many drawn."""
@@ -95,7 +96,7 @@ class RunQueue:
         await self._come(turn, ticket)
         began_s = self._clock()
         try:
-            yield RunningTurn(turn, self)
+            yield RunningTurn(turn, self, self._fair.is_newcomer(turn))
         finally:
             self._took_s.append(self._clock() - began_s)
             self._go(turn)
