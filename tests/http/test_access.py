@@ -143,6 +143,16 @@ def test_what_cannot_be_served_is_named(start_server, arguments, said) -> None:
         start_server(*arguments)
 
 
+@pytest.mark.parametrize("server", ["jupyter_server", "guarded"])
+def test_no_log_is_told_what_stands_in_an_address(server: str, request, eventually) -> None:
+    asked = request.getfixturevalue(server)
+    answer = httpx.get(f"{asked.url}/api/tags?token=a_wrong_one", trust_env=False)
+    assert answer.status_code in (401, 403)
+    eventually(lambda: "GET" in asked.log.read_text(), "the request in the log")
+
+    assert "a_wrong_one" not in asked.log.read_text()
+
+
 def test_an_unknown_path_is_denied_too(jupyter_server, guarded) -> None:
     assert httpx.get(f"{jupyter_server.url}/api/nope").status_code == 403
     assert httpx.get(f"{guarded.url}/api/nope").status_code == 401

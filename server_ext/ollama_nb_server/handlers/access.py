@@ -65,8 +65,8 @@ class Open(web.RequestHandler):
     SUPPORTED_METHODS = ("GET", "HEAD", "POST", "DELETE", "PATCH", "PUT", "OPTIONS")
 
     def initialize(self, prefix: str = "", **more: Any) -> None:
-        """Remember the prefix."""
-        self.prefix = prefix
+        """Remember the prefix; have no log told the query, in which somebody may send a token."""
+        self.prefix, self.request.uri = prefix, self.request.path
         super().initialize(**more)
 
     async def prepare(self) -> None:

@@ -25,8 +25,8 @@ class Jupyter(APIHandler):
     auth_resource = RESOURCE
 
     def initialize(self, prefix: str = "", **more: Any) -> None:
-        """Remember the prefix."""
-        self.prefix = prefix
+        """Remember the prefix; have no log told the query, in which somebody may send a token."""
+        self.prefix, self.request.uri = prefix, self.request.path
         super().initialize(**more)
 
     async def prepare(self, **more: Any) -> None:

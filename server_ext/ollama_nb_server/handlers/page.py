@@ -108,8 +108,8 @@ class PageHandler(web.RequestHandler):
     """Shows the page, and does what its forms say; a form carries a pass that only we can make."""
 
     def initialize(self, door: Door, behind: Behind) -> None:
-        """Take the door and what stands behind it."""
-        self._door, self._behind = door, behind
+        """Take the door and what stands behind it; have no log told the query."""
+        self._door, self._behind, self.request.uri = door, behind, self.request.path
 
     async def get(self) -> None:
         """Show it."""

@@ -90,6 +90,8 @@ class Relay(Jupyter):
         }
         sent = self.request.headers
         has_body = sent.get("Content-Length", "0") != "0" or "Transfer-Encoding" in sent
+        if self.request.path.rstrip("/") == self.prefix:
+            headers["Accept"] = "*/*"  # the page is for who has logged in at the Hub by themselves
         return self._client.build_request(
             self.request.method or "GET",
             self._url(),
