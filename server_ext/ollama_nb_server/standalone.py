@@ -30,13 +30,12 @@ from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.connections import SILENT_S, BoundedServer
 from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import is_loopback
-from ollama_nb_server.handlers.page import Behind, TokenDoor, page_rule
+from ollama_nb_server.handlers.page import MAX_FORM_BYTES, Behind, TokenDoor, page_rule
 from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
 from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.sharing import BadSharing, Sharing
 from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
-from ollama_nb_server.wire.bounds import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from ollama_nb_server.handlers.hub_access import HubPlace
@@ -218,9 +217,9 @@ class Standalone:
         """Serve until a signal or the idle timeout."""
         sockets = netutil.bind_sockets(self.settings.port, self.settings.host)
         port = sockets[0].getsockname()[1]
-        # Half of it is refused in words; who sends more finds the connection closed.
         silent = {"idle_connection_timeout": SILENT_S} if self._is_shared else {}
-        server = BoundedServer(self._app, max_body_size=2 * MAX_BODY_BYTES, **silent)
+        # Of forms of the page; the API's handlers take more of who they let in.
+        server = BoundedServer(self._app, max_body_size=MAX_FORM_BYTES, **silent)
         server.max_connections = self.settings.sharing.max_connections if self._is_shared else 0
         server.add_sockets(sockets)
         self._on_signals()

@@ -183,7 +183,7 @@ def test_long_lists_of_vectors_come_whole(client: httpx.Client) -> None:
 def test_a_body_larger_than_any_is_refused_in_words(client: httpx.Client) -> None:
     answer = client.post("/api/show", content=(b" " * (1 << 20) for _ in range(257)))
 
-    assert answer.status_code == 400
+    assert answer.status_code == 413
     assert "larger than 256 MiB" in answer.json()["error"]
 
 

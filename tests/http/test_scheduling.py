@@ -15,6 +15,7 @@ from ollama_nb_server.app import OllamaNb
 from ollama_nb_server.engine.messages import Priority
 from ollama_nb_server.handlers.access import Open
 from ollama_nb_server.handlers.base import ApiHandler, Route
+from ollama_nb_server.handlers.body_memory import BodyMemory
 from ollama_nb_server.scheduling.context import OWNER, Caller, RequestContext
 from tornado import httputil, web
 
@@ -135,7 +136,9 @@ async def test_a_request_carries_who_asks_and_how_urgently(caller) -> None:
         connection=SimpleNamespace(set_close_callback=lambda _: None),
     )
     route = Route("/", "generate", {})
-    handler = type("Api", (ApiHandler, Open), {})(app, request, route=route, app=None, prefix="")
+    handler = type("Api", (ApiHandler, Open), {})(
+        app, request, route=route, app=None, bodies=BodyMemory(), prefix=""
+    )
     handler.caller = caller
 
     assert handler.request_context() == RequestContext(caller, Priority.BATCH, verb="generate")

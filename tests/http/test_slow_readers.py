@@ -14,6 +14,7 @@ import pytest
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.base import ApiHandler, Route
+from ollama_nb_server.handlers.body_memory import BodyMemory
 from tornado import httpserver, netutil, web
 
 PROMPT = "Write a story about a fox."
@@ -99,7 +100,7 @@ def serving(documents: list[bytes], **settings: float) -> Iterator[tuple[int, as
         return SimpleNamespace(settings=Settings(**settings))
 
     route = Route("/", "generate", {"GET": streamed})
-    more = {"route": route, "app": context, "prefix": ""}
+    more = {"route": route, "app": context, "bodies": BodyMemory(), "prefix": ""}
     app = web.Application([("/", kind, more)], policy=Policy(), ended=ended, documents=documents)
     (listener,) = netutil.bind_sockets(0, "127.0.0.1")
     server = httpserver.HTTPServer(app)

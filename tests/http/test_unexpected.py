@@ -17,6 +17,7 @@ from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
 from ollama_nb_server.handlers.base import INTERNAL, ApiHandler, Route
+from ollama_nb_server.handlers.body_memory import BodyMemory
 from ollama_nb_server.wire.embed import EmbedResponse
 from ollama_nb_server.wire.encoding import pieces
 from ollama_nb_server.wire.golike import GoModel, read
@@ -69,7 +70,11 @@ async def client(tmp_path) -> AsyncIterator[httpx.AsyncClient]:
         (
             path,
             Api,
-            {"route": Route(path, path, {"GET": verb, "POST": verb}), "app": application.context},
+            {
+                "route": Route(path, path, {"GET": verb, "POST": verb}),
+                "app": application.context,
+                "bodies": BodyMemory(),
+            },
         )
         for path, verb in verbs.items()
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the modules that the tests here share
+sys.path.insert(0, str(Path(__file__).parents[1] / "http"))
 
 import real_hub
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from declared import SENT_AT_MOST, Memory, bearer, send
 from ollama_nb_server.handlers.rights import Right
 from ollama_nb_server.handlers.routes import ROUTES
 
@@ -51,6 +52,29 @@ def test_every_route_for_everybody(hub, tokens, method, path, right, caller) -> 
     assert refused == bool(expected(caller, right)), answer.text
     assert not refused or answer.status_code in expected(caller, right)
     assert not refused or method == "HEAD" or "error" in answer.json()
+
+
+@pytest.mark.parametrize("caller", ["nobody", "stranger", "without"])
+@pytest.mark.parametrize(("method", "path"), [(method, path) for method, path, _ in REQUESTS])
+def test_who_may_not_call_is_refused_before_the_body(hub, tokens, method, path, caller) -> None:
+    memory = Memory(hub.service_process().pid)
+    heard = send(
+        f"http://127.0.0.1:{hub.service_port}/base/services/ollama",
+        method,
+        path,
+        bearer(tokens[caller]) if tokens[caller] else "",
+    )
+
+    assert heard.status in expected(caller, Right.USE)
+    assert heard.sent < SENT_AT_MOST
+    assert memory.grown < 20_000_000
+
+
+def test_so_are_strangers_to_a_user_s_own_server(alice) -> None:
+    heard = send(f"{alice.url}ollama", "POST", "/api/generate")
+
+    assert heard.status == 403
+    assert heard.sent < SENT_AT_MOST
 
 
 @pytest.mark.parametrize(

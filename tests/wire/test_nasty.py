@@ -175,13 +175,6 @@ def test_too_much_is_refused_in_one_sentence(kind: type[Any], body: bytes) -> No
     assert "\n" not in sentence
 
 
-def test_a_body_that_is_too_large_is_not_even_counted(monkeypatch) -> None:
-    monkeypatch.setattr("ollama_nb_server.wire.golike.MAX_BODY_BYTES", 1 << 20)
-
-    with pytest.raises(TooMuch, match="larger than"):
-        read(GenerateRequest, b" " * (1 << 20) + b"{}")
-
-
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

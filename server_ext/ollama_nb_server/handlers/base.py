@@ -23,7 +23,9 @@ from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_for
 from ollama_nb_server.answering.kept_streams import KeptStream
 from ollama_nb_server.answering.live import LiveRequest
+from ollama_nb_server.handlers.body_memory import BodyLimits, BodyMemory
 from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
+from ollama_nb_server.handlers.early import EarlyAnswer
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.rights import Right, check_right
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
@@ -81,8 +83,11 @@ class Route:
         return ", ".join(sorted(self.methods))
 
 
-class ApiHandler(web.RequestHandler):
-    """One request: run the route's verb; a client that goes away cancels it."""
+class ApiHandler(EarlyAnswer):
+    """One request: run the route's verb; a client that goes away cancels it.
+
+    Who may not, and what is too large, is refused before the body is read.
+    """
 
     route: Route
     prefix: str
@@ -90,11 +95,18 @@ class ApiHandler(web.RequestHandler):
     _open_app: Callable[[], Awaitable[AppContext]]
 
     def initialize(
-        self, route: Route, app: Callable[[], Awaitable[AppContext]], **more: Any
+        self,
+        route: Route,
+        app: Callable[[], Awaitable[AppContext]],
+        bodies: BodyMemory,
+        **more: Any,
     ) -> None:
-        """Take the route; see that Tornado never reads a JSON body as a form."""
+        """Take the route, and where bodies are counted."""
         super().initialize(**more)
-        self.route, self._open_app = route, app
+        self.route, self._open_app, self._bodies = route, app, bodies
+        self._pieces: list[bytes] = []
+        self._num_bytes = 0
+        self._limits: BodyLimits | None = None
         self._task: asyncio.Task[Any] | None = None
         self._gone, self._late, self._is_cancelled = False, False, False
         self._is_unwanted = False  # whether an administrator, or its own user, has ended it
@@ -106,10 +118,54 @@ class ApiHandler(web.RequestHandler):
         self._alarm: asyncio.TimerHandle | None = None
         self._streaming = NDJSON
         self._outbox = Outbox(self._written, self._drop)
-        self.request.headers["Content-Type"] = JSON_BARE
+
+    async def prepare(self, **more: Any) -> None:
+        """See who calls, what they may, and how much they send, before any of it is read."""
+        await super().prepare(**more)  # type: ignore[misc]
+        if self._finished or self.request.method == "OPTIONS":
+            return
+        try:
+            if self.request.method in self.route.methods:
+                await self._check_right()
+            if self.announced_bytes != 0:
+                await self.expect_body()
+                self.accept_body()
+        except KNOWN as error:
+            self._refuse_for(error)
+
+    async def expect_body(self) -> None:
+        """Make room for the body, or raise one of the errors in `KNOWN`."""
+        sharing = (await self.app_context()).settings.sharing
+        self._limits = BodyLimits.of(sharing, self.caller)
+        self._hold(self.announced_bytes or 0)
+
+    def take(self, chunk: bytes) -> Awaitable[None] | None:
+        """Keep a piece of the body, whose length may not have been announced."""
+        self._num_bytes += len(chunk)
+        try:
+            if self.announced_bytes is None:
+                self._hold(self._num_bytes)
+            self._pieces.append(chunk)
+        except KNOWN as error:
+            self._pieces.clear()
+            self._refuse_for(error)
+        return None
+
+    def _hold(self, num_bytes: int) -> None:
+        assert self._limits is not None
+        self._bodies.hold(self, self.caller, num_bytes, self._limits)
+
+    def on_finish(self) -> None:
+        """Free what the request held."""
+        self._bodies.free(self)
+        super().on_finish()
 
     async def serve(self) -> None:
-        """Run the verb of this method."""
+        """Run the verb of this method; the body is here."""
+        if self._finished:
+            return
+        self.request.body = b"".join(self._pieces)
+        self._pieces.clear()
         verb = self.route.methods.get(self.request.method or "")
         if verb is None:
             self.set_header("Allow", self.route.allow)
@@ -118,7 +174,6 @@ class ApiHandler(web.RequestHandler):
         self._task = asyncio.current_task()
         try:
             self._check_client()
-            await self._check_right()
             await verb(self)
         except KNOWN as error:
             await self._fail(error)
@@ -227,6 +282,7 @@ class ApiHandler(web.RequestHandler):
 
     def on_connection_close(self) -> None:
         """Cancel what the client will not read any more."""
+        self._bodies.free(self)
         super().on_connection_close()
         self._gone = True
         if self._kept is not None and self._task is not None:
@@ -244,7 +300,7 @@ class ApiHandler(web.RequestHandler):
             self.clear_header("Content-Type")
         else:
             self.set_header("Content-Type", content_type)
-        web.RequestHandler.finish(self, body)
+        EarlyAnswer.finish(self, body)
 
     async def answer(
         self,
@@ -356,14 +412,18 @@ class ApiHandler(web.RequestHandler):
 
     # --- errors -----------------------------------------------------------------------------------
 
+    def _refuse_for(self, error: Exception) -> None:
+        """Answer with an error's status, sentence and time to come again."""
+        status, sentence = describe(error, self.route.name) or (500, str(error))
+        if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
+            self.set_header("Retry-After", str(max(math.ceil(retry_after_s), 1)))
+        if isinstance(error, QuotaSpent):
+            self.set_header(RETRY_AT_HEADER, error.retry_at.isoformat(timespec="seconds"))
+        self.refuse(status, sentence)
+
     async def _fail(self, error: Exception) -> None:
         if not self._headers_written:
-            status, sentence = describe(error, self.route.name) or (500, str(error))
-            if (retry_after_s := getattr(error, "retry_after_s", None)) is not None:
-                self.set_header("Retry-After", str(max(math.ceil(retry_after_s), 1)))
-            if isinstance(error, QuotaSpent):
-                self.set_header(RETRY_AT_HEADER, error.retry_at.isoformat(timespec="seconds"))
-            self.refuse(status, sentence)
+            self._refuse_for(error)
             return
         sentence = describe_midway(error, self.route.name) or str(error)
         log.warning("%s, after it had begun: %s", self.route.name, sentence)

@@ -30,7 +30,7 @@ class Jupyter(APIHandler):
         super().initialize(**more)
 
     async def prepare(self, **more: Any) -> None:
-        """Let the kernels' secret in, then do as Jupyter does; refuse uploads before their body."""
+        """Let the kernels' secret in, then do as Jupyter does: all before the body is read."""
         if self._is_kernel():
             self._jupyter_current_user = self._jupyterhub_user = User("kernel")
             self._token_authenticated = True
@@ -39,6 +39,10 @@ class Jupyter(APIHandler):
             return
         if self.current_user is None:
             raise web.HTTPError(403, "unauthorized: no valid token")
+        action = "read" if self.request.method in SAFE else "write"
+        allowed = self.authorizer.is_authorized(self, self.current_user, action, RESOURCE)
+        if not (allowed if isinstance(allowed, bool) else await allowed):
+            raise web.HTTPError(403, "this user of the Jupyter server may not use the models")
         self.caller = Caller(
             self.current_user.username, is_alone=True
         )  # a server is its user's own

@@ -7,6 +7,7 @@ from typing import Any
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers.base import ApiHandler, Route
+from ollama_nb_server.handlers.body_memory import BodyMemory
 
 BELOW = ("/api/", "/v1/")
 OF_JUPYTER = frozenset({"/api/status", "/api/me"})  # both have these; Jupyter answers them
@@ -30,9 +31,9 @@ def hints(
 ) -> list[tuple[str, type[ApiHandler], dict[str, Any]]]:
     """Tornado's list of handlers for the routes that Jupyter itself does not have."""
     kind = type("Hint", (ApiHandler, access), {})
-    verbs = dict.fromkeys(METHODS, hint)
+    verbs, bodies = dict.fromkeys(METHODS, hint), BodyMemory()
     return [
-        (f"{base}{route.path}", kind, {"route": told, "app": app, "prefix": base})
+        (f"{base}{route.path}", kind, {"route": told, "app": app, "bodies": bodies, "prefix": base})
         for route in routes
         if route.path.startswith(BELOW) and route.path not in OF_JUPYTER
         for told in [Route(route.path, route.name, verbs, route.style)]

@@ -18,11 +18,10 @@ from tornado import web
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
-from ollama_nb_server.handlers.extension import RESOURCE, SAFE, Jupyter
+from ollama_nb_server.handlers.early import EarlyAnswer
+from ollama_nb_server.handlers.extension import Jupyter
 
-MAX_BYTES = 1 << 44
 CONNECT_S = 10.0
-DRAINED_BYTES = 1 << 18  # of a body that the service has refused already
 OF_A_HOP = frozenset(  # RFC 9110, 7.6.1
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "proxy-authenticate", "proxy-authorization"}
@@ -54,8 +53,7 @@ class _Body:
             yield piece
 
 
-@web.stream_request_body
-class Relay(Jupyter):
+class Relay(EarlyAnswer, Jupyter):
     """Passes a request on as it comes, and its answer as that comes."""
 
     def initialize(self, prefix: str = "", service: str = "", token: str = "", **more: Any) -> None:
@@ -68,18 +66,14 @@ class Relay(Jupyter):
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=CONNECT_S), trust_env=not _is_near(service)
         )
-        self._drained, self._is_whole = 0, False
+        self._is_whole = False
 
     async def prepare(self, **more: Any) -> None:
         """Let in whom Jupyter lets in, and call the service before the body is here."""
         await super().prepare(**more)
         if self._finished or self.request.method == "OPTIONS":
             return
-        action = "read" if self.request.method in SAFE else "write"
-        allowed = self.authorizer.is_authorized(self, self.current_user, action, RESOURCE)
-        if not (allowed if isinstance(allowed, bool) else await allowed):
-            raise web.HTTPError(403, "this user of the Jupyter server may not use the models")
-        self.request.connection.set_max_body_size(MAX_BYTES)  # type: ignore[union-attr]
+        self.accept_body()
         self._sending = asyncio.ensure_future(self._client.send(self._request(), stream=True))
 
     def _request(self) -> httpx.Request:
@@ -106,18 +100,26 @@ class Relay(Jupyter):
         query = [pair for pair in parse_qsl(self.request.query, True) if pair[0] != "token"]
         return f"{self._service}{path}{'?' if query else ''}{urlencode(query)}"
 
-    async def data_received(self, chunk: bytes) -> None:
-        """Pass a piece of the body on; of a body that nobody wants, take a little more."""
+    async def take(self, chunk: bytes) -> None:
+        """Pass a piece of the body on; a service that has answered takes no more."""
         assert self._sending is not None
         putting = asyncio.ensure_future(self._body.put(chunk))
         await asyncio.wait({putting, self._sending}, return_when=asyncio.FIRST_COMPLETED)
-        if putting.done():
-            return
-        putting.cancel()
-        self._drained += len(chunk)
-        if self._drained > DRAINED_BYTES and not self._finished:
-            self.set_header("Connection", "close")
-            await self._answer()
+        if not putting.done():
+            putting.cancel()
+            await self._answer_early()
+
+    async def _answer_early(self) -> None:
+        """Tell why the service wants no more of the body."""
+        assert self._sending is not None
+        try:
+            response = await self._sending
+            said = b"".join([piece async for piece in response.aiter_raw()])
+        except httpx.TransportError as error:
+            self._lost(error)
+        else:
+            self._begin(response)
+            self.finish(said)
 
     async def serve(self) -> None:
         """The body is here: answer as the service does."""
@@ -144,8 +146,7 @@ class Relay(Jupyter):
                 self.write(piece)
                 await self.flush()
         except httpx.TransportError as error:
-            self.log.warning("ollama_nb: %s: %s", self._service, error or type(error).__name__)
-            self._broken()
+            self._lost(error)
         else:
             web.RequestHandler.finish(self)
 
@@ -164,8 +165,9 @@ class Relay(Jupyter):
         there = urlsplit(self._service).path
         return self.prefix + location[len(there) :] if location.startswith(there) else location
 
-    def _broken(self) -> None:
+    def _lost(self, error: httpx.TransportError) -> None:
         """The way to the service has broken: say so, or end a stream that had begun unfinished."""
+        self.log.warning("ollama_nb: %s: %s", self._service, error or type(error).__name__)
         if not self._headers_written:
             if self._is_whole:
                 self.set_header("Retry-After", "5")
@@ -186,7 +188,7 @@ class Relay(Jupyter):
     def _say(self, status: int, sentence: str) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        web.RequestHandler.finish(self, json.dumps({"error": sentence}))
+        self.finish(json.dumps({"error": sentence}))
 
     def on_connection_close(self) -> None:
         """Who leaves here leaves there too."""

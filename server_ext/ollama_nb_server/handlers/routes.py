@@ -9,6 +9,7 @@ from typing import Any
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers import blobs, verbs
 from ollama_nb_server.handlers.base import ApiHandler, Route
+from ollama_nb_server.handlers.body_memory import BodyMemory
 from ollama_nb_server.handlers.missing import missing
 from ollama_nb_server.handlers.rights import Right
 
@@ -77,11 +78,13 @@ def handlers(
     """Tornado's list of handlers below a prefix, for one way of access."""
     plain = type("Api", (ApiHandler, access), {})
     uploading = type("Upload", (blobs.Uploading, access), {})
+    bodies = BodyMemory()
     made = []
     for route in (*ROUTES, MISSING):
         kind = uploading if route.name == "blobs" else plain
         path = f"{prefix}{route.path}"
         if route.path == "/" and prefix:
             path = f"{prefix}/?"
-        made.append((path, kind, {"route": route, "app": app, "prefix": prefix}))
+        told = {"route": route, "app": app, "bodies": bodies, "prefix": prefix}
+        made.append((path, kind, told))
     return made

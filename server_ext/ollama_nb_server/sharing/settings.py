@@ -76,6 +76,11 @@ class Sharing(BaseModel):
         Tokens of a prompt of who does not manage, as the model reads it; 0: as the context has.
     max_requests_per_user
         Requests of one user, of any kind, that may be under way at once; 0: any number.
+    max_request_mb
+        A request of who does not manage, uploads of files aside, in millions of bytes.
+    max_bodies_mb
+        All requests under way together, which are kept in memory; those of a user who does not
+        manage may have a fourth of it.
     public
         Patterns of model names: the own texts of these are no secret, and what was computed of
         such a system text for one user is used for all.
@@ -117,6 +122,8 @@ class Sharing(BaseModel):
     max_connections: Annotated[int, Field(ge=1)] = 800
     max_prompt_tokens: Annotated[int, Field(ge=0)] = 0
     max_requests_per_user: Annotated[int, Field(ge=0)] = 400
+    max_request_mb: PositiveInt = 100
+    max_bodies_mb: PositiveInt = 1000
     public: tuple[Pattern, ...] = ()
     public_documents: tuple[FilePath, ...] = ()
     max_private_mb: int = Field(default=1000, ge=0)

@@ -42,7 +42,7 @@ class Bound:
 
 
 BOUNDS = (
-    Bound("a body, but for a blob's", f"{MAX_BODY_BYTES >> 20} MiB", "400"),
+    Bound("a body, but for a blob's", f"{MAX_BODY_BYTES >> 20} MiB", "413"),
     Bound("commas and brackets in a body", f"{MAX_VALUES:,}", "400"),
     Bound("depth of a body", f"{MAX_DEPTH} brackets", "400"),
     Bound("digits of a number", f"{MAX_DIGITS}", "400"),

@@ -2,6 +2,7 @@
 
 RequestError
 ├── MissingModel, MissingBody, BadBody, TooMuch       the body
+├── BodyTooLarge, OwnBodiesTooLarge, BodiesTooLarge   its length, alone and beside others
 ├── BadOption, BadTopLogprobs, BadThink, InvalidFormat, GrammarConflict, BadInput
 ├── BadToolChoice, ToolChoiceConflict, BadThinkBudget, ThinkBudgetConflict
 ├── NoSuchToken, RawConflict, DoesNotSupport, ThinkUnsupported, ImagesUnsupported
@@ -53,6 +54,41 @@ class BadBody(RequestError):
 
 class TooMuch(RequestError):
     """A request asks for more than one user may have; the sentence says of what, and how much."""
+
+
+class BodyTooLarge(RequestError):
+    """A body is longer than its sender may send; `limit` in bytes."""
+
+    def __init__(self, limit: int, contact: str = "") -> None:
+        whom = f": send less at once, or ask {contact}" if contact else ""
+        super().__init__(f"the request is larger than {_round(limit)}{whom}")
+        self.limit, self.contact = limit, contact
+
+
+class OwnBodiesTooLarge(RequestError):
+    """A body is too much beside the others of the same user, `held` bytes of `limit`."""
+
+    retry_after_s = 5.0
+
+    def __init__(self, held: int, limit: int) -> None:
+        super().__init__(
+            f"your requests that are under way have {_mb(held)} already, and {_round(limit)} are "
+            "allowed: send more when some of them are answered"
+        )
+        self.held, self.limit = held, limit
+
+
+class BodiesTooLarge(RequestError):
+    """All that clients send would be too much for the server's memory; `limit` in bytes."""
+
+    retry_after_s = 5.0
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"server busy: requests of {_round(limit)} together are all that it keeps at once; try "
+            "again soon"
+        )
+        self.limit = limit
 
 
 class BadOption(RequestError):
@@ -281,6 +317,11 @@ def _mb(num_bytes: int) -> str:
     return f"{num_bytes / 1e6:,.1f} MB"
 
 
+def _round(num_bytes: int) -> str:
+    """A limit, in the unit that it is set in."""
+    return f"{num_bytes >> 20} MiB" if num_bytes % (1 << 20) == 0 else f"{num_bytes / 1e6:,g} MB"
+
+
 class CloudDisabled(RequestError):
     """A cloud model or a cloud feature is asked for; there is no cloud here."""
 
@@ -430,6 +471,9 @@ TABLE: tuple[tuple[type[Exception], Callable[[Exception, str], tuple[int, str]]]
     (CloudDisabled, _says(403)),
     (NotAllowed, _says(403)),
     (PromptOverLimit, _says(413)),
+    (BodyTooLarge, _says(413)),
+    (OwnBodiesTooLarge, _says(429)),
+    (BodiesTooLarge, _says(503)),
     (ClosedNow, _says(403)),
     (NoRoomOfTheirOwn, _says(507)),
     (NoAccounts, _says(404)),

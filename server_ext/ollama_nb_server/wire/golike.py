@@ -14,7 +14,6 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ollama_nb_server.wire.bounds import (
-    MAX_BODY_BYTES,
     MAX_DEPTH,
     MAX_DIGITS,
     MAX_INT64,
@@ -101,8 +100,6 @@ def first_value(body: bytes) -> Any:
 
 def _check_amount(body: bytes) -> None:
     """Refuse what takes long to read, by counting what cannot be fewer than its values."""
-    if len(body) > MAX_BODY_BYTES:
-        raise TooMuch(f"the request is larger than {MAX_BODY_BYTES >> 20} MiB")
     if len(body) > MAX_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise TooMuch(f"the request has more than {MAX_VALUES:,} commas and brackets")
 
