@@ -127,14 +127,16 @@ class ApiHandler(EarlyAnswer):
         try:
             if self.request.method in self.route.methods:
                 await self._check_right()
+            await self.expect_body()
             if self.announced_bytes != 0:
-                await self.expect_body()
                 self.accept_body()
         except KNOWN as error:
             self._refuse_for(error)
 
     async def expect_body(self) -> None:
-        """Make room for the body, or raise one of the errors in `KNOWN`."""
+        """Make room for the body, if one comes, or raise one of the errors in `KNOWN`."""
+        if self.announced_bytes == 0:
+            return
         sharing = (await self.app_context()).settings.sharing
         self._limits = BodyLimits.of(sharing, self.caller)
         self._hold(self.announced_bytes or 0)
