@@ -139,12 +139,24 @@ def test_a_prompt_of_a_user_has_its_limit_and_one_of_an_administrator_the_contex
     turns = [{"role": "user", "content": "word " * 100}]
     chat = {"model": "demo", "messages": turns, "options": {"num_predict": 1}, "stream": False}
     score = {"model": "demo", "prompts": ["Hi", "word " * 100], "choices": ["Yes"]}
-    routes = {"generate": long, "chat": chat, "score": score}
+    behind = {"model": "demo", "prompt": "Hi", "choices": ["Yes", "word " * 100]}
+    texts = {"model": "demo", "input": ["Hi", "word " * 100]}
+    old = {"model": "demo", "prompt": "word " * 100}
+    asked = [
+        *[("generate", long), ("chat", chat), ("score", score), ("score", behind)],
+        *[("embed", texts), ("embeddings", old)],
+    ]
 
-    refused = [ana.post(f"/api/{route}", json=body) for route, body in routes.items()]
-    served = [eve.post(f"/api/{route}", json=body) for route, body in routes.items()]
+    refused = [ana.post(f"/api/{route}", json=body) for route, body in asked]
+    served = [eve.post(f"/api/{route}", json=body) for route, body in asked]
+    cut = texts | {"options": {"num_ctx": 40}}
+    counted = ana.post("/api/tokenize", json={"model": "demo", "text": "word " * 100})
 
-    assert [answer.status_code for answer in refused] == [413] * 3
-    assert "and 50 are allowed here" in refused[0].json()["error"]
-    assert [answer.status_code for answer in served] == [200] * 3
+    assert [answer.status_code for answer in refused] == [413] * 6
+    for answer in refused:
+        assert "and 50 are allowed here" in answer.json()["error"]
+    assert [answer.status_code for answer in served] == [200] * 6
+    assert ana.post("/api/embed", json=cut).is_success
+    assert ana.post("/api/embed", json=texts | {"input": ["Hi"] * 100}).is_success
+    assert counted.json()["count"] > 50  # who wants to know how long a text is may ask
     assert ana.post("/api/generate", json=long | {"prompt": "Hi"}).is_success

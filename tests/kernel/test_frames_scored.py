@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from test_scoring import WithoutScores
+from test_score import WithoutScores
 
 import ollama_nb
 import ollama_nb.frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,16 @@ import numpy.typing as npt
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.generation import (
     Stopwatch,
+    check_lengths,
     loss_warnings,
     waits,
     warnings_for,
 )
 from ollama_nb_server.answering.preparation import find, lease, options_for
+from ollama_nb_server.answering.prompt import literal_segments, text_guard
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
+from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.truncation import Losses, TruncatedTexts
 from ollama_nb_server.scheduling.context import RequestContext
 from ollama_nb_server.scheduling.lease import Lease
@@ -42,6 +46,7 @@ async def embed(app: AppContext, request: EmbedRequest, context: RequestContext)
         if not texts:
             return EmbedResponse(request.model or "", None, warnings=warnings)
         truncate = request.truncate is not False
+        await _check(app, leased, model, texts, options, truncate=truncate)
         embedded, took_ns = await _timed(leased, texts, options, truncate=truncate)
         losses = _losses(embedded, _limit(leased, options))
         warnings += loss_warnings(model.name.display, losses)
@@ -69,8 +74,25 @@ async def embeddings(
         warnings = warnings_for(leased, model.name.display, request.options)
         if not request.prompt:
             return EmbeddingsResponse(None, warnings)
+        await _check(app, leased, model, (request.prompt,), options, truncate=False)
         embedded, _ = await _timed(leased, (request.prompt,), options, truncate=False)
         return EmbeddingsResponse(_matrix(embedded)[0].astype(np.float64), warnings)
+
+
+async def _check(
+    app: AppContext,
+    leased: Lease,
+    model: Model,
+    texts: Sequence[str],
+    options: Options,
+    *,
+    truncate: bool,
+) -> None:
+    """Refuse texts that are longer than a user's may be, where they are not cut to less."""
+    sharing = app.settings.sharing
+    if not truncate or _limit(leased, options) > sharing.max_prompt_tokens:
+        guard = text_guard(model, leased.info)
+        await check_lengths(leased, [literal_segments(guard, text) for text in texts], sharing)
 
 
 async def _timed(

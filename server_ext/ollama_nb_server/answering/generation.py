@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ from ollama_nb_server.wire.options import Options, without_effect
 log = logging.getLogger(__name__)
 
 NO_WAITS = Waits()
+COUNTED_AT_ONCE = 64  # texts that are on their way to the worker
 MAX_SHOWN = 200  # letters of a lost text in a warning
 
 
@@ -225,13 +227,40 @@ async def check_length(lease: Lease, prompt: Sequence[Segment], sharing: Sharing
     ------
     PromptOverLimit
     """
+    await check_lengths(lease, [prompt], sharing)
+
+
+async def check_lengths(
+    lease: Lease,
+    prompts: Sequence[Sequence[Segment]],
+    sharing: Sharing,
+    behind: Sequence[Sequence[Segment]] = (),
+) -> None:
+    """Refuse a user's prompts where one is longer than allowed with the longest text behind it.
+
+    Raises
+    ------
+    PromptOverLimit
+    """
     most = sharing.max_prompt_tokens
-    if not most or lease.context.caller.manages or max_num_tokens(prompt) <= most:
+    if not most or lease.context.caller.manages:
         return
-    texts = tuple(part for part in prompt if not isinstance(part, ImageSegment))
-    count = await lease.worker.count(texts)
-    if count > most:
-        raise PromptOverLimit(count, most, sharing.contact)
+    longest = max(map(max_num_tokens, behind), default=0)
+    doubtful = [each for each in prompts if max_num_tokens(each) + longest > most]
+    if doubtful:
+        longest = max(await _counts(lease, behind), default=0)
+        count = max(await _counts(lease, doubtful)) + longest
+        if count > most:
+            raise PromptOverLimit(count, most, sharing.contact)
+
+
+async def _counts(lease: Lease, prompts: Sequence[Sequence[Segment]]) -> list[int]:
+    """How many tokens texts have, some of them asked at a time."""
+    texts = [tuple(p for p in each if not isinstance(p, ImageSegment)) for each in prompts]
+    counts: list[int] = []
+    for at in range(0, len(texts), COUNTED_AT_ONCE):
+        counts += await asyncio.gather(*map(lease.worker.count, texts[at : at + COUNTED_AT_ONCE]))
+    return counts
 
 
 async def run(

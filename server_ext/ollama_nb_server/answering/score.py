@@ -11,7 +11,7 @@ import numpy as np
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.context_need import least_ctx
-from ollama_nb_server.answering.generation import Stopwatch, check_length, waits, warnings_for
+from ollama_nb_server.answering.generation import Stopwatch, check_lengths, waits, warnings_for
 from ollama_nb_server.answering.images import refuse_images
 from ollama_nb_server.answering.preparation import (
     context_limit,
@@ -56,9 +56,8 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
         warnings += idle_options(request.options, OF_SCORES, "scores")
         prompts = [await _prompt(app, leased, model, each, options) for each in asked]
         public = await public_text(app, leased, model, asked[0], options)
-        for prompt in prompts:
-            await check_length(leased, prompt, app.settings.sharing)
         message = _message(app, leased, model, request, options, prompts)
+        await check_lengths(leased, prompts, app.settings.sharing, message.choices)
         message = replace(message, salt=context.caller.salt, public=public)
         async with leased.generating() as ended:
             began_ns = time.perf_counter_ns()
