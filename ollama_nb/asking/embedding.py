@@ -24,7 +24,7 @@ from ollama_nb.managing.catalogue import default_model, names
 from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -89,16 +89,31 @@ def embed(
     chosen = model or embedding_model()
     prefixes = NOTHING if purpose is None else prefixes_of(chosen)
     before = "" if purpose is None else prefixes.of(purpose)
-    fields = {
-        "model": chosen,
+    fields = embed_fields(chosen, dimensions, options, keep_alive)
+    rows = vectors_of([f"{before}{value}" for value in values], fields)
+    frame: pd.DataFrame = pd.DataFrame(rows, index=column.index, dtype="float32")
+    frame.attrs |= {"model": chosen, "query_prefix": prefixes.query}
+    return frame
+
+
+def embed_fields(
+    model: str,
+    dimensions: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    keep_alive: float | str | None = None,
+) -> dict[str, Any]:
+    """Return the fields of a request, beside the texts.
+
+    Raises
+    ------
+    UnknownOption, BadValue
+    """
+    return {
+        "model": model,
         "dimensions": dimensions,
         "options": checked(options or {}),
         "keep_alive": keep_alive,
     }
-    rows = _rows([f"{before}{value}" for value in values], fields)
-    frame: pd.DataFrame = pd.DataFrame(rows, index=column.index, dtype="float32")
-    frame.attrs |= {"model": chosen, "query_prefix": prefixes.query}
-    return frame
 
 
 def embedding_model() -> str:
@@ -124,8 +139,15 @@ def _as_texts(column: pd.Series) -> list[str]:
     return [str(value) for value in column]
 
 
-def _rows(texts: Sequence[str], fields: Mapping[str, Any]) -> Any:
-    """Embed in batches and stack the vectors; the whole is one call in the statistics."""
+def vectors_of(
+    texts: Sequence[str],
+    fields: Mapping[str, Any],
+    on_vectors: Callable[[int, Any], object] = lambda *_: None,
+) -> Any:
+    """Embed in batches and stack the vectors; the whole is one call in the statistics.
+
+    `on_vectors` gets those of a batch as soon as they are there, and the place of its first text.
+    """
     import numpy as np
 
     started_at, start_s = datetime.now(timezone.utc), time.perf_counter()
@@ -134,6 +156,7 @@ def _rows(texts: Sequence[str], fields: Mapping[str, Any]) -> Any:
     try:
         for begin in range(0, len(texts), BATCH_TEXTS):
             parts.append(_one_batch(texts[begin : begin + BATCH_TEXTS], fields))
+            on_vectors(begin, _block(parts[-1]))
         done_reason = None  # an embedding is not cut short
     except KeyboardInterrupt:
         done_reason = "interrupted"
@@ -142,8 +165,14 @@ def _rows(texts: Sequence[str], fields: Mapping[str, Any]) -> Any:
         elapsed_s = time.perf_counter() - start_s
         stats = CallStats.from_wire(_summed(parts), started_at=started_at, elapsed_s=elapsed_s)
         statistics.record("embed", fields["model"], done_reason, stats, running_cell())
-    blocks = [np.asarray(part["embeddings"], dtype=np.float32) for part in parts]
+    blocks = [_block(part) for part in parts]
     return np.concatenate(blocks) if blocks else np.empty((0, 0), dtype=np.float32)
+
+
+def _block(part: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    return np.asarray(part["embeddings"], dtype=np.float32)
 
 
 def _one_batch(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:

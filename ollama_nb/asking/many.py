@@ -18,6 +18,7 @@ from ollama_nb.errors import (
     ModelNotFound,
     NoServer,
     OllamaNbError,
+    QuotaSpent,
     ServerRefused,
     ServerWentAway,
 )
@@ -36,7 +37,7 @@ INTERRUPTED = "interrupted"  # the `done_reason` of what was cancelled
 # Nobody sits and waits for one of many answers: a chat beside them goes first.
 PRIORITY = {"X-Ollama-Nb-Priority": "batch"}
 # What would be said of all other questions too.
-FATAL = (ModelNotFound, NoServer, ServerRefused, ServerWentAway)
+FATAL = (ModelNotFound, NoServer, QuotaSpent, ServerRefused, ServerWentAway)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.answers import statistics
 from ollama_nb.answers.call_stats import CallStats
+from ollama_nb.asking.many import FATAL
 from ollama_nb.asking.score_request import NoScores, ScoreRequest
 from ollama_nb.asking.workers import Workers
 from ollama_nb.connection.current import current
@@ -23,10 +24,7 @@ from ollama_nb.connection.failures import translated
 from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
-    ModelNotFound,
-    NoServer,
     OllamaNbError,
-    ServerRefused,
     ServerWarning,
     ServerWentAway,
 )
@@ -45,8 +43,7 @@ if TYPE_CHECKING:
 PROMPTS_A_REQUEST = 16
 IN_FLIGHT = 3
 PREFERENCES_IN_FLIGHT = 20  # of a server without scores: a request a prompt
-# What would be said of all other prompts too.
-FATAL = (ModelNotFound, NoServer, ServerRefused, ServerWentAway)
+BUSY = (429, 503)  # that is not one prompt's fault
 WITHOUT_SCORES = (
     "{} does not tell how likely answers are: the best one is what the model writes when it may "
     "write nothing but the choices, without probabilities (ollama_nb's own server tells them)"
@@ -118,8 +115,8 @@ class _Run:
         try:
             return await self._answered(request)
         except AnswerFailed as error:
-            if len(request.prompts) == 1:
-                return [error]
+            if len(request.prompts) == 1 or error.status in BUSY:
+                return [error] * len(request.prompts)
             parts = [await self._outcomes(one) for one in request.alone()]
             return [outcome for part in parts for outcome in part]
         except OllamaNbError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.asking.embedding import embed
+from ollama_nb.asking.embedding import embed_fields, vectors_of
 from ollama_nb.cache.embeddings import VectorCache
 from ollama_nb.cache.rows import key_of
 from ollama_nb.connection.options import checked
@@ -13,7 +13,8 @@ from ollama_nb.managing.digests import digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-# Texts of one call; each call's vectors are kept at once, and Ctrl-C loses no others.
+# Texts of one call in the statistics. What a batch of it gives is kept at once: whatever ends the
+# call, Ctrl-C or a quota, costs no more than a batch.
 CALL_TEXTS = 512
 
 _cache = VectorCache()
@@ -50,13 +51,18 @@ def kept_vectors(
     new = [place for place, key in enumerate(keys) if key not in found]
     on_kept(len(texts) - len(new))
     step = batch_size or CALL_TEXTS
+    fields = embed_fields(model, **how)
     for begin in range(0, len(new), step):
         places = new[begin : begin + step]
-        vectors = embed([texts[place] for place in places], model=model, **how).to_numpy("<f4")
-        made = {keys[place]: row.tobytes() for place, row in zip(places, vectors, strict=True)}
-        _cache.keep(model, made)
-        found |= made
-        on_kept(len(made))
+
+        def keep(first: int, vectors: Any, places: Sequence[int] = places) -> None:
+            rows = zip(places[first : first + len(vectors)], vectors.astype("<f4"), strict=True)
+            made = {keys[place]: row.tobytes() for place, row in rows}
+            _cache.keep(model, made)
+            found.update(made)
+            on_kept(len(made))
+
+        vectors_of([texts[place] for place in places], fields, keep)
     return np.stack([np.frombuffer(found[key], dtype="<f4") for key in keys]).astype(np.float32)
 
 

@@ -12,8 +12,11 @@ from ollama_nb_server.sharing.tokens import TokenFile
 
 import ollama_nb
 from ollama_nb.errors import NoAccounts, NotAllowed, NotDone, QuotaSpent
+from ollama_nb.frames.errors import RowsFailed
 
 SHORT = {"num_predict": 4, "temperature": 0}
+PEOPLE = ("ana", "ben", "dan", "del", "dew", "dot", "eve")
+NUM_ROWS = 200
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +24,10 @@ def shared(tmp_path_factory, start_server: Callable[..., object]) -> tuple[str, 
     """A server that ana, ben and eve share; its address and their tokens."""
     folder = tmp_path_factory.mktemp("shared")
     tokens = TokenFile(folder / "tokens.json")
-    named = {name: tokens.add(name, is_admin=name == "eve") for name in ("ana", "ben", "eve")}
+    named = {name: tokens.add(name, is_admin=name == "eve") for name in PEOPLE}
     (folder / "hub.toml").write_text(
-        '[hub]\nquotas = [{tokens = 1, window = "7d", users = ["ben"]}]'
+        '[hub]\nquotas = [\n{tokens = 1, window = "7d", users = ["ben"]},\n'
+        '{tokens = 60, window = "7d", users = ["dan", "dot", "del", "dew"]},\n]'
     )
     options = ["--tokens", str(tokens.path), "--config", str(folder / "hub.toml")]
     return start_server(*options).url, named
@@ -101,6 +105,80 @@ def test_a_spent_quota_says_when_there_is_more(as_user) -> None:
     assert quota["used"] > quota["limit"] == 1
     with pytest.raises(QuotaSpent):
         ollama_nb.embed(["a cat"], model="demo")
+
+
+def of_server(name: str, as_user: Callable[[str], None]) -> pd.DataFrame:
+    as_user(name)
+    return ollama_nb.usage()
+
+
+def test_a_spent_quota_stops_rows_once_and_keeps_what_is_done(as_user) -> None:
+    as_user("dan")
+    frame = pd.DataFrame({"n": [f"number {n}" for n in range(NUM_ROWS)]})
+    how = {"model": "demo", "options": SHORT, "details": True, "progress": False}
+    with pytest.warns(RowsFailed, match=r"failed and stay empty.*there is more at"):
+        some = frame.llm.generate("{{ n }}", in_flight=2, **how)
+    done = some["_error"].isna()
+    asked = of_server("dan", as_user)
+    before = len(of_server("eve", as_user))
+    whole = frame.llm.generate("{{ n }}", **how)
+    again = of_server("eve", as_user)
+
+    assert 0 < done.sum() < NUM_ROWS / 2
+    assert done.sum() <= len(asked) <= done.sum() + 2  # both that were under way heard it
+    assert some["_error"][~done].str.contains("dan's quota of 60 tokens").all()
+    assert whole["_error"].isna().all()
+    assert len(again) - before == (~done).sum()
+
+
+def test_a_spent_quota_stops_scores_once(as_user) -> None:
+    as_user("dot")
+    texts = pd.Series([f"number {n}" for n in range(NUM_ROWS)])
+    how = {"model": "demo", "details": True, "progress": False}
+    with pytest.warns(RowsFailed, match="there is more at"):
+        some = texts.llm.classify(["good", "bad"], **how)
+    done = some["_error"].isna()
+    asked = of_server("dot", as_user)
+    as_user("eve")
+    whole = texts.llm.classify(["good", "bad"], **how)
+
+    assert 0 < done.sum() < NUM_ROWS
+    assert len(asked) <= done.sum() / 16 + 3  # requests have 16 rows, of which 3 are under way
+    assert whole["_error"].isna().all()
+
+
+def test_a_spent_quota_loses_no_vector(as_user) -> None:
+    as_user("del")
+    texts = pd.Series([f"{n} is a number" for n in range(NUM_ROWS)])
+    with pytest.raises(QuotaSpent, match="there is more at"):
+        texts.llm.embed(model="demo")
+    (first, refused) = of_server("del", as_user).itertuples()
+    before = ollama_nb.usage().prompt_tokens.sum()
+    as_user("eve")
+    vectors = texts.llm.embed(model="demo")
+    asked = ollama_nb.usage()
+    asked = asked[asked.verb == "embed"]
+
+    assert (first.status, refused.status) == ("finished", "refused")
+    assert before > 60
+    assert len(vectors) == NUM_ROWS
+    assert len(asked) == 3  # of 64 texts at most, of those that were not there
+
+
+def test_a_quota_that_is_spent_at_once_is_one_error(as_user) -> None:
+    as_user("dew")
+    ollama_nb.generate("Hi " * 60, model="demo", options=SHORT)
+    frame = pd.DataFrame({"n": [f"of dew {n}" for n in range(NUM_ROWS)]})
+    for ask in (
+        lambda: frame.llm.generate("{{ n }}", model="demo", progress=False),
+        lambda: frame["n"].llm.classify(["good", "bad"], model="demo", progress=False),
+        lambda: ollama_nb.score(list(frame["n"]), ["good", "bad"], model="demo"),
+    ):
+        with pytest.raises(QuotaSpent, match="there is more at"):
+            ask()
+    statuses = ollama_nb.usage().status
+
+    assert 3 <= (statuses == "refused").sum() <= 26  # those that were under way
 
 
 def test_another_server_has_no_accounts(connected) -> None:
