@@ -35,8 +35,8 @@ def plane():
 
 def texts_asked(monkeypatch):
     asked = []
-    embed = vectors.embed
-    monkeypatch.setattr(vectors, "embed", lambda t, **how: asked.extend(t) or embed(t, **how))
+    embed = vectors.vectors_of
+    monkeypatch.setattr(vectors, "vectors_of", lambda t, *how: asked.extend(t) or embed(t, *how))
     return asked
 
 
@@ -97,18 +97,18 @@ def test_what_stands_before_a_text_is_a_part_of_it(demo, monkeypatch):
 
 def test_what_was_embedded_before_an_interrupt_is_kept(demo, monkeypatch):
     monkeypatch.setattr(vectors, "CALL_TEXTS", 2)
-    embed, asked = vectors.embed, []
+    embed, asked = vectors.vectors_of, []
 
-    def interrupted(texts, **how):
+    def interrupted(texts, *how):
         if asked:
             raise KeyboardInterrupt
         asked.append(list(texts))
-        return embed(texts, **how)
+        return embed(texts, *how)
 
-    monkeypatch.setattr(vectors, "embed", interrupted)
+    monkeypatch.setattr(vectors, "vectors_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         TEXTS.llm.embed()
-    monkeypatch.setattr(vectors, "embed", embed)
+    monkeypatch.setattr(vectors, "vectors_of", embed)
     rest = texts_asked(monkeypatch)
     TEXTS.llm.embed()
 
