@@ -10,6 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -316,6 +317,18 @@ def test_a_quota_ends_and_frees_up(tmp_path, start_server, eventually) -> None:
         eventually(lambda: ask(client).is_success, "more", 15)
         assert shared.usage("ana", by="status")["totals"][-1]["status"] == "refused"
         assert shared.usage("eve", by="all")["quotas"] == []
+
+
+def test_what_waits_when_a_quota_is_used_up_is_not_answered(tmp_path, start_server) -> None:
+    config = 'express_slots = 0\nquotas = [{tokens = 60, window = "1h"}]\n'
+    shared = Shared(tmp_path, partial(start_server, OLLAMA_NUM_PARALLEL="1"), config)
+    long = {"temperature": 0, "num_predict": 40}
+    with shared.client("ana") as client, ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: ask(client, options=long), range(12)))
+        (quota,) = shared.usage("ana", by="all")["quotas"]
+
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert quota["used"] < 60 + 60  # what ran when it was used up: 40 tokens and a prompt
 
 
 def test_what_was_spent_outlives_the_server(tmp_path, start_server) -> None:

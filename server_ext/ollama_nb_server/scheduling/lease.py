@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -95,7 +95,8 @@ class Lease:
 
     `loading_ns` of that the model was being loaded, for this request or for another one.
     `began_ns` is when it was asked for, by `time.perf_counter_ns`. `unlike` names load options that
-    the request wanted otherwise, while others use the worker.
+    the request wanted otherwise, while others use the worker. `_admit` raises why the request may
+    not run after all, when its turn comes.
     """
 
     _held: LoadedWorker
@@ -104,6 +105,7 @@ class Lease:
     label: str
     context: RequestContext
     _entry: Entry
+    _admit: Callable[[], None]
     unlike: tuple[str, ...] = ()
     loading_ns: int = 0
     notes: tuple[str, ...] = ()
@@ -130,7 +132,7 @@ class Lease:
     @asynccontextmanager
     async def generating(self, ticket: int = 0) -> AsyncIterator[RunningRequest]:
         """Wait for one of the worker's slots; what the block yields takes the request's ending."""
-        turn = self._held.generating.turn(self.context, ticket)
+        turn = self._held.generating.turn(self.context, ticket, self._admit)
         async with self._recorded() as ended, self._timed(turn) as running:
             yield RunningRequest(running, ended)
 
@@ -141,7 +143,7 @@ class Lease:
     @asynccontextmanager
     async def embedding(self) -> AsyncIterator[RunningRequest]:
         """The same for vectors of texts, which need no slot."""
-        turn = self._held.embedding.turn(self.context)
+        turn = self._held.embedding.turn(self.context, admit=self._admit)
         async with self._recorded() as ended, self._timed(turn) as running:
             yield RunningRequest(running, ended)
 

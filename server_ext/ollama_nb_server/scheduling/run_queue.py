@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ollama_nb_server.scheduling.context import NOBODY, RequestContext
-from ollama_nb_server.scheduling.errors import QueueFull, TooManyWaiting
+from ollama_nb_server.scheduling.errors import QueueFull, SchedulingError, TooManyWaiting
 from ollama_nb_server.scheduling.fairness import FairQueue, Prices, Turn, is_crowded
 from ollama_nb_server.scheduling.shares import ALONE, Shares
 
@@ -83,9 +83,14 @@ class RunQueue:
 
     @asynccontextmanager
     async def turn(
-        self, context: RequestContext = NOBODY, ticket: int = 0
+        self,
+        context: RequestContext = NOBODY,
+        ticket: int = 0,
+        admit: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[RunningTurn]:
         """Wait for a turn, and keep it until the block is left. `place` knows the ticket.
+
+        `admit` is asked when the turn comes, and raises what is against it by then.
 
         Raises
         ------
@@ -94,6 +99,11 @@ class RunQueue:
         """
         turn = self._shares.turn(next(self._ids), context)
         await self._come(turn, ticket)
+        try:
+            admit()
+        except SchedulingError:
+            self._go(turn)
+            raise
         began_s = self._clock()
         try:
             yield RunningTurn(turn, self, self._fair.is_newcomer(turn))

@@ -210,8 +210,8 @@ class Scheduler:
         )
         asked = Asked(number, context.user, context.verb, label, digest, time.time())
         with Entry(asked, self._account) as entry:
-            if context.verb in ACCOUNTED:
-                self._admit(context.caller)
+            admit = partial(self._admit if context.verb in ACCOUNTED else everybody, context.caller)
+            admit()
             async with self._worker_for(wanted) as (worker, grant):
                 granted = time.perf_counter_ns()
                 yield Lease(
@@ -221,6 +221,7 @@ class Scheduler:
                     label,
                     context,
                     entry,
+                    admit,
                     grant.unlike,
                     worker.loading_ns(began, granted),
                     notes=notes,
