@@ -5,6 +5,7 @@ The sentences are written for the person at the notebook; statuses and sockets s
     OllamaNbError
     |-- NoServer            no server was found, and why each place failed
     |-- ServerWentAway      the connection broke while a call was running
+    |   `-- ServerNotReady  it says that it is away for a moment, which lasts too long
     |-- ServerRefused       the server wants a token, or another one
     |   `-- NotAllowed      it knows who asks, and that is not for them
     |-- QuotaSpent          all of a quota is used, and when there is more
@@ -110,6 +111,9 @@ class NoServer(OllamaNbError):
 
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)
+        if len(self.reasons) == 1:
+            super().__init__(f"no model server was found: {self.reasons[0]}")
+            return
         tried = "".join(f"\n  - {reason}" for reason in self.reasons)
         super().__init__(f"no model server was found. Tried, in this order:{tried}")
 
@@ -122,6 +126,18 @@ class ServerWentAway(OllamaNbError):
         super().__init__(
             f"the connection to {url} broke ({cause}). Run the cell again: the next call "
             "looks for a server afresh"
+        )
+
+
+class ServerNotReady(ServerWentAway):
+    """The server, or a proxy before it, said for a while that it is away for a moment."""
+
+    def __init__(self, url: str, said: str, waited_s: float) -> None:
+        self.url = url
+        OllamaNbError.__init__(
+            self,
+            f"{url} is not ready ({said}), though it was asked for {waited_s:.0f} s: try again "
+            "in a minute, or ask whoever runs it",
         )
 
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ollama_nb.answers import statistics
 from ollama_nb.answers.call_stats import CallStats
 from ollama_nb.asking.embedding_prefixes import NOTHING, prefixes_of
-from ollama_nb.connection.calling import asked
+from ollama_nb.connection.calling import asked, once_more
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.options import checked
 from ollama_nb.connection.preferences import settings
 from ollama_nb.display.cell import running_cell
-from ollama_nb.errors import NotText, ServerWarning, ServerWentAway
+from ollama_nb.errors import NotText, ServerWarning
 from ollama_nb.managing.catalogue import default_model, names
 from ollama_nb.warning import warn
 
@@ -177,14 +177,7 @@ def _block(part: Mapping[str, Any]) -> Any:
 
 def _one_batch(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Send one batch; a server that died since the last call is looked for once more."""
-    import httpx
-
-    try:
-        return _send(texts, fields)
-    except ServerWentAway as error:
-        if not isinstance(error.__cause__, (httpx.ConnectError, ConnectionError)):
-            raise
-        return _send(texts, fields)
+    return once_more(lambda: _send(texts, fields))
 
 
 def _send(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,11 @@ What is asked is a `Request`; what becomes of an answer is the caller's business
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ollama_nb.asking.streaming import Arriving, patiently
+from ollama_nb.asking.streaming import Arriving
 from ollama_nb.asking.workers import Workers
 from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current
@@ -19,12 +20,13 @@ from ollama_nb.errors import (
     NoServer,
     OllamaNbError,
     QuotaSpent,
+    ServerNotReady,
     ServerRefused,
     ServerWentAway,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from ollama_nb.answers.generation import Generation
     from ollama_nb.asking.request import Part, Request
@@ -144,6 +146,8 @@ class _Asking:
         """Ask one question; a server that went away is looked for once more."""
         try:
             return await self._asked(request)
+        except ServerNotReady:
+            raise
         except ServerWentAway:
             return await self._asked(request)
 
@@ -155,8 +159,9 @@ class _Asking:
         done_reason: str | None = "error"
         try:
             with translated(connection, request.model):
-                async for part in self._parts(request, connection):
-                    arriving.add(part)
+                async with aclosing(self._parts(request, connection)) as parts:
+                    async for part in parts:
+                        arriving.add(part)
             done_reason = None
         except asyncio.CancelledError:
             done_reason = INTERRUPTED
@@ -164,17 +169,9 @@ class _Asking:
             answer = arriving.finish(done_reason)  # what was cancelled is in the statistics too
         return answer
 
-    async def _parts(self, request: Request, connection: Connection) -> AsyncIterator[Part]:
+    def _parts(self, request: Request, connection: Connection) -> AsyncGenerator[Part, None]:
         http, known = self.workers.client(connection), connection.extensions
-
-        async def whole() -> AsyncIterator[Part]:
-            yield await request.whole(http, known=known, headers=PRIORITY)
-
-        def streamed() -> AsyncIterator[Part]:
-            return request.parts_async(http, known=known, headers=PRIORITY)
-
-        async for part in patiently(streamed if self._streamed else whole):
-            yield part
+        return request.parts_async(http, known=known, headers=PRIORITY, stream=self._streamed)
 
 
 def _equal_ones(requests: Iterable[Request]) -> list[list[int]]:

@@ -25,6 +25,7 @@ from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
     OllamaNbError,
+    ServerNotReady,
     ServerWarning,
     ServerWentAway,
 )
@@ -128,6 +129,8 @@ class _Run:
         """Ask once; a server that went away is looked for once more."""
         try:
             return await self._asked(request)
+        except ServerNotReady:
+            raise
         except ServerWentAway:
             return await self._asked(request)
 

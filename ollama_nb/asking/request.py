@@ -5,23 +5,26 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from ollama_nb.connection.bodies import as_json
-from ollama_nb.connection.calling import JSON, raise_error
-from ollama_nb.connection.lines import ACCEPT, documents_async
+from ollama_nb.connection.calling import JSON
+from ollama_nb.connection.lines import ACCEPT
 from ollama_nb.connection.phases import EXTRAS
-from ollama_nb.connection.resuming import RESUME, whole_stream
+from ollama_nb.connection.resuming import resumable, whole_stream, whole_stream_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Container, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Container, Generator, Mapping, Sequence
 
     import httpx
 
     from ollama_nb.answers.schemas import Schema
     from ollama_nb.pictures.picture import Picture
+
+    Tell = Callable[[], object]
 
 # Extension -> what to say where it has no effect.
 UNHEEDED = {
@@ -76,44 +79,47 @@ class Request:
         form = {} if self.schema is None else {"format": self.schema.format}
         return {"verb": self.verb, **fields, **self.extensions, **form}
 
-    def parts(self, http: httpx.Client, *, known: Container[str]) -> Generator[Part, None, None]:
+    def parts(
+        self, http: httpx.Client, *, known: Container[str], tell: Tell | None = None
+    ) -> Generator[Part, None, None]:
         """Ask, and yield the messages of the answer; closing this stops the server.
 
-        `known` are the extensions that the server knows.
+        A connection that is lost on the way is replaced by another one where the server is ours.
+
+        Parameters
+        ----------
+        known
+            The extensions that the server knows.
+        tell
+            Called wherever the server is away for a moment, before it is asked again.
 
         Raises
         ------
         ollama.ResponseError, httpx.TransportError, ValueError
             Meant for `translated`.
         """
-        for document in whole_stream(http, self._call(known, headers=RESUME)):
-            yield self._read(document)
+        with closing(whole_stream(http, self._call(known, tell=tell))) as documents:
+            for document in documents:
+                yield self._read(document)
 
     async def parts_async(
         self,
         http: httpx.AsyncClient,
         *,
         known: Container[str],
-        headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Part]:
-        """Ask on an event loop, otherwise as `parts`."""
-        async with http.stream(**self._call(known, headers=headers or {})) as response:
-            if response.is_error:
-                await response.aread()
-            raise_error(response)
-            async for document in documents_async(response):
-                yield self._read(document)
+        headers: Mapping[str, str] = MappingProxyType({}),
+        stream: bool = True,
+        tell: Tell | None = None,
+    ) -> AsyncGenerator[Part, None]:
+        """Ask on an event loop, otherwise as `parts`.
 
-    async def whole(
-        self, http: httpx.AsyncClient, *, known: Container[str], headers: Mapping[str, str]
-    ) -> Part:
-        """Ask for the answer as one message, which costs less than a message a token.
-
-        Leaving this stops the server, as with `parts`; the errors are the same.
+        Without `stream` the answer comes as one message, which costs less than a message a token;
+        of a server of ours there are heartbeats before it, without text.
         """
-        response = await http.request(**self._call(known, stream=False, headers=headers))
-        raise_error(response)
-        return self._read(response.json())
+        call = self._call(known, stream=stream, headers=headers, tell=tell)
+        async with aclosing(whole_stream_async(http, call)) as documents:
+            async for document in documents:
+                yield self._read(document)
 
     def unheeded(self, known: Container[str]) -> list[str]:
         """Say what has no effect at a server that knows these extensions."""
@@ -128,15 +134,18 @@ class Request:
         *,
         stream: bool = True,
         headers: Mapping[str, str] = MappingProxyType({}),
+        tell: Tell | None = None,
     ) -> dict[str, Any]:
-        """Return the arguments of httpx's `stream` or `request`."""
-        accepted = ACCEPT if stream else {}
+        """Return the arguments of httpx's `stream`."""
+        from ollama_nb.connection.clients import TELL
+
         return {
             "method": "POST",
             "url": f"/api/{self.verb}",
             "content": as_json(self.body(known, stream=stream)),
-            "headers": {**JSON, **accepted, **EXTRAS, **headers},
+            "headers": {**JSON, **ACCEPT, **EXTRAS, **resumable(known), **headers},
             "timeout": None,  # a model may take its time
+            "extensions": {TELL: tell},
             "follow_redirects": True,
         }
 

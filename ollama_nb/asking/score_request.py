@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.scores import Score
 from ollama_nb.connection.bodies import as_json
-from ollama_nb.connection.calling import raise_error
 from ollama_nb.connection.phases import EXTRAS
+from ollama_nb.connection.responses import raise_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from ollama_nb.answers.generation import Generation
 from ollama_nb.answers.tool_call import ToolCall
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
-from ollama_nb.connection.patience import WAITING, Patience
+from ollama_nb.connection.patience import WAITING
 from ollama_nb.connection.phases import in_words
 from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
@@ -30,7 +31,7 @@ from ollama_nb.errors import (
 from ollama_nb.warning import warn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 
     from ollama_nb.asking.request import Part, Request
     from ollama_nb.connection.connection import Connection
@@ -173,36 +174,22 @@ def _begin(request: Request, tell: Callable[[str], None]) -> tuple[Connection, A
     """Send the request and wait for the first message of its answer."""
     import httpx
 
-    is_first, patience = True, Patience()
-    while True:
-        connection = current()
-        stream = request.parts(connection.http, known=connection.extensions)
-        try:
-            with translated(connection, request.model):
-                first = next_or_pause(stream, patience)
-        except ServerWentAway as error:
-            if not (is_first and isinstance(error.__cause__, httpx.ConnectError)):
-                raise
-            is_first = False
-            continue
-        except StopIteration:
-            raise AnswerFailed(request.model, "the server sent an empty answer", 200) from None
-        if not isinstance(first, float):
-            return connection, stream, first
-        tell(WAITING)
-        time.sleep(first)
-
-
-def next_or_pause(stream: Generator[Part, None, None], patience: Patience) -> Part | float:
-    """Return the first message, or how long to wait for a server that is away for a moment."""
-    import ollama
-
     try:
-        return next(stream)
-    except ollama.ResponseError as error:
-        if (pause_s := patience.pause_s(error)) is None:
+        return _first(request, tell)
+    except ServerWentAway as error:
+        if not isinstance(error.__cause__, httpx.ConnectError):
             raise
-        return pause_s
+        return _first(request, tell)
+
+
+def _first(request: Request, tell: Callable[[str], None]) -> tuple[Connection, Any, Any]:
+    connection = current()
+    stream = request.parts(connection.http, known=connection.extensions, tell=lambda: tell(WAITING))
+    try:
+        with translated(connection, request.model):
+            return connection, stream, next(stream)
+    except StopIteration:
+        raise AnswerFailed(request.model, "the server sent an empty answer", 200) from None
 
 
 async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) -> Generation:
@@ -223,9 +210,10 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
 
     arriving = Arriving(request, cell=None)  # a widget asks, whatever cell runs meanwhile
     try:
-        async for part in _async_parts(request, on_news):
-            arriving.add(part)
-            on_news(arriving.text, arriving.thinking, arriving.waiting)
+        async with aclosing(_async_parts(request, on_news)) as parts:
+            async for part in parts:
+                arriving.add(part)
+                on_news(arriving.text, arriving.thinking, arriving.waiting)
     except asyncio.CancelledError:
         return arriving.finish("interrupted")
     except OllamaNbError as error:
@@ -236,37 +224,12 @@ async def ask_async(request: Request, on_news: Callable[[str, str, str], None]) 
 
 async def _async_parts(
     request: Request, on_news: Callable[[str, str, str], None]
-) -> AsyncIterator[Part]:
+) -> AsyncGenerator[Part, None]:
     connection = current()
     async with connection.async_http() as http:
+        known = connection.extensions
+        answer = request.parts_async(http, known=known, tell=lambda: on_news("", "", WAITING))
         with translated(connection, request.model):
-
-            def parts() -> AsyncIterator[Part]:
-                return request.parts_async(http, known=connection.extensions)
-
-            async for part in patiently(parts, lambda: on_news("", "", WAITING)):
-                yield part
-
-
-async def patiently(
-    parts: Callable[[], AsyncIterator[Part]], tell: Callable[[], None] = lambda: None
-) -> AsyncIterator[Part]:
-    """Ask, and again where the server is away for a moment and nothing of an answer has come."""
-    import asyncio
-
-    import ollama
-
-    patience, has_come = Patience(), False
-    while True:
-        try:
-            async for part in parts():
-                has_come = True
-                yield part
-        except ollama.ResponseError as error:
-            pause_s = None if has_come else patience.pause_s(error)
-            if pause_s is None:
-                raise
-        else:
-            return
-        tell()
-        await asyncio.sleep(pause_s)
+            async with aclosing(answer) as parts:
+                async for part in parts:
+                    yield part

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ollama_nb.connection.patience import pause
 from ollama_nb.threads import thread_of_cell
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Workers(Generic[T]):
 
     def _run(self) -> None:
         """Work; the body of the thread."""
+        pause.set(self._pause)
         try:
             asyncio.run(self._work_all())
         except BaseException as error:
@@ -96,6 +98,11 @@ class Workers(Generic[T]):
         if self._loop is not None and not self._done.is_set():
             with contextlib.suppress(RuntimeError):  # its loop has just ended by itself
                 self._loop.call_soon_threadsafe(self._cancel)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for a server that is away, where Ctrl-C does not reach: `_stop` ends it."""
+        if self._stopping.wait(seconds):
+            raise asyncio.CancelledError
 
     def _cancel(self) -> None:
         for task in self._tasks:

@@ -5,25 +5,24 @@ Errors of the server are raised as the client raises them; `failures` turns both
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current, forget
 from ollama_nb.connection.lines import ACCEPT, documents
-from ollama_nb.connection.patience import return_s
 from ollama_nb.connection.phases import EXTRAS
+from ollama_nb.connection.responses import raise_error
+from ollama_nb.errors import ServerNotReady, ServerWentAway
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
-
-    import httpx
+    from collections.abc import Callable, Generator, Mapping
 
     from ollama_nb.connection.connection import Connection
 
 JSON = {"Content-Type": "application/json"}
 SUCCESS = "success"
-RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"  # of a quota that is used up
-LONGEST_ERROR_BYTES = 100_000
+
+T = TypeVar("T")
 
 
 def reachable() -> Connection:
@@ -38,19 +37,34 @@ def reachable() -> Connection:
     return connection
 
 
-def asked(connection: Connection, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Post a body and return the answer.
+def once_more(call: Callable[[], T]) -> T:
+    """Call; where the connection turns out to be lost, look for a server and call again.
+
+    One that was waited for in vain is not waited for twice.
+    """
+    try:
+        return call()
+    except ServerNotReady:
+        raise
+    except ServerWentAway:
+        return call()
+
+
+def asked(
+    connection: Connection, route: str, body: Mapping[str, Any], *, method: str = "POST"
+) -> dict[str, Any]:
+    """Post a body and return the answer; where there is none, as of a copy, it is empty.
 
     Raises
     ------
     ollama.ResponseError, httpx.TransportError, ValueError
         Meant for `translated`.
     """
-    response = connection.http.post(
-        route, content=as_json(body), headers={**JSON, **EXTRAS}, timeout=None
+    response = connection.http.request(
+        method, route, content=as_json(body), headers={**JSON, **EXTRAS}, timeout=None
     )
     raise_error(response)
-    answer: dict[str, Any] = response.json()
+    answer: dict[str, Any] = response.json() if response.content else {}
     return answer
 
 
@@ -82,14 +96,3 @@ def steps(
             yield step
     if step.get("status") != SUCCESS:
         raise ollama.ResponseError("the server ended before it had succeeded", 200)
-
-
-def raise_error(response: httpx.Response) -> None:
-    """Raise what the `ollama` client would raise for this response, if it is an error."""
-    import ollama
-
-    if response.is_error:
-        error = ollama.ResponseError(response.text[:LONGEST_ERROR_BYTES], response.status_code)
-        error.return_s = return_s(response)  # type: ignore[attr-defined]
-        error.retry_at = response.headers.get(RETRY_AT_HEADER)  # type: ignore[attr-defined]
-        raise error

@@ -6,10 +6,13 @@ Which server that is, is found in `searching` and kept in `current`.
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.connection.patience import AWAY, return_s
 from ollama_nb.connection.phases import EXTRAS
+from ollama_nb.connection.responses import raise_error
 
 if TYPE_CHECKING:
     import ssl
@@ -20,10 +23,22 @@ if TYPE_CHECKING:
 
     from ollama_nb.connection.places import Candidate
 
+NO_SUCH_ROUTE = (404, 405, 501)
 PROBE_TIMEOUT_S = 3.0
 LISTING_TIMEOUT_S = 30.0
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 FIELDS_HEADER = "X-Ollama-Nb-Fields"
+
+
+@dataclass(frozen=True, slots=True)
+class Unready:
+    """Why a place holds no server, in words, and in how many seconds it may hold one.
+
+    `return_s` is None where another try would find the same, and 0 if nobody knows.
+    """
+
+    reason: str
+    return_s: float | None = None
 
 
 def _without_key(request: httpx.Request) -> None:
@@ -58,11 +73,11 @@ class Connection:
 
     @cached_property
     def http(self) -> httpx.Client:
-        """A plain HTTP client for the server, for what `client` has no method for."""
-        import httpx
+        """An HTTP client for the server; it waits where that is away for a moment."""
+        from ollama_nb.connection.clients import PatientClient
 
         hooks, transport = self._hooks(), self._transport()
-        client = httpx.Client(
+        client = PatientClient(
             base_url=self.url, headers=self.headers, event_hooks=hooks, **transport
         )
         weakref.finalize(self, client.close)
@@ -82,10 +97,10 @@ class Connection:
 
     def async_http(self) -> httpx.AsyncClient:
         """Return a new asynchronous client, for one event loop."""
-        import httpx
+        from ollama_nb.connection.clients import PatientAsyncClient
 
         transport = self._transport("Async")
-        return httpx.AsyncClient(base_url=self.url, headers=self.headers, **transport)
+        return PatientAsyncClient(base_url=self.url, headers=self.headers, **transport)
 
     def _transport(self, kind: str = "") -> dict[str, Any]:
         """Return the httpx arguments that the way to this server needs."""
@@ -115,30 +130,52 @@ class Connection:
             if warning.strip()
         ]
 
-    def probe(self) -> str | None:
-        """Ask for the version; return None if the server answers, else the reason in words."""
+    def probe(self) -> Unready | None:
+        """Ask for the version, once; return None if the server answers, else why it does not."""
         import httpx
 
+        from ollama_nb.connection.clients import IMPATIENT
+
+        soon_s = 0.0 if self.candidate.comes_back else None
+        how: dict[str, Any] = {"timeout": PROBE_TIMEOUT_S, "extensions": IMPATIENT}
         try:
-            answer = self.http.get("/api/version", headers=EXTRAS, timeout=PROBE_TIMEOUT_S)
+            answer = self.http.get("/api/version", headers=EXTRAS, **how)
             fields = answer.headers.get(FIELDS_HEADER, "").split(",")
             self.extensions = frozenset(name.strip() for name in fields)
             self.version = str(answer.json()["version"]) if answer.is_success else ""
         except httpx.TransportError as error:
-            return str(error) or type(error).__name__
+            return Unready(str(error) or type(error).__name__, soon_s)
         except (ValueError, KeyError, TypeError):
-            return "something else than Ollama's API answers there"
+            return Unready("something else than Ollama's API answers there")
+        if answer.is_success:
+            return None
         said = f"HTTP {answer.status_code}{_said(answer)}"
         if answer.status_code in (401, 403):
-            return f"it refuses the token ({said})"
-        if answer.status_code in (502, 503):
-            return f"it is not ready; wait a few seconds and try again ({said})"
-        return None if answer.is_success else f"no Ollama API there ({said})"
+            return Unready(f"it refuses the token ({said})")
+        if answer.status_code in AWAY:
+            reason = f"it is not ready, try again in a while ({said})"
+            return Unready(reason, return_s(answer))
+        return Unready(f"no Ollama API there ({said})", soon_s)
 
-    def listed(self, route: str) -> list[dict[str, Any]]:
-        """Return the models of `tags` (all) or `ps` (loaded ones), as the server lists them."""
-        answer = self.http.get(f"/api/{route}", headers=EXTRAS, timeout=LISTING_TIMEOUT_S)
-        return list(answer.json().get("models") or []) if answer.is_success else []
+    def listed(self, route: str, *, at_once: bool = False) -> list[dict[str, Any]]:
+        """Return the models of `tags` (all) or `ps` (loaded ones), as the server lists them.
+
+        A server without that route has none; `at_once` waits for none that is away for a moment.
+
+        Raises
+        ------
+        ollama.ResponseError, httpx.TransportError, ValueError
+            Meant for `translated`.
+        """
+        from ollama_nb.connection.clients import AT_ONCE
+
+        how = {AT_ONCE: at_once}
+        url = f"/api/{route}"
+        answer = self.http.get(url, headers=EXTRAS, timeout=LISTING_TIMEOUT_S, extensions=how)
+        if answer.status_code in NO_SUCH_ROUTE:
+            return []
+        raise_error(answer)
+        return list(answer.json().get("models") or [])
 
     def close(self) -> None:
         """Close the clients that were made."""

@@ -5,13 +5,15 @@ How one is found is in `searching`; one that broke is forgotten, and the next ca
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass, field
 
 from ollama_nb.connection import places
 from ollama_nb.connection.connection import Connection
-from ollama_nb.connection.searching import running, search
+from ollama_nb.connection.patience import Patience
+from ollama_nb.connection.searching import reached, running, search
 from ollama_nb.errors import NoServer
 
 
@@ -70,7 +72,8 @@ def without_starting() -> Connection | None:
     """Return the connection in use, or to a server that runs already; starts none."""
     with _current.lock:
         if _current.connection is None and _current.explicit is None:
-            _current.connection = running(os.environ, places.runtime_dir(), [])
+            with contextlib.suppress(NoServer):
+                _current.connection = running(os.environ, places.runtime_dir(), [])
         return _current.connection
 
 
@@ -90,11 +93,12 @@ def _drop() -> None:
 def _find() -> Connection:
     if _current.explicit is None:
         return search(os.environ, places.runtime_dir())
-    reasons = []
+    reasons, patience = [], Patience()
     for candidate in places.explicit(*_current.explicit):
-        connection = Connection(candidate, "given to connect()")
-        if (reason := connection.probe()) is None:
-            return connection
-        connection.close()
-        reasons.append(f"{candidate.url}: {reason}")
+        answer = reached(candidate, "given to connect()", patience)
+        if isinstance(answer, Connection):
+            return answer
+        reasons.append(f"{candidate.url}: {answer.reason}")
+        if answer.return_s is not None:
+            break  # it is this one, and will be back
     raise NoServer(reasons)

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ollama_nb.connection.current import forget
+from ollama_nb.connection.patience import TOTAL_S
 from ollama_nb.errors import (
     AnswerFailed,
     ModelNotFound,
@@ -18,6 +19,7 @@ from ollama_nb.errors import (
     NotDone,
     OllamaNbError,
     QuotaSpent,
+    ServerNotReady,
     ServerRefused,
     ServerWentAway,
 )
@@ -79,6 +81,9 @@ def _from_response(
     connection: Connection, model: str, doing: str, error: ollama.ResponseError
 ) -> OllamaNbError:
     sentence = _sentence(error.error, error.status_code)
+    if getattr(error, "return_s", None) is not None:  # whoever asked has waited for that
+        forget(connection)
+        return ServerNotReady(connection.url, sentence, TOTAL_S)
     if retry_at := in_local_time(getattr(error, "retry_at", None)):
         return QuotaSpent(sentence, retry_at)
     if error.status_code == 401 or (error.status_code == 403 and STRANGER.search(sentence)):
@@ -91,7 +96,13 @@ def _from_response(
 
 
 def _names(connection: Connection) -> list[str]:
-    return [str(entry.get("name") or entry.get("model")) for entry in connection.listed("tags")]
+    import httpx
+    import ollama
+
+    with contextlib.suppress(httpx.TransportError, ollama.ResponseError, ValueError):
+        entries = connection.listed("tags", at_once=True)
+        return [str(entry.get("name") or entry.get("model")) for entry in entries]
+    return []
 
 
 def _sentence(text: str, status: int) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import httpx
 
 # Proxies hold a stream of lines back until it is over, but not one of events; Ollama sends lines.
-ACCEPT = {"Accept": "text/event-stream, application/json;q=0.9"}
+# jupyter-server-proxy takes nothing but exactly this for a wish for events.
+ACCEPT = {"Accept": "text/event-stream"}
 
 
 @dataclass(slots=True)

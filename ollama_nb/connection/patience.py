@@ -2,11 +2,13 @@
 
 A Hub starts its service anew within some 10 s, and its proxy answers in its stead meanwhile. A
 server that is merely busy says so in the API's words and names no time: nobody waits for that.
+The clients that wait are in `clients`; the search for a server waits in `searching`.
 """
 
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,10 @@ AWAY = (502, 503)
 TOTAL_S = 30.0
 PAUSES_S = (0.5, 1.0, 2.0)  # then the last one again and again
 LONGEST_S = 5.0
+WAITING = "the server is away for a moment: asking again"
+
+# How a thread waits. Where Ctrl-C does not reach a thread, its Stop has to end what waits here.
+pause: ContextVar[Callable[[float], object]] = ContextVar("pause", default=time.sleep)
 
 
 def return_s(response: httpx.Response) -> float | None:
@@ -37,22 +43,22 @@ def return_s(response: httpx.Response) -> float | None:
 
 @dataclass(slots=True)
 class Patience:
-    """How long one call still waits for a server that is away: `TOTAL_S` in all."""
+    """How long one call still waits for a server that is away: `total_s` in all."""
 
     clock: Callable[[], float] = time.monotonic
+    total_s: float = field(default_factory=lambda: TOTAL_S)
     _pauses: list[float] = field(default_factory=lambda: list(PAUSES_S))
     _since_s: float | None = None
 
-    def pause_s(self, error: BaseException) -> float | None:
-        """Seconds until the next try; None if there is none: the error is raised then."""
-        named = getattr(error, "return_s", None)
-        if named is None:
+    def pause_s(self, named_s: float | None) -> float | None:
+        """Seconds until the next try; None if there is none.
+
+        `named_s` is what `return_s` says of the answer.
+        """
+        if named_s is None:
             return None
         now = self.clock()
         self._since_s = now if self._since_s is None else self._since_s
         usual = self._pauses.pop(0) if len(self._pauses) > 1 else self._pauses[0]
-        pause = max(named, usual)
-        return pause if now + pause - self._since_s <= TOTAL_S else None
-
-
-WAITING = "the server is away for a moment: asking again"
+        length = max(named_s, usual)
+        return length if now + length - self._since_s <= self.total_s else None

@@ -29,6 +29,7 @@ class Candidate:
     token: str | None = None
     socket: str | None = None  # path of a unix socket, for a Jupyter server that listens on one
     self_signed: bool = False
+    comes_back: bool = False  # whoever named it starts it again when it has ended, as a Hub does
 
     @property
     def is_local(self) -> bool:
@@ -74,7 +75,7 @@ def named_by_jupyter(environ: Mapping[str, str], _: Path) -> Iterator[Candidate]
     """Name what the Hub or the Jupyter server's extension put into the environment."""
     if url := environ.get("JUPYTER_OLLAMA_URL"):
         token = environ.get("JUPYTER_OLLAMA_TOKEN") or environ.get("JUPYTERHUB_API_TOKEN")
-        yield Candidate(normal_url(url), token)
+        yield Candidate(normal_url(url), token, comes_back=is_set_by_hub(environ))
 
 
 def named_by_ollama_host(environ: Mapping[str, str], _: Path) -> Iterator[Candidate]:

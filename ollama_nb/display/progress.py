@@ -118,13 +118,17 @@ class Progress:
             rate = bar.rate(self._clock())
         return "" if rate is None else f"{in_words(rate)}/s"
 
+    @property
+    def completed(self) -> int:
+        """Bytes that are done, of all bars."""
+        return sum(bar.completed for bar in self.bars)
+
     def reached(self) -> str:
         """Say how far it came: at the end of "it was stopped ..."."""
         bars = self.bars
         if not bars:
             return f"at {self.status!r}" if self.status else "before it began"
-        completed, total = sum(bar.completed for bar in bars), sum(bar.total for bar in bars)
-        all_of_it = Bar("", total, completed)
+        all_of_it = Bar("", sum(bar.total for bar in bars), self.completed)
         return f"at {all_of_it.amount} ({all_of_it.percent} %)"
 
     def summary(self) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.connection.calling import asked
+from ollama_nb.connection.calling import asked, once_more
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
-from ollama_nb.errors import ServerWentAway
 from ollama_nb.frames.errors import NoTokenCounts
 from ollama_nb.frames.prompts import prompt_texts
 from ollama_nb.frames.texts import texts_of
@@ -96,10 +95,7 @@ def token_counts(texts: Sequence[str], model: str) -> list[int]:
     NoTokenCounts
         If the server has no such route.
     """
-    try:
-        return _asked(texts, model)
-    except ServerWentAway:
-        return _asked(texts, model)
+    return once_more(lambda: _asked(texts, model))
 
 
 def _asked(texts: Sequence[str], model: str) -> list[int]:

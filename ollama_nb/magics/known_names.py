@@ -19,13 +19,14 @@ PATIENCE_S = 0.5
 def of_the_server() -> list[str]:
     """Ask a server that is there already; no server has no names."""
     import httpx
+    import ollama
 
     from ollama_nb.connection.current import without_starting
 
     try:
         connection = without_starting()
-        entries = connection.listed("tags") if connection else []
-    except (httpx.HTTPError, ValueError, OSError):
+        entries = connection.listed("tags", at_once=True) if connection else []
+    except (httpx.HTTPError, ollama.ResponseError, ValueError, OSError):
         return []
     return [str(entry.get("name") or entry.get("model")) for entry in entries]
 

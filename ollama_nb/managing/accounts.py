@@ -8,10 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.connection.calling import raise_error
+from ollama_nb.connection.calling import once_more
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
-from ollama_nb.errors import NoAccounts, ServerWentAway
+from ollama_nb.connection.responses import raise_error
+from ollama_nb.errors import NoAccounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -106,10 +107,7 @@ def _moment(said: str | datetime | timedelta | None) -> str | None:
 
 def _answer(asked: Mapping[str, str]) -> Mapping[str, Any]:
     """Ask; a server that died since the last call is looked for once more."""
-    try:
-        return _answer_once(asked)
-    except ServerWentAway:
-        return _answer_once(asked)
+    return once_more(lambda: _answer_once(asked))
 
 
 def _answer_once(asked: Mapping[str, str]) -> Mapping[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.connection.calling import reachable
+from ollama_nb.connection.calling import asked, once_more, reachable
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.preferences import settings
-from ollama_nb.errors import NotText, ServerWentAway
+from ollama_nb.errors import NotText
 from ollama_nb.managing.memory import memory_columns
 from ollama_nb.sizes import in_megabytes
 from ollama_nb.times import local_zone
@@ -163,7 +163,7 @@ def stop(model: str | None = None) -> str:
     name = default_model(model, can=None)
     connection = current()
     with translated(connection, name):
-        connection.client.generate(name, keep_alive=0)
+        asked(connection, "/api/generate", {"model": name, "keep_alive": 0, "stream": False})
     return name
 
 
@@ -180,7 +180,7 @@ def copy(source: str, destination: str) -> None:
     checked_name(destination)
     connection = reachable()
     with translated(connection, checked_name(source), "copying"):
-        connection.client.copy(source, destination)
+        asked(connection, "/api/copy", {"source": source, "destination": destination})
 
 
 def remove(*names: str) -> None:
@@ -196,7 +196,7 @@ def remove(*names: str) -> None:
     connection = reachable()
     for name in names:
         with translated(connection, name, "removing"):
-            connection.client.delete(name)
+            asked(connection, "/api/delete", {"model": name}, method="DELETE")
 
 
 cp, rm = copy, remove  # as the command line and `%ollama` call them
@@ -216,13 +216,10 @@ def checked_name(name: str) -> str:
 
 def listed(route: str) -> list[dict[str, Any]]:
     """Fetch a listing; a server that died since the last call is looked for once more."""
-    try:
-        return _listed_once(route)
-    except ServerWentAway:
-        return _listed_once(route)
+    return once_more(lambda: _listed_once(route))
 
 
 def _listed_once(route: str) -> list[dict[str, Any]]:
     connection = current()
-    with translated(connection, "the list of models"):
+    with translated(connection, "the list of models", "reading"):
         return connection.listed(route)

@@ -12,7 +12,7 @@ from ollama_nb.connection.calling import reachable, steps
 from ollama_nb.connection.failures import translated
 from ollama_nb.display.bars import board
 from ollama_nb.display.progress import Progress
-from ollama_nb.errors import TransferStopped
+from ollama_nb.errors import ServerNotReady, ServerWentAway, TransferStopped
 from ollama_nb.managing.catalogue import checked_name
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def pull(name: str, *, insecure: bool = False, show: bool = True) -> None:
         On Ctrl-C. The server stops too; pulling again goes on from there.
     NotDone
         When the server reports that it could not.
+    ServerWentAway
+        When the connection broke and, asked again, the server came no further.
 
     Examples
     --------
@@ -76,9 +78,18 @@ def push(name: str, *, insecure: bool = False, show: bool = True) -> None:
 def _transfer(route: str, progress: Progress, insecure: bool, show: bool, next_time: str) -> None:
     body = {"model": progress.name, "insecure": insecure, "stream": True}
     with following(progress, show=show, next_time=next_time) as tell:
-        connection = reachable()
-        with translated(connection, progress.name, progress.doing):
-            taken(steps(connection, route, body), tell)
+        before = -1
+        while True:
+            try:
+                connection = reachable()
+                with translated(connection, progress.name, progress.doing):
+                    return taken(steps(connection, route, body), tell)
+            except ServerNotReady:
+                raise
+            except ServerWentAway:  # it goes on where it was
+                if progress.completed <= before:
+                    raise
+                before = progress.completed
 
 
 def taken(stream: Generator[Mapping[str, Any]], tell: Callable[[Mapping[str, Any]], None]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from ollama_nb.connection.calling import raise_error
+from ollama_nb.connection.patience import Patience, pause, return_s
+from ollama_nb.connection.responses import raise_error
 from ollama_nb.errors import UnfitModelFile
 
 if TYPE_CHECKING:
@@ -59,13 +60,18 @@ def _digest(file: ModelFile, tell: Tell) -> str:
 
 
 def _send(connection: Connection, file: ModelFile, digest: str, tell: Tell) -> None:
-    path = _path(file)
-    response = connection.http.post(
-        f"/api/blobs/{digest}",
-        content=_pieces(path, f"uploading {file.name}", tell),
-        headers={"Content-Length": str(path.stat().st_size)},
-        timeout=None,
-    )
+    """Send a file, from its beginning where the server was away for a moment."""
+    path, patience = _path(file), Patience()
+    while True:
+        response = connection.http.post(
+            f"/api/blobs/{digest}",
+            content=_pieces(path, f"uploading {file.name}", tell),
+            headers={"Content-Length": str(path.stat().st_size)},
+            timeout=None,
+        )
+        if (length_s := patience.pause_s(return_s(response))) is None:
+            break
+        pause.get()(length_s)
     raise_error(response)
 
 

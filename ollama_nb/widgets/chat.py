@@ -19,13 +19,14 @@ from anywidget import AnyWidget
 from ollama_nb.asking.chatting import Conversation, chat_request
 from ollama_nb.asking.streaming import ask_async
 from ollama_nb.connection.options import checked
+from ollama_nb.connection.patience import pause
 from ollama_nb.display.live import Place, place
 from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import OllamaNbError
 from ollama_nb.managing.catalogue import default_model
 from ollama_nb.threads import thread_of_cell
 from ollama_nb.widgets.copies import Copies
-from ollama_nb.widgets.transcript import Exchange
+from ollama_nb.widgets.transcript import NOTHING_CAME, Exchange
 
 if TYPE_CHECKING:
     from ollama_nb.answers.generation import Generation
@@ -93,7 +94,7 @@ class Chat(AnyWidget):
         self._num_forgotten = 0  # turns; those that come after have other numbers
         self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
         self._thread: threading.Thread | None = None
-        self._is_stopped = False
+        self._stopping = threading.Event()
         self._taken: deque[Any] = deque(maxlen=NUM_TAKEN)
         name = uuid.uuid4().hex
         super().__init__(model_id=name, talk=name, model=model or "")
@@ -136,7 +137,8 @@ class Chat(AnyWidget):
         question = text.strip()
         if not question or self.busy:
             return False
-        self.error, self._is_stopped = "", False
+        self.error = ""
+        self._stopping.clear()
         self.busy = True
         self._show(len(self._shown), question)
         self._thread = thread_of_cell(lambda: self._answer(question), "ollama_nb-chat")
@@ -145,7 +147,7 @@ class Chat(AnyWidget):
 
     def stop(self) -> None:
         """Stop the engine; what has come of the answer stays."""
-        self._is_stopped = True  # for a question that is about to be asked
+        self._stopping.set()  # for a question that is about to be asked
         if task := self._task:
             with contextlib.suppress(RuntimeError):  # its loop has just been closed
                 task[0].call_soon_threadsafe(task[1].cancel)
@@ -166,8 +168,11 @@ class Chat(AnyWidget):
     def _answer(self, question: str) -> None:
         """Run one turn to its end, on its own thread and event loop."""
         answer = None
+        pause.set(self._pause)
         try:
             answer = asyncio.run(self._answering(question))
+        except asyncio.CancelledError:  # before it was asked
+            self.error = NOTHING_CAME
         except OllamaNbError as error:
             self.error = f"{type(error).__name__}: {error}"
             answer = error.answer
@@ -179,10 +184,15 @@ class Chat(AnyWidget):
             self._settle(question, answer)
             self.busy = False
 
+    def _pause(self, seconds: float) -> None:
+        """Wait for a server that is away for a moment; Stop ends it."""
+        if self._stopping.wait(seconds):
+            raise asyncio.CancelledError
+
     async def _answering(self, question: str) -> Generation:
         request = self._request(question)
         self._task = asyncio.get_running_loop(), asyncio.current_task()  # type: ignore[assignment]
-        if self._is_stopped:
+        if self._stopping.is_set():
             self.stop()
         self.model = request.model
         at = len(self._shown) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from ollama_nb_server.answering.kept_streams import (
     LIMIT_BYTES,
     MAX_OF_ONE,
@@ -38,6 +39,28 @@ async def test_one_owner_leaves_room_for_others() -> None:
     assert mine[-1] is None
     assert None not in mine[:-1]
     assert opened(all, "ben") is not None
+
+
+async def test_an_owner_may_give_it_a_name_once() -> None:
+    all, name = KeptStreams(), "the-name-of-ana-0"
+
+    stream = all.open("ana", lambda: None, LONG_S, name)
+
+    assert stream is not None
+    assert stream.id == name
+    assert all.open("ana", lambda: None, LONG_S, name) is None
+    assert all.find(name, "ben") is None
+    other = all.open("ben", lambda: None, LONG_S, name)
+    assert all.find(name, "ben") is other
+    assert all.find(name, "ana") is stream
+
+
+@pytest.mark.parametrize("name", ["short", "x" * 65, "a name with blanks", "../../api/cancel/x"])
+async def test_what_is_no_name_is_none(name) -> None:
+    stream = KeptStreams().open("ana", lambda: None, LONG_S, name)
+
+    assert stream is not None
+    assert stream.id != name
 
 
 async def test_those_that_are_over_make_room() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -33,6 +33,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.warning = ""
         self.fields = ""  # beyond Ollama's, as a server of ours names them
         self.away: list[tuple[int, dict[str, str], str]] = []  # what a proxy says in its stead
+        self.on_request: Callable[[OtherOllama, str], object] = lambda *_: None
         self.script: list[list[dict[str, Any]]] = []  # messages of the next answers of a chat
         self.pause_s = 0.0  # behind each of them
         self.ends = " "  # what stands behind a word
@@ -79,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/ps": {"models": [{"name": name} for name in self.server.loaded]},
         }
         path = self.path.removeprefix(self.server.prefix)
+        if self._is_away():
+            return
         if self._is_refused():
             self._send(403, {"error": "no valid token"})
         elif not self.path.startswith(self.server.prefix) or path not in routes:
@@ -101,30 +104,41 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         digest = self.path.rpartition("/")[2]
+        if self._is_away():
+            return
         self.send_response(200 if digest in self.server.store.blobs else 404)
         self.end_headers()
 
     def do_POST(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
         verb = self.path.rpartition("/")[2]
-        if self.server.away:
-            self._say_away(*self.server.away.pop(0))
-        elif self._is_refused():
+        if self._is_away():
+            return
+        if self._is_refused():
             self._send(403, {"error": "no valid token"})
         elif "/blobs/" in self.path:
             self._send(*self.server.store.store(verb, data))
         else:
             self._answer(verb, json.loads(data))
 
-    def _say_away(self, status: int, headers: dict[str, str], text: str) -> None:
+    def _is_away(self) -> bool:
+        """Whether a proxy has answered in its stead."""
+        self.server.on_request(self.server, f"{self.command} {self.path}")
+        if not self.server.away:
+            return False
+        status, headers, text = self.server.away.pop(0)
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(text))}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text.encode())
+        if self.command != "HEAD":
+            self.wfile.write(text.encode())
+        return True
 
     def do_DELETE(self) -> None:
-        self._answer("delete", json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if not self._is_away():
+            self._answer("delete", body)
 
     def _answer(self, verb: str, body: dict[str, Any]) -> None:
         self.server.requests.append(body)

@@ -332,7 +332,8 @@ def test_the_plain_client_reaches_the_server_below_a_prefix(secret):
     assert found.http.get("/api/version").json() == {"version": "0.0-other"}
 
 
-def test_where_a_hub_has_named_a_server_no_other_is_meant(other, tmp_path):
+def test_where_a_hub_has_named_a_server_no_other_is_meant(other, tmp_path, monkeypatch):
+    monkeypatch.setattr("ollama_nb.connection.patience.TOTAL_S", 1.0)
     environ = {
         "JUPYTER_OLLAMA_URL": NOBODY,
         "JUPYTER_OLLAMA_TOKEN": "own",
@@ -343,5 +344,6 @@ def test_where_a_hub_has_named_a_server_no_other_is_meant(other, tmp_path):
     with pytest.raises(NoServer) as failure:
         searching.search(environ, tmp_path)
 
-    assert len(failure.value.reasons) == 2
+    assert len(failure.value.reasons) == 1
     assert "your Hub has set" in str(failure.value)
+    assert "\n" not in str(failure.value)

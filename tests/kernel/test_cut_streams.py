@@ -5,21 +5,28 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import socket
 import threading
 import time
 
 import httpx
 import pytest
+from cells import metric
 from ollama_nb_server.sharing.tokens import TokenFile
+from page import Page
 
 import ollama_nb
+from ollama_nb.asking.many import ask_many
 from ollama_nb.asking.request import Request
 from ollama_nb.asking.streaming import ask
 from ollama_nb.display.screens import LiveCell
 
 GRAMMAR = 'root ::= ([a-z ]{0,50} "\\n")+ "END"'  # an end that no model comes to by itself
 RESUME = {"X-Ollama-Nb-Resume": "1"}
+
+
+CUTS = [1500, 1000, 1000]  # few, since a busy server says several tokens in one document
 
 
 class Relay:
@@ -30,6 +37,7 @@ class Relay:
         self.target = (target.host, target.port)
         self.cuts: list[int] = []
         self.num_cut = 0
+        self.num_bytes = 0  # of answers
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -47,9 +55,10 @@ class Relay:
     def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         count = 0
         try:
-            while data := source.recv(4096):
+            while data := source.recv(1024):
                 target.sendall(data)
                 count += len(data)
+                self.num_bytes += len(data) if answers else 0
                 if answers and self.cuts and count > self.cuts[0]:
                     self.cuts.pop(0)
                     self.num_cut += 1
@@ -83,18 +92,22 @@ def cancelled(server) -> int:
     return len(re.findall(r"generated, cancelled", server.log.read_text()))
 
 
-def test_an_answer_is_whole_over_several_connections(ollama_server, relay) -> None:
+@pytest.fixture(scope="module")
+def alone(ollama_server) -> str:
+    """The answer that nobody cuts."""
     body = {"model": "demo", "stream": False, **fields(800)}
     with ollama_server.client() as client:
-        alone = client.post("/api/generate", json=body).json()["response"]
+        return str(client.post("/api/generate", json=body).json()["response"])
+
+
+def test_an_answer_is_whole_over_several_connections(relay, alone) -> None:
     ollama_nb.connect(relay.url)
-    relay.cuts = [20_000, 15_000, 10_000]
+    relay.cuts = list(CUTS)
 
     answer = ask(Request("generate", "demo", fields(800)), LiveCell("demo", lambda *_: 1))
 
     assert answer == alone
     assert relay.num_cut == 3
-    assert answer == alone
     assert answer.done_reason == "length"
 
 
@@ -111,6 +124,129 @@ def test_stop_stops_the_engine_at_once(ollama_server, relay, eventually) -> None
         ask(Request("generate", "demo", fields(100_000)), Stopped("demo", lambda *_: 1))
 
     eventually(lambda: cancelled(ollama_server) > before, "the engine's rest", 3)
+
+
+def num_asked(server) -> int:
+    """How many answers the engine has begun."""
+    with server.client() as client:
+        return int(metric(client, "requests_total"))
+
+
+def test_a_widget_goes_on_over_several_connections(ollama_server, relay, alone, eventually) -> None:
+    ollama_nb.connect(relay.url)
+    talk = ollama_nb.Chat("demo", options=fields(800)["options"])
+    page = Page(talk)
+    before = num_asked(ollama_server)
+    relay.cuts = list(CUTS)
+
+    page.ask("Write a story.")
+    eventually(lambda: not talk.busy, "an answer", 60)
+    talk.close()
+
+    assert talk.error == ""
+    assert relay.num_cut == 3
+    assert page.turns[-1]["over"]
+    assert "END" not in talk.messages[-1]["content"]
+    assert len(talk.messages[-1]["content"]) > 1000
+    assert num_asked(ollama_server) == before + 1
+
+
+def test_stop_of_a_widget_stops_the_engine_at_once(ollama_server, relay, eventually) -> None:
+    ollama_nb.connect(relay.url)
+    talk = ollama_nb.Chat("demo", options=fields(100_000)["options"])
+    page, before = Page(talk), cancelled(ollama_server)
+    page.ask("Write a story.")
+    eventually(lambda: len(page.turns[-1]["html"]) > 300, "some words", 60)
+
+    talk.stop()
+
+    eventually(lambda: cancelled(ollama_server) > before, "the engine's rest", 3)
+    eventually(lambda: not talk.busy, "the widget's rest", 10)
+    talk.close()
+
+
+def test_rows_that_are_streamed_go_on_over_several_connections(ollama_server, relay, alone) -> None:
+    ollama_nb.connect(relay.url)
+    before = num_asked(ollama_server)
+    relay.cuts = list(CUTS)
+
+    outcomes = ask_many([Request("generate", "demo", fields(800))], streamed=True)
+
+    assert outcomes.of[0].answer == alone
+    assert relay.num_cut == 3
+    assert num_asked(ollama_server) == before + 1
+
+
+@contextlib.contextmanager
+def standing_still(server):
+    """The server's worker computes nothing; while it does not, there are heartbeats."""
+    (worker,) = server.workers()
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        yield worker
+    finally:
+        worker.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("verb", ["generate", "chat"])
+def test_rows_that_come_in_one_piece_are_waited_for_over_several_connections(
+    ollama_server, relay, alone, verb
+) -> None:
+    """The head is there with the first heartbeat."""
+    ollama_nb.connect(relay.url)
+    options = fields(300)["options"]
+    asked = (
+        {"prompt": "Hi"}
+        if verb == "generate"
+        else {"messages": [{"role": "user", "content": "Hi"}]}
+    )
+    request = Request(verb, "demo", {**asked, "options": options})
+    uncut = ask_many([request]).of[0].answer
+    before, steps = num_asked(ollama_server), contextlib.ExitStack()
+    steps.enter_context(standing_still(ollama_server))
+    relay.cuts, until_s = [0, 0], time.monotonic() + 40
+
+    def go_on() -> None:
+        if relay.num_cut == 2 or time.monotonic() > until_s:
+            steps.close()
+
+    outcomes = ask_many([request], meanwhile=go_on)
+
+    assert outcomes.of[0].answer == uncut
+    assert outcomes.of[0].answer.stats.answer_tokens == 300
+    assert num_asked(ollama_server) == before + 1
+
+
+def test_ctrl_c_stops_rows_at_once_though_they_are_kept(ollama_server, relay, eventually) -> None:
+    ollama_nb.connect(relay.url)
+    before, stopped = cancelled(ollama_server), []
+
+    def interrupt() -> None:
+        if not stopped and relay.num_bytes > 500:  # the heads, with the first heartbeats
+            stopped.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    requests = [Request("generate", "demo", fields(100_000))]
+    outcomes = ask_many(requests, meanwhile=interrupt)
+
+    assert outcomes.stopped
+    eventually(lambda: cancelled(ollama_server) == before + 1, "the engine's rest", 3)
+
+
+@pytest.mark.parametrize("verb", ["pull", "push"])
+def test_a_transfer_goes_on_where_it_was(other, verb) -> None:
+    relay = Relay(other.url)
+    ollama_nb.connect(relay.url)
+    other.models.append("slow")
+    relay.cuts = list(CUTS)
+
+    getattr(ollama_nb, verb)("slow", show=False)
+    relay.close()
+
+    assert relay.num_cut == 3
+    assert len(other.requests) == 4
+    begun_at = [at for all in other.store.begun_at.values() for at in all]
+    assert max(begun_at) > 0
 
 
 def begun(client: httpx.Client, headers: dict[str, str], num_lines: int = 5) -> tuple[str, list]:

@@ -31,13 +31,13 @@ def real(ollama_server):
 def sent(monkeypatch):
     """The prompts that go to the server."""
     prompts: list[str] = []
-    whole = Request.whole
+    parts = Request.parts_async
 
-    async def noting(self, http, **how):
+    def noting(self, http, **how):
         prompts.append(self.fields["prompt"])
-        return await whole(self, http, **how)
+        return parts(self, http, **how)
 
-    monkeypatch.setattr(Request, "whole", noting)
+    monkeypatch.setattr(Request, "parts_async", noting)
     return prompts
 
 
@@ -90,7 +90,7 @@ def test_what_is_longer_than_a_context_is_asked_in_parts_that_are_put_together(s
 
 def _interrupting(monkeypatch, others):
     """Have Ctrl-C come when all prompts but the one with "stop" are answered."""
-    whole, answered, all_there = Request.whole, list[object](), asyncio.Event()
+    parts, answered, all_there = Request.parts_async, list[object](), asyncio.Event()
     if not others:
         all_there.set()
 
@@ -99,13 +99,13 @@ def _interrupting(monkeypatch, others):
             await all_there.wait()
             os.kill(os.getpid(), signal.SIGINT)
             await asyncio.Event().wait()  # for ever: only Ctrl-C ends it
-        answer = await whole(self, http, **how)
-        answered.append(answer)
+        async for part in parts(self, http, **how):
+            yield part
+        answered.append(part)
         if len(answered) == others:
             all_there.set()
-        return answer
 
-    monkeypatch.setattr(Request, "whole", asked)
+    monkeypatch.setattr(Request, "parts_async", asked)
 
 
 def test_after_ctrl_c_no_other_round_begins_and_groups_so_far_are_returned(monkeypatch, sent):
@@ -140,14 +140,15 @@ def test_one_answer_that_is_stopped_is_a_keyboard_interrupt(monkeypatch):
 
 def test_a_group_whose_part_fails_is_missing_and_the_others_are_not(monkeypatch):
     frame = pd.DataFrame({"a": ["Tim ran.", "break"], "by": ["x", "y"]})
-    whole = Request.whole
+    parts = Request.parts_async
 
     async def breaking(self, http, **how):
         if "break" in self.fields["prompt"]:
             raise AnswerFailed("demo", "it broke", 500)
-        return await whole(self, http, **how)
+        async for part in parts(self, http, **how):
+            yield part
 
-    monkeypatch.setattr(Request, "whole", breaking)
+    monkeypatch.setattr(Request, "parts_async", breaking)
     with pytest.warns(RowsFailed, match="it broke"):
         answers = frame.llm.agg("Who?", "a", by="by", **SHORT)
 

@@ -93,6 +93,7 @@ def test_the_public_surface_is_this():
         "OllamaNbError",
         "QuotaSpent",
         "RowsFailed",
+        "ServerNotReady",
         "ServerRefused",
         "ServerWarning",
         "ServerWentAway",

@@ -89,7 +89,9 @@ async def chat(
     progress = RequestProgress(app.scheduler)
     answer = _answer(job, offer, progress)
     if request.stream is False:
-        return await _whole(answer)
+        if not context.may_resume:
+            return await _whole(answer)
+        answer = _gathered(answer)
     beat = partial(_heartbeat, request, progress)
     return AnswerStream(answer, beat, app.settings.heartbeat_s)
 
@@ -206,6 +208,14 @@ def _params(job: Job[ChatRequest], offer: Offer, prompt: Prompt) -> GenerationPa
 
 def _heartbeat(request: ChatRequest, progress: RequestProgress) -> ChatResponse:
     return replace(_chunk(request, NOTHING), nb=progress.extras())
+
+
+async def _gathered(
+    answer: AsyncGenerator[ChatResponse, None],
+) -> AsyncGenerator[ChatResponse, None]:
+    """A stream of one answer; its head is out with the first heartbeat, and with it its id."""
+    async with aclosing(answer):
+        yield await _whole(answer)
 
 
 async def _whole(answer: AsyncIterator[ChatResponse]) -> ChatResponse:

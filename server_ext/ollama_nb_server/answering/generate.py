@@ -78,7 +78,9 @@ async def generate(
     progress = RequestProgress(app.scheduler)
     answer = _answer(job, progress)
     if request.stream is False:
-        return await _whole(answer)
+        if not context.may_resume:
+            return await _whole(answer)
+        answer = _gathered(answer)
     beat = partial(_heartbeat, request, progress)
     return AnswerStream(answer, beat, app.settings.heartbeat_s)
 
@@ -158,6 +160,14 @@ async def _context(
 
 def _heartbeat(request: GenerateRequest, progress: RequestProgress) -> GenerateResponse:
     return replace(_chunk(request, NOTHING), nb=progress.extras())
+
+
+async def _gathered(
+    answer: AsyncGenerator[GenerateResponse, None],
+) -> AsyncGenerator[GenerateResponse, None]:
+    """A stream of one answer; its head is out with the first heartbeat, and with it its id."""
+    async with aclosing(answer):
+        yield await _whole(answer)
 
 
 async def _whole(answer: AsyncIterator[GenerateResponse]) -> GenerateResponse:

@@ -6,6 +6,7 @@ Only for clients that ask for it. A stream is its owner's: whoever else asks for
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 LIMIT_BYTES = 2 << 20  # of one stream; what was said first goes first
 MAX_STREAMS = 128  # of which those that are over go first
 MAX_OF_ONE = 32  # under way, of one owner
+NAME = re.compile(r"[A-Za-z0-9_-]{16,64}")  # that an owner may give one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class KeptStream:
     cancel: Callable[[], None]
     forget: Callable[[KeptStream], None]
     unread_s: float
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    id: str
     is_over: bool = False
     _documents: deque[bytes] = field(default_factory=deque)
     _num_dropped: int = 0
@@ -111,29 +113,36 @@ class KeptStreams:
     """All of a server, by their ids."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, KeptStream] = {}
+        self._streams: dict[tuple[str, str], KeptStream] = {}  # by owner and id
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, owner: str, cancel: Callable[[], None], unread_s: float) -> KeptStream | None:
-        """Begin to keep a stream; None where there are too many: it is like any other then."""
+    def open(
+        self, owner: str, cancel: Callable[[], None], unread_s: float, name: str = ""
+    ) -> KeptStream | None:
+        """Begin to keep a stream; None where there are too many: it is like any other then.
+
+        Its id is the `name` that the owner has given it, where that is one and new.
+        """
         own = sum(s.owner == owner and not s.is_over for s in self._streams.values())
         if own >= MAX_OF_ONE:
+            return None
+        id = name if NAME.fullmatch(name) else secrets.token_urlsafe(16)
+        if (owner, id) in self._streams:
             return None
         if len(self._streams) >= MAX_STREAMS:
             over = next((each for each in self._streams.values() if each.is_over), None)
             if over is None:
                 return None
             over.close()
-        stream = KeptStream(owner, cancel, self._forget, unread_s)
-        self._streams[stream.id] = stream
+        stream = KeptStream(owner, cancel, self._forget, unread_s, id)
+        self._streams[owner, id] = stream
         return stream
 
     def find(self, id: str, owner: str) -> KeptStream | None:
         """A stream of this owner."""
-        stream = self._streams.get(id)
-        return stream if stream is not None and stream.owner == owner else None
+        return self._streams.get((owner, id))
 
     def _forget(self, stream: KeptStream) -> None:
-        self._streams.pop(stream.id, None)
+        self._streams.pop((stream.owner, stream.id), None)

@@ -24,7 +24,7 @@ from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_f
 from ollama_nb_server.answering.kept_streams import KeptStream
 from ollama_nb_server.answering.live import LiveRequest
 from ollama_nb_server.handlers.body_memory import BodyLimits, BodyMemory
-from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
+from ollama_nb_server.handlers.context import RESUME_HEADER, TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.early import EarlyAnswer
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.rights import Right, check_right
@@ -51,7 +51,7 @@ READ_AT_ONCE_BYTES = 1 << 16
 MAX_HEADER_CHARS = 4000
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"
-RESUME_HEADER, STREAM_HEADER = "X-Ollama-Nb-Resume", "X-Ollama-Nb-Stream"
+STREAM_HEADER = "X-Ollama-Nb-Stream"
 
 
 Model = TypeVar("Model", bound=GoModel)
@@ -368,7 +368,8 @@ class ApiHandler(EarlyAnswer):
         self._warn(first)
         if self._is_resumable and self._app is not None:
             unread_s = self._app.settings.unread_s
-            self._kept = self._app.kept.open(self.caller.name, self._cancel_kept, unread_s)
+            given = self.request.headers.get(STREAM_HEADER, "")
+            self._kept = self._app.kept.open(self.caller.name, self._cancel_kept, unread_s, given)
             if self._kept is not None:
                 self.set_header(STREAM_HEADER, self._kept.id)
         self._streaming = streaming_for(self.request.headers.get("Accept", ""))

@@ -13,6 +13,7 @@ from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.wire.errors import BadPriority, BadTimeout
 
 PRIORITY_HEADER, TIMEOUT_HEADER = "X-Ollama-Nb-Priority", "X-Ollama-Nb-Timeout"
+RESUME_HEADER = "X-Ollama-Nb-Resume"
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
@@ -24,7 +25,8 @@ def context_of(headers: Mapping[str, str], caller: Caller, now: float, verb: str
     BadPriority, BadTimeout
         If a header says something else than it may.
     """
-    return RequestContext(caller, _priority(headers), _deadline(headers, now), verb)
+    may_resume = headers.get(RESUME_HEADER, "") == "1"
+    return RequestContext(caller, _priority(headers), _deadline(headers, now), verb, may_resume)
 
 
 def _priority(headers: Mapping[str, str]) -> Priority:

@@ -40,8 +40,10 @@ OLLAMA_VERSION = "0.33.0"
 FIELDS_HEADER = "X-Ollama-Nb-Fields"
 FIELDS = tuple(name for name in ("think_budget", "tool_choice") if name in ChatRequest.model_fields)
 OWN_ROUTES = (
+    "/api/cancel",
     "/api/detokenize",
     "/api/score",
+    "/api/stream",
     "/api/tokenize",
     "/api/usage",
 )  # that Ollama does not have

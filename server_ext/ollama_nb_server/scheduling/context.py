@@ -34,13 +34,15 @@ class RequestContext:
     """Who asks; the more urgent is served first.
 
     At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is. `verb` is
-    what is asked for, as the accounts have it.
+    what is asked for, as the accounts have it. Who `may_resume` comes again where the connection is
+    lost on the way.
     """
 
     caller: Caller = OWNER
     priority: Priority = Priority.INTERACTIVE
     deadline: float | None = None
     verb: str = ""
+    may_resume: bool = False
 
     @property
     def user(self) -> str:

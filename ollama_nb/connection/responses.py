@@ -1,0 +1,27 @@
+"""Responses that are errors, raised as the `ollama` client raises them; `failures` translates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ollama_nb.connection.patience import return_s
+
+if TYPE_CHECKING:
+    import httpx
+
+RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"  # of a quota that is used up
+LONGEST_ERROR_BYTES = 100_000
+
+
+def raise_error(response: httpx.Response) -> None:
+    """Raise what the `ollama` client would raise for this response, if it is an error.
+
+    Its `return_s` and `retry_at` are what the response says about another try.
+    """
+    import ollama
+
+    if response.is_error:
+        error = ollama.ResponseError(response.text[:LONGEST_ERROR_BYTES], response.status_code)
+        error.return_s = return_s(response)  # type: ignore[attr-defined]
+        error.retry_at = response.headers.get(RETRY_AT_HEADER)  # type: ignore[attr-defined]
+        raise error
