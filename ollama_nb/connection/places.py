@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
@@ -26,7 +26,7 @@ class Candidate:
     """An address that may answer Ollama's API."""
 
     url: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     socket: str | None = None  # path of a unix socket, for a Jupyter server that listens on one
     self_signed: bool = False
     comes_back: bool = False  # whoever named it starts it again when it has ended, as a Hub does

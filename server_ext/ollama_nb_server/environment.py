@@ -81,7 +81,7 @@ class Settings:
     reproducible: str = "seeded"
     prefix_cache_mb: int | None = None
     unread_s: float = 60.0
-    token: str = ""
+    token: str = field(default="", repr=False)
     tokens_file: Path | None = None
     sharing: Sharing = field(default_factory=Sharing)
     cache: Path = field(default_factory=lambda: Path(user_cache_dir("ollama-nb", appauthor=False)))

@@ -138,6 +138,17 @@ def test_a_form_of_another_page_does_nothing(browser, given: str) -> None:
     assert "try again" in page.text
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_no_other_page_signs_anybody_in(browser, shared, site: str) -> None:
+    client = browser()
+    form = {"action": "enter", "token": shared[2]["ana"]}
+
+    answer = client.post("/", data=form, headers={"Sec-Fetch-Site": site})
+
+    assert answer.status_code == 403
+    assert not client.cookies
+
+
 def test_the_pass_of_another_does_nothing(browser) -> None:
     (own, *_) = re.findall('name="pass" value="([0-9a-f]+)"', browser("ana").get("/").text)
 

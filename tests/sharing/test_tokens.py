@@ -6,8 +6,13 @@ import json
 import stat
 
 import pytest
+from ollama_nb_server.environment import Settings
+from ollama_nb_server.handlers.access import Policy
+from ollama_nb_server.handlers.hub_access import HubPlace
 from ollama_nb_server.sharing.tokens import RECHECK_S, BadTokens, TokenFile
 from ollama_nb_server.token_command import token
+
+from ollama_nb.connection.places import Candidate
 
 
 class Clock:
@@ -46,6 +51,35 @@ def test_the_file_holds_no_token_and_is_its_owners(file):
     assert [path.name for path in file.path.parent.iterdir() if path.suffix == ".json"] == [
         "tokens.json"
     ]
+
+
+SECRET = "a-secret"
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        Settings(token=SECRET),
+        Policy(token=SECRET),
+        HubPlace("ollama", "/services/ollama", "http://hub", SECRET),
+        Candidate("http://there", SECRET),
+    ],
+    ids=lambda holder: type(holder).__name__,
+)
+def test_what_is_shown_of_its_holder_is_no_token(holder):
+    assert SECRET not in f"{holder!r}{holder}"
+
+
+def test_a_file_that_others_may_read_by_now_knows_nobody(file, clock):
+    token = file.add("ana", is_admin=False)
+    assert file.find(token)
+
+    file.path.chmod(0o640)
+    clock.now_s = RECHECK_S
+
+    with pytest.raises(BadTokens, match="chmod 600"):
+        file.find(token)
+    assert file.find(token) is None
 
 
 def test_a_change_by_another_process_is_seen_within_a_second(file, clock):

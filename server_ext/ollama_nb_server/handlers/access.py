@@ -33,7 +33,7 @@ class Policy:
 
     check_host: bool = True
     origins: tuple[str, ...] = ()
-    token: str = ""
+    token: str = field(default="", repr=False)
     tokens: TokenFile | None = None
     sharing: Sharing = field(default_factory=Sharing)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ class HubPlace:
     name: str
     prefix: str
     api_url: str
-    api_token: str
+    api_token: str = field(repr=False)
     url: str = ""
     client_id: str = ""  # of OAuth
 

@@ -28,6 +28,8 @@ COOKIE = "ollama_nb_page"
 DAYS = 1.0
 HTML = "text/html"
 MAX_FORM_BYTES = 1 << 16  # strangers may send one, and each of its fields is kept until it is read
+FOREIGN = ("cross-site", "same-site")  # what browsers say of a form that another page sends
+NOT_OURS = "Another page has sent that: sign in here."
 WITH_TOKEN = "Your token is the one that you signed in with."
 
 
@@ -119,7 +121,9 @@ class PageHandler(web.RequestHandler):
         """Do what a form says, and show the page again."""
         action = self.get_body_argument("action", "")
         if action == "enter":
-            refused = self._door.enter(self, self.get_body_argument("token", ""))
+            is_foreign = self.request.headers.get("Sec-Fetch-Site") in FOREIGN
+            token = self.get_body_argument("token", "")
+            refused = NOT_OURS if is_foreign else self._door.enter(self, token)
             if refused:
                 await self._show(None, refused, 403)
             else:

@@ -57,7 +57,7 @@ class TokenFile:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.path, self._clock = path, clock
         self._known: dict[str, Named] = {}
-        self._seen: tuple[int, int, int] | None = None  # of the file, when it was last read
+        self._seen: tuple[int, ...] | None = None  # of the file, when it was last read
         self._checked_s = -RECHECK_S
 
     def all(self) -> list[Named]:
@@ -142,7 +142,8 @@ class TokenFile:
         self._checked_s = now
         try:
             found = self.path.stat()
-            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            times = found.st_mtime_ns, found.st_ctime_ns  # the latter tells of `chmod` too
+            seen = *times, found.st_ino, found.st_size
         except OSError:
             seen = None
         if seen != self._seen or seen is None:
