@@ -24,10 +24,10 @@ from typing import Any
 
 import httpx
 import numpy as np
-from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
-from ollama_nb_server.engine.grammar import Compiled, Matcher
+from ollama_nb_server.engine.grammars.compiling import Compiler
+from ollama_nb_server.engine.grammars.grammar import Compiled, Matcher
 from ollama_nb_server.engine.messages import (
     Finished,
     Generate,
@@ -37,7 +37,7 @@ from ollama_nb_server.engine.messages import (
     TextSegment,
 )
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, NativeLog
-from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.sampling.chain import SamplerChain
 
 from benchmarks.models import MODELS, half_billion, models
 from benchmarks.servers import Target, llama_server, ours

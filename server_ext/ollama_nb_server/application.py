@@ -16,7 +16,7 @@ from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.loading import put_right
 from ollama_nb_server.answering.pinning import Pinning
 from ollama_nb_server.answering.template_executor import TemplateExecutor
-from ollama_nb_server.engine.host_memory import HostMemory
+from ollama_nb_server.engine.hardware.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.process import Worker
 from ollama_nb_server.environment import Settings

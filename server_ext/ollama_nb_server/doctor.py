@@ -16,10 +16,10 @@ from pathlib import Path
 import orjson
 import psutil
 
-from ollama_nb_server.engine.choice import Choice, Key, all_kept, processor_name
-from ollama_nb_server.engine.devices import DeviceMemory, NativeDevices
-from ollama_nb_server.engine.host_memory import HostMemory
-from ollama_nb_server.engine.processors import affinity, cpu_quota, usable_processors
+from ollama_nb_server.engine.hardware.choice import Choice, Key, all_kept, processor_name
+from ollama_nb_server.engine.hardware.devices import DeviceMemory, NativeDevices
+from ollama_nb_server.engine.hardware.host_memory import HostMemory
+from ollama_nb_server.engine.hardware.processors import affinity, cpu_quota, usable_processors
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.errors import LibraryError
 from ollama_nb_server.library.store import Store

@@ -16,7 +16,7 @@ with pytest.MonkeyPatch.context() as patch:  # read once, by OpenMP, when llama.
     import llama_cpp  # noqa: F401
 
 from gguf import GGUFReader, TokenType
-from ollama_nb_server.engine.compiling import Compiler
+from ollama_nb_server.engine.grammars.compiling import Compiler
 from ollama_nb_server.engine.messages import (
     Delta,
     Finished,

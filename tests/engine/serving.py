@@ -18,7 +18,7 @@ import llama_cpp as ll
 import numpy as np
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
-from ollama_nb_server.engine.grammar import Compiled
+from ollama_nb_server.engine.grammars.grammar import Compiled
 from ollama_nb_server.engine.messages import (
     Cancel,
     Cancelled,

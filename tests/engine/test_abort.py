@@ -1,13 +1,13 @@
 """The native abort switch inside llama.cpp, without a process around it."""
 
 import pytest
-from ollama_nb_server.engine.batch_planner import BatchPlanner
+from ollama_nb_server.engine.batching.planner import BatchPlanner
 from ollama_nb_server.engine.core import ActiveRequests
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import DecodeFailed
 from ollama_nb_server.engine.messages import Delta, LoadSpec, SamplingParams
 from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog
-from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.sampling.chain import SamplerChain
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.text import TextStream
 

@@ -1,5 +1,5 @@
 import pytest
-from ollama_nb_server.engine.schemas.apart import exclusive
+from ollama_nb_server.engine.grammars.schemas.apart import exclusive
 
 CARD = {"properties": {"kind": {"const": "card"}}, "required": ["kind"]}
 CASH = {"properties": {"kind": {"const": "cash"}}, "required": ["kind"]}

@@ -3,7 +3,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ollama_nb_server.engine.batch_planner import (
+from ollama_nb_server.engine.batching.planner import (
     OTHERS_SHARE,
     PIECE,
     BatchPlanner,
@@ -11,8 +11,8 @@ from ollama_nb_server.engine.batch_planner import (
     counts_of,
     note_turns,
 )
+from ollama_nb_server.engine.batching.prefill_budget import LEAST
 from ollama_nb_server.engine.messages import Priority
-from ollama_nb_server.engine.prefill_budget import LEAST
 from ollama_nb_server.engine.sequence import Sequence
 
 

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine.batch_planner import BatchPlanner
-from ollama_nb_server.engine.batch_shapes import REST, UNEVEN, again, levelled
+from ollama_nb_server.engine.batching.planner import BatchPlanner
+from ollama_nb_server.engine.batching.shapes import REST, UNEVEN, again, levelled
 from ollama_nb_server.engine.sequence import Sequence
 from serving import Serving
 

@@ -14,9 +14,11 @@ from types import SimpleNamespace
 import llama_cpp as ll
 import numpy as np
 import pytest
-from ollama_nb_server.engine import choice, engine, tuning
-from ollama_nb_server.engine.attention_trial import AttentionTrial, Case
-from ollama_nb_server.engine.calibration import (
+from ollama_nb_server.engine import engine
+from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.hardware import choice, tuning
+from ollama_nb_server.engine.hardware.attention_trial import AttentionTrial, Case
+from ollama_nb_server.engine.hardware.calibration import (
     STEP,
     Stopwatch,
     attention_times,
@@ -26,9 +28,8 @@ from ollama_nb_server.engine.calibration import (
     thread_counts,
     weighed,
 )
-from ollama_nb_server.engine.choice import Choice, Key
-from ollama_nb_server.engine.devices import ggml_function
-from ollama_nb_server.engine.engine import Engine
+from ollama_nb_server.engine.hardware.choice import Choice, Key
+from ollama_nb_server.engine.hardware.devices import ggml_function
 from ollama_nb_server.engine.kv_types import BYTES_PER_VALUE, Heads, cache_type
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog

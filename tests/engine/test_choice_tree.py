@@ -2,7 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine.choice_tree import ROOT, ChoiceTree
+from ollama_nb_server.engine.scores.choice_tree import ROOT, ChoiceTree
 
 CHOICES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=12)
 

@@ -7,10 +7,10 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, GrammarRefused
-from ollama_nb_server.engine.grammar import Compiled, Grammars, Matcher
+from ollama_nb_server.engine.grammars.grammar import Compiled, Grammars, Matcher
 from ollama_nb_server.engine.messages import Grammar, SamplingParams
 from ollama_nb_server.engine.native import AbortSwitch, Batch, Context, Model, generation_context
-from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.sampling.chain import SamplerChain
 
 
 def schema(document: object) -> Grammar:

@@ -11,7 +11,6 @@ import pytest
 from ollama_nb_server.engine.core import ActiveRequests, EngineCore
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import DecodeFailed
-from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.messages import (
     Cancel,
     Cancelled,
@@ -28,6 +27,7 @@ from ollama_nb_server.engine.messages import (
     Tokenize,
 )
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
+from ollama_nb_server.engine.sampling.logprobs import Pieces
 
 GREEDY = SamplingParams(seed=1, temperature=0)
 LONG = "Once upon a time there was a robot. " * 30

@@ -4,14 +4,14 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
-from ollama_nb_server.engine import speculation
-from ollama_nb_server.engine.draft_model import NUM_SLOTS, READ_AT_ONCE, DraftModel
-from ollama_nb_server.engine.draft_record import DraftRecord
+from ollama_nb_server.engine.batching.step_times import StepTimes
+from ollama_nb_server.engine.drafts import speculation
+from ollama_nb_server.engine.drafts.model import NUM_SLOTS, READ_AT_ONCE, DraftModel
+from ollama_nb_server.engine.drafts.prompt_lookup import PromptLookup
+from ollama_nb_server.engine.drafts.record import DraftRecord
+from ollama_nb_server.engine.drafts.speculation import LENGTHS, NUM_DRAFT, Speculator
 from ollama_nb_server.engine.messages import Grammar, SamplingParams
-from ollama_nb_server.engine.prompt_lookup import PromptLookup
 from ollama_nb_server.engine.sequence import Sequence
-from ollama_nb_server.engine.speculation import LENGTHS, NUM_DRAFT, Speculator
-from ollama_nb_server.engine.step_times import StepTimes
 from serving import GREEDY, Serving
 
 # --- decisions ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from ollama_nb_server.engine import embedding
+from ollama_nb_server.engine.embeddings import embedder as embedding
 from ollama_nb_server.engine.engine import TINY_PARAMS, Engine, threads_for
 from ollama_nb_server.engine.messages import Embed, LoadSpec, Priority
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog

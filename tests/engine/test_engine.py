@@ -3,9 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 from ollama_nb_server.engine.engine import Engine, threads_for
+from ollama_nb_server.engine.hardware.processors import usable_processors
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, NativeLog
-from ollama_nb_server.engine.processors import usable_processors
 
 
 def test_threads_are_as_many_as_wanted_and_never_more_than_processors():

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine.fitting import (
+from ollama_nb_server.engine.hardware.fitting import (
     GPU_RESERVE,
     MAX_PARALLEL,
     ModelSize,

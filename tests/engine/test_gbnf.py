@@ -4,7 +4,7 @@ import queue
 
 import pytest
 from ollama_nb_server.engine.errors import EngineError, GrammarDeadEnd, GrammarRefused
-from ollama_nb_server.engine.grammar import Compiled, Grammars
+from ollama_nb_server.engine.grammars.grammar import Compiled, Grammars
 from ollama_nb_server.engine.messages import Grammar
 
 LIST = r"""

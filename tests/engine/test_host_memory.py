@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from ollama_nb_server.engine.host_memory import HostMemory
+from ollama_nb_server.engine.hardware.host_memory import HostMemory
 
 MIB = 1 << 20
 V2 = {"memory.max": "{limit}", "memory.current": "{used}"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_nb_server.engine.errors import ImageRefused
-from ollama_nb_server.engine.image_header import checked_header
+from ollama_nb_server.engine.images.header import checked_header
 from PIL import Image
 
 WEBP = {"WEBP": {}, "WEBP-lossless": {"lossless": True}}

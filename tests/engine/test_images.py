@@ -12,10 +12,11 @@ import llama_cpp as ll
 import llama_cpp.mtmd_cpp as mt
 import numpy as np
 import pytest
-from ollama_nb_server.engine import image_encoding, png_inflation
-from ollama_nb_server.engine.image_cache import ImageCache
+from ollama_nb_server.engine.images import encoding as image_encoding
+from ollama_nb_server.engine.images import png_inflation
+from ollama_nb_server.engine.images.cache import ImageCache
+from ollama_nb_server.engine.images.mtmd import Projector
 from ollama_nb_server.engine.messages import Failed, ImageSegment, TextSegment
-from ollama_nb_server.engine.mtmd import Projector
 from ollama_nb_server.engine.native import AbortSwitch, generation_context
 from serving import Serving
 from vision_models import noise, png_bomb

@@ -1,8 +1,8 @@
 import random
 
 import pytest
-from ollama_nb_server.engine.kv_cache import KVCache
-from ollama_nb_server.engine.prefix import PrefixRules
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
+from ollama_nb_server.engine.prefixes.prefix import PrefixRules
 from ollama_nb_server.engine.sequence import Sequence
 from token_memory import BYTES_A_TOKEN, TokenMemory, assert_contents, assert_sound
 

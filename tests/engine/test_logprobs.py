@@ -3,8 +3,8 @@ import math
 
 import numpy as np
 import pytest
-from ollama_nb_server.engine.logprobs import Pieces, measured
 from ollama_nb_server.engine.messages import Delta, Grammar, SamplingParams
+from ollama_nb_server.engine.sampling.logprobs import Pieces, measured
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"
 EVEN = np.zeros(256, np.float32)

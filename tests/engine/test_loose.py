@@ -8,8 +8,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine import loose
-from ollama_nb_server.engine.loose import LooseScanner
+from ollama_nb_server.engine.grammars import loose
+from ollama_nb_server.engine.grammars.loose import LooseScanner
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.prompts.parsing import loose_calls
 from serving import Serving

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine.marks import MarkScanner
+from ollama_nb_server.engine.grammars.marks import MarkScanner
 
 
 def found(marks: list[bytes], pieces: list[bytes]) -> tuple[bytes, bytes] | None:

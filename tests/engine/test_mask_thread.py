@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ollama_nb_server.engine.grammar import Matcher
-from ollama_nb_server.engine.mask_thread import MaskThread
+from ollama_nb_server.engine.grammars.grammar import Matcher
+from ollama_nb_server.engine.grammars.mask_thread import MaskThread
 from ollama_nb_server.engine.messages import Grammar, SamplingParams
 from serving import Answer, Serving
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from ollama_nb_server.engine import engine as engine_module
 from ollama_nb_server.engine import fallbacks
-from ollama_nb_server.engine.devices import DeviceMemory, NativeDevices, _devices
 from ollama_nb_server.engine.engine import Engine, fewer_slots
 from ollama_nb_server.engine.errors import NotEnoughMemory
-from ollama_nb_server.engine.fitting import GPU_RESERVE
-from ollama_nb_server.engine.host_memory import HostMemory
+from ollama_nb_server.engine.hardware.devices import DeviceMemory, NativeDevices, _devices
+from ollama_nb_server.engine.hardware.fitting import GPU_RESERVE
+from ollama_nb_server.engine.hardware.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, Context, NativeLog, generation_context
 from serving import Serving
@@ -120,7 +120,7 @@ def test_a_context_that_cannot_be_made_is_tried_with_fewer_slots(
 SHORT = """
 import json, resource, sys
 from ollama_nb_server.engine import fallbacks
-from ollama_nb_server.engine.host_memory import HostMemory
+from ollama_nb_server.engine.hardware.host_memory import HostMemory
 from ollama_nb_server.engine.messages import LoadSpec
 from ollama_nb_server.engine.native import AbortSwitch, Batch, NativeLog
 

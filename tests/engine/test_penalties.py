@@ -6,7 +6,7 @@ import llama_cpp as ll
 import pytest
 from ollama_nb_server.engine.messages import SamplingParams
 from ollama_nb_server.engine.native import Model
-from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.sampling.chain import SamplerChain
 from ollama_nb_server.engine.spans import IMAGE_ROW
 
 NUM_CTX = 256

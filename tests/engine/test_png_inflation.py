@@ -1,10 +1,10 @@
 """PNG files whose data become far more than their pixels are refused before a decoder sees them."""
 
 import pytest
-from ollama_nb_server.engine import png_inflation
 from ollama_nb_server.engine.errors import ImageRefused
-from ollama_nb_server.engine.image_header import checked_header
-from ollama_nb_server.engine.png_inflation import check_inflation
+from ollama_nb_server.engine.images import png_inflation
+from ollama_nb_server.engine.images.header import checked_header
+from ollama_nb_server.engine.images.png_inflation import check_inflation
 from vision_models import noise, png_bomb
 
 

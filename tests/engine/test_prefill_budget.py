@@ -1,8 +1,8 @@
 """How much prompt a step takes, on machines that are made of two numbers: no model, no clock."""
 
 import pytest
-from ollama_nb_server.engine.batch_planner import BatchPlanner, counts_of, note_turns
-from ollama_nb_server.engine.prefill_budget import (
+from ollama_nb_server.engine.batching.planner import BatchPlanner, counts_of, note_turns
+from ollama_nb_server.engine.batching.prefill_budget import (
     DECODE_STEPS,
     KEPT,
     LEAST,

@@ -6,11 +6,11 @@ import random
 from collections import deque
 
 import pytest
-from ollama_nb_server.engine import prefix_cache
-from ollama_nb_server.engine.batch_planner import BatchPlanner, Item
-from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.batching.planner import BatchPlanner, Item
 from ollama_nb_server.engine.messages import Priority
-from ollama_nb_server.engine.prefix import PrefixRules
+from ollama_nb_server.engine.prefixes import cache as prefix_cache
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
+from ollama_nb_server.engine.prefixes.prefix import PrefixRules
 from ollama_nb_server.engine.queueing import admit
 from ollama_nb_server.engine.sequence import Sequence
 from token_memory import BYTES_A_TOKEN, TokenMemory, assert_contents, assert_sound

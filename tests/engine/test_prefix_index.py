@@ -2,7 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine.prefix_index import RadixIndex
+from ollama_nb_server.engine.prefixes.index import RadixIndex
 
 LISTS = st.lists(st.integers(0, 2), max_size=7)
 

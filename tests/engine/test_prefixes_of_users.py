@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ollama_nb_server.engine import prefix_cache
-from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import TextSegment
-from ollama_nb_server.engine.prefix import PrefixRules
-from ollama_nb_server.engine.prefix_index import num_shared
+from ollama_nb_server.engine.prefixes import cache as prefix_cache
+from ollama_nb_server.engine.prefixes.index import num_shared
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
+from ollama_nb_server.engine.prefixes.prefix import PrefixRules
 from ollama_nb_server.engine.sequence import Sequence
 from serving import Serving
 from token_memory import BYTES_A_TOKEN, TokenMemory, assert_contents, assert_sound

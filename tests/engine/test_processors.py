@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ollama_nb_server.engine.processors import (
+from ollama_nb_server.engine.hardware.processors import (
     ProcessorReader,
     ProcessorTimes,
     affinity,

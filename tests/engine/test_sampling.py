@@ -24,9 +24,9 @@ from ollama_nb_server.engine.native import (
     NativeLog,
     generation_context,
 )
-from ollama_nb_server.engine.parallel_draws import ParallelDraws
-from ollama_nb_server.engine.sampling import LARGE_VOCABULARY, SamplerChain
-from ollama_nb_server.engine.shortlist import GROUP, allowed, shortlist
+from ollama_nb_server.engine.sampling.chain import LARGE_VOCABULARY, SamplerChain
+from ollama_nb_server.engine.sampling.parallel_draws import ParallelDraws
+from ollama_nb_server.engine.sampling.shortlist import GROUP, allowed, shortlist
 from serving import Serving
 
 COPIES = 17  # of the bundled model's 3,072 tokens

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 from altered import write_altered
-from ollama_nb_server.engine.batch_planner import BatchPlanner
-from ollama_nb_server.engine.choice_tree import ChoiceTree
-from ollama_nb_server.engine.encoded_scores import spelled_behind
+from ollama_nb_server.engine.batching.planner import BatchPlanner
 from ollama_nb_server.engine.messages import (
     Failed,
     Finished,
@@ -20,8 +18,10 @@ from ollama_nb_server.engine.messages import (
     TextSegment,
 )
 from ollama_nb_server.engine.native import Model, NativeLog
-from ollama_nb_server.engine.score_jobs import DRAWS_NOTHING
-from ollama_nb_server.engine.scoring import MAX_RUN, PromptScores
+from ollama_nb_server.engine.scores.choice_tree import ChoiceTree
+from ollama_nb_server.engine.scores.encoded import spelled_behind
+from ollama_nb_server.engine.scores.jobs import DRAWS_NOTHING
+from ollama_nb_server.engine.scores.scoring import MAX_RUN, PromptScores
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.text import TextStream
 from serving import Answer, Serving, by_choice

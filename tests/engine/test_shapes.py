@@ -6,9 +6,9 @@ import json
 import queue
 
 import pytest
-from ollama_nb_server.engine import compiling
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.grammar import Grammars
+from ollama_nb_server.engine.grammars import compiling
+from ollama_nb_server.engine.grammars.grammar import Grammars
 from ollama_nb_server.engine.messages import Grammar
 
 PROMPT = "<|im_start|>user\nTell me a story about a robot.<|im_end|>\n<|im_start|>assistant\n"

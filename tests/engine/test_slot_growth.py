@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import NotEnoughMemory
-from ollama_nb_server.engine.fitting import SlotRoom, first_slots
+from ollama_nb_server.engine.hardware.fitting import SlotRoom, first_slots
 from ollama_nb_server.engine.messages import SamplingParams
 from ollama_nb_server.engine.native import Context
-from ollama_nb_server.engine.slot_growth import SlotGrowth
+from ollama_nb_server.engine.prefixes.slot_growth import SlotGrowth
 from serving import Serving
 
 MIB = 1 << 20

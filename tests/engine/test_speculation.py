@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ollama_nb_server.answering.generation import last_extras
-from ollama_nb_server.engine import speculation
-from ollama_nb_server.engine.batch_invariance import draft_rows_alike
+from ollama_nb_server.engine.batching.invariance import draft_rows_alike
+from ollama_nb_server.engine.batching.step_times import StepTimes
+from ollama_nb_server.engine.drafts import speculation
+from ollama_nb_server.engine.drafts.prompt_lookup import NGRAM, PromptLookup
+from ollama_nb_server.engine.drafts.speculation import LENGTHS, PATIENCE, Speculator, lookup_of
 from ollama_nb_server.engine.messages import Finished, Grammar, SamplingParams
-from ollama_nb_server.engine.prompt_lookup import NGRAM, PromptLookup
 from ollama_nb_server.engine.sequence import Sequence
-from ollama_nb_server.engine.speculation import LENGTHS, PATIENCE, Speculator, lookup_of
-from ollama_nb_server.engine.step_times import StepTimes
 from ollama_nb_server.prompts.truncation import Losses
 from serving import Serving
 

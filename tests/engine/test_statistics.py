@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import STEP_BOUNDS_S, EngineStats
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
 from ollama_nb_server.engine.statistics import Statistics
 
 

@@ -8,9 +8,9 @@ import time
 from itertools import cycle
 
 import pytest
-from ollama_nb_server.engine import thread_governor
-from ollama_nb_server.engine.processors import ProcessorReader, affinity
-from ollama_nb_server.engine.thread_governor import ThreadGovernor
+from ollama_nb_server.engine.hardware import thread_governor
+from ollama_nb_server.engine.hardware.processors import ProcessorReader, affinity
+from ollama_nb_server.engine.hardware.thread_governor import ThreadGovernor
 from serving import Serving
 
 COMPUTING = "print(flush=True)\nwhile True: pass"

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 import pytest
-from ollama_nb_server.engine.processors import ProcessorTimes
-from ollama_nb_server.engine.thread_policy import (
+from ollama_nb_server.engine.hardware.processors import ProcessorTimes
+from ollama_nb_server.engine.hardware.thread_policy import (
     MOST_PATIENCE_S,
     NOTICE_S,
     PATIENCE_S,

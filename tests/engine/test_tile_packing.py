@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ollama_nb_server.engine.embedding_plan import FEW_ROWS, Packing
-from ollama_nb_server.engine.tile_packing import BLOCK, TILE, ends_aligned, num_rows, packed
-from ollama_nb_server.engine.tile_trial import tiles_alike
+from ollama_nb_server.engine.embeddings.plan import FEW_ROWS, Packing
+from ollama_nb_server.engine.embeddings.tile_packing import (
+    BLOCK,
+    TILE,
+    ends_aligned,
+    num_rows,
+    packed,
+)
+from ollama_nb_server.engine.embeddings.tile_trial import tiles_alike
 
 TEXTS = st.lists(st.lists(st.integers(0, 999), min_size=1, max_size=200), max_size=60)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
 from ollama_nb_server.engine.salting import BELOW
 
 BYTES_A_TOKEN = 10

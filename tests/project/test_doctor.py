@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from ollama_nb_server import doctor
-from ollama_nb_server.engine.choice import Choice, Key, keep
-from ollama_nb_server.engine.devices import DeviceMemory
-from ollama_nb_server.engine.host_memory import HostMemory
+from ollama_nb_server.engine.hardware.choice import Choice, Key, keep
+from ollama_nb_server.engine.hardware.devices import DeviceMemory
+from ollama_nb_server.engine.hardware.host_memory import HostMemory
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library import gguf
 from ollama_nb_server.library.bundled import config_of

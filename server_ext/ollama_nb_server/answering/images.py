@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ollama_nb_server.engine.image_header import checked_header
+from ollama_nb_server.engine.images.header import checked_header
 from ollama_nb_server.engine.messages import ImageSegment, Segment, TextSegment
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.prompts.image_tags import revealed, split_at_tags

@@ -17,7 +17,7 @@ from pathlib import Path
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.prompting import chat_prompt, generate_prompt
 from ollama_nb_server.engine.messages import Segment, TextSegment
-from ollama_nb_server.engine.prefix_index import num_shared
+from ollama_nb_server.engine.prefixes.index import num_shared
 from ollama_nb_server.library.model import Model
 from ollama_nb_server.scheduling.lease import Lease
 from ollama_nb_server.wire.chat import ChatRequest, Message

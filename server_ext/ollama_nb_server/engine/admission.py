@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import CannotGenerate
+from ollama_nb_server.engine.grammars.tags import tag_tokens
 from ollama_nb_server.engine.limits import check_length, context_limit
-from ollama_nb_server.engine.logprobs import Pieces
 from ollama_nb_server.engine.messages import Generate
-from ollama_nb_server.engine.sampling import SamplerChain
+from ollama_nb_server.engine.sampling.chain import SamplerChain
+from ollama_nb_server.engine.sampling.logprobs import Pieces
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import EncodedPrompt
-from ollama_nb_server.engine.tags import tag_tokens
 from ollama_nb_server.engine.text import TextStream
 
 MAX_PREDICT_CONTEXTS = 10  # num_predict is at most so many contexts (reference 6.8)

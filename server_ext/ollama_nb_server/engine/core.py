@@ -16,15 +16,14 @@ from typing import Any
 
 from ollama_nb_server.engine.admission import new_sequence
 from ollama_nb_server.engine.background import LONG, BackgroundJob, BackgroundThread, JobDone
-from ollama_nb_server.engine.batch_planner import Item, counts_of
-from ollama_nb_server.engine.constraint import Constraint
-from ollama_nb_server.engine.embedding import Job
-from ollama_nb_server.engine.encoded_scores import EncodedScores, encoded_scores
+from ollama_nb_server.engine.batching.planner import Item, counts_of
+from ollama_nb_server.engine.embeddings.embedder import Job
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import CannotGenerate, EngineError, InternalError
-from ollama_nb_server.engine.grammar import Compiled, GrammarJob
-from ollama_nb_server.engine.image_encoding import has_images
-from ollama_nb_server.engine.image_thread import ImageJob, ImageThread
+from ollama_nb_server.engine.grammars.constraint import Constraint
+from ollama_nb_server.engine.grammars.grammar import Compiled, GrammarJob
+from ollama_nb_server.engine.images.encoding import has_images
+from ollama_nb_server.engine.images.thread import ImageJob, ImageThread
 from ollama_nb_server.engine.messages import (
     Cancel,
     Cancelled,
@@ -43,7 +42,7 @@ from ollama_nb_server.engine.messages import (
 )
 from ollama_nb_server.engine.model_runner import Event
 from ollama_nb_server.engine.native import AbortSwitch, Model
-from ollama_nb_server.engine.prefix_index import num_shared
+from ollama_nb_server.engine.prefixes.index import num_shared
 from ollama_nb_server.engine.prompt import (
     prompt_length,
     prompt_tokens,
@@ -51,7 +50,8 @@ from ollama_nb_server.engine.prompt import (
     whole_prompt_tokens,
 )
 from ollama_nb_server.engine.queueing import admit
-from ollama_nb_server.engine.score_jobs import ScoreJob, ScoreJobs
+from ollama_nb_server.engine.scores.encoded import EncodedScores, encoded_scores
+from ollama_nb_server.engine.scores.jobs import ScoreJob, ScoreJobs
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import EncodedPrompt
 from ollama_nb_server.engine.statistics import Statistics, untold

@@ -9,30 +9,34 @@ from dataclasses import replace
 
 import psutil
 
-from ollama_nb_server.engine.batch_invariance import draft_rows_alike, rows_alike
-from ollama_nb_server.engine.batch_planner import CUT, BatchPlanner
-from ollama_nb_server.engine.choice import Choice
-from ollama_nb_server.engine.devices import DeviceMemory, Devices, NativeDevices
-from ollama_nb_server.engine.draft_model import DraftModel
-from ollama_nb_server.engine.embedding import Embedder
+from ollama_nb_server.engine.batching.invariance import draft_rows_alike, rows_alike
+from ollama_nb_server.engine.batching.planner import CUT, BatchPlanner
+from ollama_nb_server.engine.batching.prefill_budget import LEAST, LEAST_GPU
+from ollama_nb_server.engine.drafts.model import DraftModel
+from ollama_nb_server.engine.drafts.speculation import Speculator
+from ollama_nb_server.engine.embeddings.embedder import Embedder
 from ollama_nb_server.engine.errors import EngineError, LoadFailed, NotEnoughMemory
-from ollama_nb_server.engine.fitting import (
+from ollama_nb_server.engine.grammars.grammar import Grammars
+from ollama_nb_server.engine.hardware.choice import Choice
+from ollama_nb_server.engine.hardware.devices import DeviceMemory, Devices, NativeDevices
+from ollama_nb_server.engine.hardware.fitting import (
     MAX_PARALLEL,
     SlotRoom,
     first_slots,
     halvings,
     usable,
 )
-from ollama_nb_server.engine.grammar import Grammars
-from ollama_nb_server.engine.image_cache import ImageCache
-from ollama_nb_server.engine.image_encoding import ImageEncoder
-from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.hardware.processors import usable_processors
+from ollama_nb_server.engine.hardware.thread_governor import ThreadGovernor
+from ollama_nb_server.engine.hardware.tuning import Tuning
+from ollama_nb_server.engine.images.cache import ImageCache
+from ollama_nb_server.engine.images.encoding import ImageEncoder
+from ollama_nb_server.engine.images.mtmd import Projector
 from ollama_nb_server.engine.kv_types import cache_type
 from ollama_nb_server.engine.limits import MIN_CTX
 from ollama_nb_server.engine.load_progress import LoadProgress
 from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec
 from ollama_nb_server.engine.model_runner import ModelRunner
-from ollama_nb_server.engine.mtmd import Projector
 from ollama_nb_server.engine.native import (
     AbortSwitch,
     Batch,
@@ -43,15 +47,11 @@ from ollama_nb_server.engine.native import (
     max_sequences,
     offloads,
 )
-from ollama_nb_server.engine.prefill_budget import LEAST, LEAST_GPU
-from ollama_nb_server.engine.prefix import PrefixRules
-from ollama_nb_server.engine.processors import usable_processors
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
+from ollama_nb_server.engine.prefixes.prefix import PrefixRules
+from ollama_nb_server.engine.prefixes.slot_growth import SlotGrowth
 from ollama_nb_server.engine.sequence import Sequence
-from ollama_nb_server.engine.slot_growth import SlotGrowth
 from ollama_nb_server.engine.special_tokens import SpecialTexts
-from ollama_nb_server.engine.speculation import Speculator
-from ollama_nb_server.engine.thread_governor import ThreadGovernor
-from ollama_nb_server.engine.tuning import Tuning
 
 # Fewer weights than this: one thread, more would only wait for each other; flash attention, because
 # their contexts are short (demo: 1.4 to 1.9 times as fast below 80 tokens, half as fast above 400).

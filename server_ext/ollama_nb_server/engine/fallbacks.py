@@ -1,6 +1,6 @@
 """Loads that make do with the memory there is: what does not fit on the GPUs stays with the CPU.
 
-How much fits is `fitting`'s estimate; where it was too good, less is tried.
+How much fits is `hardware.fitting`'s estimate; where it was too good, less is tried.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from ollama_nb_server.engine.devices import Devices, NativeDevices
 from ollama_nb_server.engine.engine import Engine
 from ollama_nb_server.engine.errors import NotEnoughMemory
-from ollama_nb_server.engine.fitting import ModelSize, Placement, placed, usable
+from ollama_nb_server.engine.hardware.devices import Devices, NativeDevices
+from ollama_nb_server.engine.hardware.fitting import ModelSize, Placement, placed, usable
 from ollama_nb_server.engine.limits import MIN_CTX
 from ollama_nb_server.engine.load_progress import LoadProgress
 from ollama_nb_server.engine.messages import LoadSpec

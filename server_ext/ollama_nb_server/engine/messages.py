@@ -99,10 +99,10 @@ class Grammar:
     the first occurrence of that text only: what a model thinks before is free. With `opens` as
     well, that is so only if the text begins with `opens`, and it holds from the beginning if not.
 
-    A "shape" binds calls of tools (`text` is a document of engine/shapes.py). The answer is free
-    until one of the `triggers` has been written, whether as a special token or by its letters;
-    behind that stands a whole call, then it is free again. If one is `required`, the answer begins
-    with the first trigger. Without `after`, a call ends a thought.
+    A "shape" binds calls of tools (`text` is a document of engine/grammars/shapes.py). The answer
+    is free until one of the `triggers` has been written, whether as a special token or by its
+    letters; behind that stands a whole call, then it is free again. If one is `required`, the
+    answer begins with the first trigger. Without `after`, a call ends a thought.
 
     Small models write calls in forms that are not their family's. `loose` is the document of such a
     call, which begins with one of the `loose_triggers`; it counts at the beginning of an answer,
@@ -192,7 +192,7 @@ class Generate:
     without, or where the model's memory cannot do that, it ends the generation. `logprobs` is the
     number of alternatives that are told with every token's probability (negative: nothing is).
     `num_thread` 0 is the worker's own choice; of several requests the largest counts.
-    `reproducible`: the answer must not depend on who else is being served (`batch_planner`).
+    `reproducible`: the answer must not depend on who else is being served (`batching.planner`).
     What was computed of one prompt serves another that begins alike and has the same `salt`; as far
     as both begin like the text `public`, with any salt. Its last token does not count: how it is
     cut into tokens depends on what follows.

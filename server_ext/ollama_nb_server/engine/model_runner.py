@@ -11,15 +11,15 @@ from collections.abc import Generator, Iterable
 from contextlib import closing, nullcontext
 from itertools import starmap
 
-from ollama_nb_server.engine.batch_planner import Item, note_turns
+from ollama_nb_server.engine.batching.planner import Item, note_turns
 from ollama_nb_server.engine.errors import DecodeFailed, GrammarDeadEnd, InternalError
-from ollama_nb_server.engine.kv_cache import KVCache
-from ollama_nb_server.engine.mask_thread import MaskThread
+from ollama_nb_server.engine.grammars.mask_thread import MaskThread
 from ollama_nb_server.engine.messages import Delta, Failed, Finished, Progress
 from ollama_nb_server.engine.native import Batch, Context, EmbeddingBatch, Model
-from ollama_nb_server.engine.parallel_draws import ParallelDraws
-from ollama_nb_server.engine.sampling import SamplerChain
-from ollama_nb_server.engine.scoring import read_scores
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
+from ollama_nb_server.engine.sampling.chain import SamplerChain
+from ollama_nb_server.engine.sampling.parallel_draws import ParallelDraws
+from ollama_nb_server.engine.scores.scoring import read_scores
 from ollama_nb_server.engine.sequence import Sequence
 from ollama_nb_server.engine.spans import ImageSpan
 

@@ -1,7 +1,7 @@
 """Contact with llama_cpp's ctypes bindings: models, contexts, batches, tokens; see also `sampling`.
 
 Every return code becomes an error that names the native function, and every pointer is freed by
-the object that made it. What is decoded when is decided in `batch_planner` and `model_runner`.
+the object that made it. What is decoded when is decided in `batching.planner` and `model_runner`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from ollama_nb_server.engine.kv_cache import KVCache
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
 from ollama_nb_server.engine.sequence import Sequence
 
 

@@ -13,11 +13,11 @@ from ollama_nb_server.engine.spans import NO_SPANS, Spans
 from ollama_nb_server.engine.text import TextStream
 
 if TYPE_CHECKING:  # bookkeeping loads nothing native
-    from ollama_nb_server.engine.constraint import Constraint
-    from ollama_nb_server.engine.draft_record import DraftRecord
-    from ollama_nb_server.engine.logprobs import Pieces
-    from ollama_nb_server.engine.prompt_lookup import PromptLookup
-    from ollama_nb_server.engine.scoring import PromptScores
+    from ollama_nb_server.engine.drafts.prompt_lookup import PromptLookup
+    from ollama_nb_server.engine.drafts.record import DraftRecord
+    from ollama_nb_server.engine.grammars.constraint import Constraint
+    from ollama_nb_server.engine.sampling.logprobs import Pieces
+    from ollama_nb_server.engine.scores.scoring import PromptScores
 
 MAX_TAIL = 64  # tokens behind an answer that wait and still count as decoding; more are a prompt
 MIN_LOOSE = 4  # tokens of a context that a shift may always drop from, as in llama-server
@@ -40,8 +40,8 @@ class Sequence:
     older half of what stands behind the first `num_keep` tokens, and `discarded` counts what went
     that way. llama.cpp moves the rest in the next computation, whichever that is; until then the
     sequence is `unsettled`. `passed_over` counts the prompt tokens of others that were computed
-    while this prompt's turn did not come. `draft` are tokens that are expected behind the last
-    one and computed with it (`speculation`), `num_draft` at most if that is said. `tags` are the
+    while this prompt's turn did not come. `draft` are tokens that are expected behind the last one
+    and computed with it (`drafts.speculation`), `num_draft` at most if that is said. `tags` are the
     control tokens that are written out, and their texts. `num_cached` tokens of the prompt had been
     computed for somebody else: for one with the same `salt`, or of the first `num_public` tokens,
     which are everybody's. At `pauses` its prompt is cut, so that its state can be copied there for

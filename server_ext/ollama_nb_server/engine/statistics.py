@@ -10,8 +10,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable
 
-from ollama_nb_server.engine.kv_cache import KVCache
 from ollama_nb_server.engine.messages import STEP_BOUNDS_S, EngineStats
+from ollama_nb_server.engine.prefixes.kv_cache import KVCache
 
 EVERY_S = 1.0
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ollama_nb_server.engine.image_header import (
+from ollama_nb_server.engine.images.header import (
     MAX_ASPECT_RATIO,
     MAX_IMAGE_PIXELS,
     MAX_IMAGE_SIDE,

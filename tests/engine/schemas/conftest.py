@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from ollama_nb_server.engine.compiling import Compiler
 from ollama_nb_server.engine.errors import GrammarDeadEnd
-from ollama_nb_server.engine.grammar import Compiled
+from ollama_nb_server.engine.grammars.compiling import Compiler
+from ollama_nb_server.engine.grammars.grammar import Compiled
 from ollama_nb_server.engine.messages import Grammar
 from ollama_nb_server.engine.native import Model
 

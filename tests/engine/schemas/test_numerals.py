@@ -5,9 +5,9 @@ import random
 
 import numpy as np
 import pytest
-from ollama_nb_server.engine.grammar import Compiled
+from ollama_nb_server.engine.grammars.grammar import Compiled
+from ollama_nb_server.engine.grammars.schemas.numerals import Numerals, NumeralState, Part
 from ollama_nb_server.engine.messages import Grammar
-from ollama_nb_server.engine.schemas.numerals import Numerals, NumeralState, Part
 
 MOST_TOKENS = 200
 OF_NUMBERS = b"0123456789.eE+-"

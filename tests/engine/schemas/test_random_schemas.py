@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ollama_nb_server.engine.errors import GrammarRefused
-from ollama_nb_server.engine.grammar import Compiled
+from ollama_nb_server.engine.grammars.grammar import Compiled
 from ollama_nb_server.engine.messages import Grammar
 
 DEFINITIONS = {

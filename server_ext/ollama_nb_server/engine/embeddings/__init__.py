@@ -1,0 +1,1 @@
+"""Vectors of texts: packed into tiles, pooled."""

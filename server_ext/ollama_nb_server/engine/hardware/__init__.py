@@ -1,0 +1,1 @@
+"""The machine: memory, devices, processors, and what is chosen for them."""

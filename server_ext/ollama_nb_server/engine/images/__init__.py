@@ -1,0 +1,1 @@
+"""From an image's bytes to rows of embeddings, away from the main thread."""
