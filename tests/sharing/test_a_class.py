@@ -76,6 +76,17 @@ def test_a_private_name_is_no_way_around_it(exam) -> None:
     exam["ana"].request("DELETE", "/api/delete", json={"model": "demo"}).raise_for_status()
 
 
+@pytest.mark.parametrize(("allowed", "status"), [('["*:small"]', 403), ('["*/cheat:small"]', 200)])
+def test_a_pattern_of_tags_means_no_model_that_a_user_has_named_so(
+    share, allowed: str, status: int
+) -> None:
+    exam = share('time_zone = "UTC"\n' + window("Tags", allow=allowed), PEOPLE, ("other",))
+    body = {"source": "other", "destination": "cheat:small"}
+    exam["ana"].post("/api/copy", json=body).raise_for_status()
+
+    assert ask(exam, "ana", "cheat:small").status_code == status
+
+
 def test_answers_end_at_the_windows_number_and_say_so(exam) -> None:
     asked = {"model": "demo", **ASK, "options": {"grammar": LINES}}
     long = exam["ana"].post("/api/generate", json=asked)

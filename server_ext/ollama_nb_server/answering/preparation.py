@@ -64,7 +64,7 @@ async def find(
 def _refuse_closed(app: AppContext, caller: Caller, model: Model) -> None:
     for closed in _windows(app, caller):
         window, name = closed.window, model.name.display
-        if window.refuses(name):
+        if window.refuses(name, is_own=bool(model.owner)):
             what = "models" if window.none else name
             raise ClosedNow(what, window.name, _ends(app, closed), window.allow or ())
 

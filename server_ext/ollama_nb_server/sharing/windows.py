@@ -131,9 +131,14 @@ class Window(Times):
             )
         return self
 
-    def refuses(self, model: str) -> bool:
-        """Whether a model of this short name may not be used meanwhile."""
-        return self.none or (self.allow is not None and not any_matches(self.allow, model))
+    def refuses(self, model: str, *, is_own: bool = False) -> bool:
+        """Whether a model of this short name may not be used meanwhile.
+
+        One of a user's own, who has named it, is meant by patterns with a namespace only.
+        """
+        if self.none or self.allow is None:
+            return self.none
+        return not any_matches((p for p in self.allow if "/" in p or not is_own), model)
 
 
 @dataclass(frozen=True, slots=True)
