@@ -13,6 +13,7 @@ from pathlib import Path
 from ollama_nb_server.accounts import Accounts
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.executors import Executors
+from ollama_nb_server.answering.kept_streams import KeptStreams
 from ollama_nb_server.answering.loading import put_right
 from ollama_nb_server.answering.pinning import Pinning
 from ollama_nb_server.answering.template_executor import TemplateExecutor
@@ -51,6 +52,7 @@ class Application:
         self.metrics = Metrics(by_user=is_shared and settings.sharing.metrics_by_user)
         self._accounts = Accounts(settings.models, settings.sharing) if is_shared else None
         self._context: AppContext | None = None
+        self.kept = KeptStreams()
         self._executors = Executors()
         self._tidying: asyncio.Task[None] | None = None
         self._pinning: Pinning | None = None
@@ -75,6 +77,7 @@ class Application:
                 self._executors,
                 self.metrics,
                 accounts=self._accounts,
+                kept=self.kept,
             )
             self.metrics.watch(self._context.scheduler.activity)
             self._tidying = asyncio.create_task(self._tidy(store))

@@ -27,6 +27,7 @@ from tornado.routing import Rule
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
+from ollama_nb_server.handlers.base import Route
 from ollama_nb_server.handlers.connections import SILENT_S, BoundedServer
 from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import is_loopback
@@ -202,7 +203,9 @@ class Standalone:
         return Counted
 
     def _let_in(self, request: Open) -> None:
-        refusal = self._gate.enter(request, request.caller.name)
+        route: Route | None = getattr(request, "route", None)  # a page has none
+        goes_on = route is not None and route.goes_on
+        refusal = self._gate.enter(request, request.caller.name, goes_on=goes_on)
         if refusal is not None:
             request.set_header("Retry-After", str(RETRY_AFTER_S))
             request.set_status(refusal.status)
@@ -249,17 +252,31 @@ class Standalone:
                 return
 
     async def _drain(self) -> None:
-        """Let running answers finish, for a while; a second signal ends them."""
-        if self._gate:
+        """Let running answers finish, for a while; a second signal ends them.
+
+        An answer whose client has lost the connection is one of them: its client may come back.
+        """
+        if num_left := self._num_left():
             within = f"within {self.options.drain:g} s; a second signal ends them at once"
-            log.info("the server ends: %d requests may finish %s", len(self._gate), within)
-        done = asyncio.ensure_future(self._gate.drained(self.options.drain))
+            log.info("the server ends: %d requests may finish %s", num_left, within)
+        done = asyncio.ensure_future(self._finished())
         hurry = asyncio.ensure_future(self._stop_at_once.wait())
-        await asyncio.wait((done, hurry), return_when=asyncio.FIRST_COMPLETED)
-        if self._gate:
-            log.warning("the server ends: %d requests are broken off", len(self._gate))
+        await asyncio.wait(
+            (done, hurry), timeout=self.options.drain, return_when=asyncio.FIRST_COMPLETED
+        )
+        if num_left := self._num_left():
+            log.warning("the server ends: %d requests are broken off", num_left)
         for task in (done, hurry):
             task.cancel()
+
+    def _num_left(self) -> int:
+        return len(self._gate) + self.application.kept.num_awaited
+
+    async def _finished(self) -> None:
+        self._gate.close()
+        while self._num_left():
+            await self._gate.emptied()
+            await self.application.kept.settled()
 
     def _signalled(self) -> None:
         (self._stop_at_once if self._stop.is_set() else self._stop).set()

@@ -37,14 +37,27 @@ def test_nameless_callers_and_0_have_no_limit() -> None:
 async def test_a_closing_gate_lets_nobody_in_and_waits_for_those_inside() -> None:
     gate = Gate()
     gate.enter(1, "")
-    closing = asyncio.ensure_future(gate.drained(10))
+    gate.close()
+    emptied = asyncio.ensure_future(gate.emptied())
     await asyncio.sleep(0)
 
     assert gate.enter(2, "").status == 503
-    assert not closing.done()
+    assert not emptied.done()
     gate.leave(1)
-    assert await closing
-    assert await Gate().drained(0)
+    await asyncio.wait_for(emptied, 10)
+    await asyncio.wait_for(Gate().emptied(), 10)
+
+
+def test_what_goes_on_with_another_request_is_let_in_whatever_there_is() -> None:
+    gate = Gate(most=1)
+    gate.enter(1, "ana")
+
+    assert gate.enter(2, "ana").status == 429
+    assert gate.enter(3, "ana", goes_on=True) is None
+    gate.close()
+    assert gate.enter(4, "ana").status == 503
+    assert gate.enter(5, "ana", goes_on=True) is None
+    assert len(gate) == 3
 
 
 def test_a_limit_is_a_number() -> None:

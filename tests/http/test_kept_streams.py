@@ -88,6 +88,26 @@ async def test_it_ends_when_nobody_has_come_for_long() -> None:
     assert all.find(stream.id, "ana") is None
 
 
+async def test_they_are_settled_when_all_owners_have_all_or_come_no_more() -> None:
+    all = KeptStreams()
+    lost, left, here = opened(all), all.open("ana", lambda: None, 0.05), opened(all, "ben")
+    lost.left()
+    left.left()
+    settled = asyncio.ensure_future(all.settled())
+    assert all.num_awaited == 2
+
+    here.end()
+    here.was_read()
+    lost.put(b"1")
+    lost.end()
+    await asyncio.sleep(0)
+    assert not settled.done()
+
+    assert [document.encode() async for document in lost.read(0)] == [b"1"]
+    await asyncio.wait_for(settled, 10)  # and the other has gone by itself
+    assert all.num_awaited == 0
+
+
 async def test_a_reader_keeps_it() -> None:
     all, cancelled = KeptStreams(), asyncio.Event()
     stream = all.open("ana", cancelled.set, 0.05)

@@ -36,9 +36,11 @@ class KeptStream:
     owner: str
     cancel: Callable[[], None]
     forget: Callable[[KeptStream], None]
+    tell_read: Callable[[], None]
     unread_s: float
     id: str
     is_over: bool = False
+    is_read: bool = False  # to its end, by its owner
     _documents: deque[bytes] = field(default_factory=deque)
     _num_dropped: int = 0
     _num_bytes: int = 0
@@ -61,6 +63,16 @@ class KeptStream:
         self._tell()
         self._wind()
 
+    def was_read(self) -> None:
+        """Its owner has all of it."""
+        self.is_read = True
+        self.tell_read()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its owner has lost the connection and has not all of it."""
+        return self._num_readers <= 0 and not self.is_read
+
     def left(self) -> None:
         """A reader is gone: nobody else comes for a while, and it ends."""
         self._num_readers -= 1
@@ -79,7 +91,10 @@ class KeptStream:
                 while self.has(place) and place < self._num_dropped + len(self._documents):
                     yield Document(self._documents[place - self._num_dropped])
                     place += 1
-                if self.is_over or not self.has(place):
+                if self.is_over:
+                    self.was_read()
+                    return
+                if not self.has(place):
                     return
                 await news.wait()
         finally:
@@ -114,6 +129,7 @@ class KeptStreams:
 
     def __init__(self) -> None:
         self._streams: dict[tuple[str, str], KeptStream] = {}  # by owner and id
+        self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -136,7 +152,7 @@ class KeptStreams:
             if over is None:
                 return None
             over.close()
-        stream = KeptStream(owner, cancel, self._forget, unread_s, id)
+        stream = KeptStream(owner, cancel, self._forget, self._changed.set, unread_s, id)
         self._streams[owner, id] = stream
         return stream
 
@@ -146,3 +162,15 @@ class KeptStreams:
 
     def _forget(self, stream: KeptStream) -> None:
         self._streams.pop((stream.owner, stream.id), None)
+        self._changed.set()
+
+    @property
+    def num_awaited(self) -> int:
+        """How many have an owner who may come back for the rest."""
+        return sum(stream.is_awaited for stream in self._streams.values())
+
+    async def settled(self) -> None:
+        """Wait until every owner has come back and has all, or comes no more."""
+        while any(not stream.is_read for stream in self._streams.values()):
+            self._changed.clear()
+            await self._changed.wait()

@@ -76,6 +76,7 @@ class Route:
     methods: Mapping[str, Verb]
     style: str = "native"  # whose error shape: native, openai, anthropic
     right: Right = Right.USE
+    goes_on: bool = False  # with what is under way: let in while the server ends, beyond limits too
 
     @property
     def allow(self) -> str:
@@ -348,6 +349,8 @@ class ApiHandler(EarlyAnswer):
         if not self._gone:
             await self._outbox.end()
             web.RequestHandler.finish(self)
+            if self._kept is not None:
+                self._kept.was_read()
 
     def _tell(self, answer: Encodable) -> None:
         """Send a line of a stream."""
@@ -442,6 +445,8 @@ class ApiHandler(EarlyAnswer):
             return
         await self._outbox.end(self._streaming.framed(document))
         web.RequestHandler.finish(self)
+        if self._kept is not None:
+            self._kept.was_read()
 
     def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:
         """Answer with an error, in the shape of the route's API; the log has what is our fault."""

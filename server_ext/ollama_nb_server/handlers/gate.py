@@ -30,16 +30,22 @@ class Gate:
     def __len__(self) -> int:
         return len(self._inside)
 
-    def enter(self, request: object, user: str) -> Refusal | None:
-        """Let a request in, or say why not."""
+    def enter(self, request: object, user: str, *, goes_on: bool = False) -> Refusal | None:
+        """Let a request in, or say why not; one that `goes_on` with another is let in always."""
+        if goes_on:
+            self._count(request, user)
+            return None
         if self.is_closing:
             return Refusal(503, "the server is about to end or to start anew: try again soon")
         if user and 0 < self.most <= self._by_user[user]:
             said = f"{self._by_user[user]} requests of yours are under way, which is the most: "
             return Refusal(429, said + "wait until one is done")
+        self._count(request, user)
+        return None
+
+    def _count(self, request: object, user: str) -> None:
         self._inside[request] = user
         self._by_user[user] += 1
-        return None
 
     def leave(self, request: object) -> None:
         """A request is over; to say so twice does no harm."""
@@ -48,15 +54,15 @@ class Gate:
             self._by_user[user] -= 1
             if not self._by_user[user]:
                 del self._by_user[user]
-        if self.is_closing and not self._inside:
+        if not self._inside:
             self._empty.set()
 
-    async def drained(self, seconds: float) -> bool:
-        """Let nobody in any more; whether all others were done within so many seconds."""
+    def close(self) -> None:
+        """Let nobody in any more."""
         self.is_closing = True
-        if self._inside:
-            try:
-                await asyncio.wait_for(self._empty.wait(), seconds)
-            except asyncio.TimeoutError:
-                return False
-        return True
+
+    async def emptied(self) -> None:
+        """Wait until all requests are over."""
+        while self._inside:
+            self._empty.clear()
+            await self._empty.wait()
