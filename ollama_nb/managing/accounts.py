@@ -29,9 +29,11 @@ COMMON = dict.fromkeys(TOKENS, "Int64") | dict.fromkeys(SECONDS, "float64")
 ROWS = {
     **dict.fromkeys(("started_at", "ended_at"), MOMENT),
     **dict.fromkeys(("user", "verb", "model", "digest", "status"), "string"),
+    **dict.fromkeys(("code", "times"), "Int64"),
     **COMMON,
     "first_token_s": "float64",
 }
+GROUPS = {"day": MOMENT, "code": "Int64"}  # all others are texts
 SUMS = {"requests": "Int64", **COMMON}
 
 
@@ -52,7 +54,8 @@ def usage(
         When requests began: a datetime (without a zone it is local time), a timedelta for so long
         ago, or a text such as "2026-11-29", "7d" or "1h". Days begin at midnight UTC.
     by
-        What to sum up by: "model", "day", "verb", "status", "user", several of them, or "all".
+        What to sum up by: "model", "day", "verb", "status", "code", "user", several of them, or
+        "all".
         None: nothing is summed up.
     user, everybody
         Somebody else's, or all users': for those who manage the server.
@@ -63,7 +66,8 @@ def usage(
     -------
     pandas.DataFrame
         Of requests, indexed by `id`: `started_at` and `ended_at` (UTC), `user`, `verb`, `model`,
-        `digest`, `status` (running, finished, cancelled, failed, worker_died, refused), tokens
+        `digest`, `status` (running, finished, cancelled, failed, worker_died, refused), `code`
+        (the HTTP status of an error), `times` (equal refusals of five minutes are one row), tokens
         (`prompt_tokens`, `cached_tokens` of them, `answer_tokens`), and seconds: `queue_s`,
         `load_s`, `prompt_s`, `eval_s`, `first_token_s`. Of sums, indexed by `by`: `requests`,
         tokens and seconds. Its `.attrs["quotas"]` are your quotas: `kind`, `window_s`, `limit`,
@@ -132,7 +136,7 @@ def _requests(answer: Mapping[str, Any]) -> pd.DataFrame:
 def _totals(answer: Mapping[str, Any], by: list[str]) -> pd.DataFrame:
     import pandas as pd
 
-    kinds = {name: MOMENT if name == "day" else "string" for name in dict.fromkeys(by)} | SUMS
+    kinds = {name: GROUPS.get(name, "string") for name in dict.fromkeys(by)} | SUMS
     frame = _typed(pd.DataFrame(answer["totals"], columns=list(kinds)), kinds)
     return frame.set_index(list(dict.fromkeys(by))) if by else frame
 

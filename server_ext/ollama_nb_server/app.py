@@ -142,11 +142,12 @@ class OllamaNb(ExtensionApp):
         assert self.serverapp is not None
         self._log_as(self.serverapp.log, debug=settings.debug)
         base = self.serverapp.web_app.settings["base_url"].rstrip("/")
+        served = self.application.context, self.application.account
         # base_url is put in front by Jupyter; redirects need the whole prefix.
         self.handlers.extend(
             (path.removeprefix(base), kind, arguments)
             for path, kind, arguments in (
-                *handlers(Jupyter, f"{base}/ollama", self.application.context),
+                *handlers(Jupyter, f"{base}/ollama", *served),
                 *hints(Jupyter, base, ROUTES, self.application.context),
             )
         )

@@ -122,7 +122,7 @@ class Application:
             reload_on_request=settings.reload_on_request,
             memory_bytes=HostMemory.now().total_bytes,
             start_worker=start,
-            account=self._account,
+            account=self.account,
             shares=self._shares(),
             admit=everybody if self._accounts is None else self._accounts.admit,
         )
@@ -134,7 +134,8 @@ class Application:
         limits = sharing.express_slots, sharing.max_running, sharing.max_waiting
         return Shares(True, sharing.weights, *limits)
 
-    def _account(self, record: Record) -> None:
+    def account(self, record: Record) -> None:
+        """Tell the log, the metrics and the accounts of what has happened."""
         to_log(record)
         self.metrics.record(record)
         if self._pinning is not None and isinstance(record, Unloaded | WorkerEnded):

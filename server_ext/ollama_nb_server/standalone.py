@@ -27,7 +27,7 @@ from tornado.routing import Rule
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
-from ollama_nb_server.handlers.base import Route
+from ollama_nb_server.handlers.base import ApiHandler
 from ollama_nb_server.handlers.connections import SILENT_S, BoundedServer
 from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import is_loopback
@@ -166,10 +166,11 @@ class Standalone:
         page = _page(policy, behind)
         if hub is not None:
             access, more, page = _of_hub(hub, settings.sharing, behind)
+        served = self.application.context, self.application.account
         self._app = web.Application(
             [
                 *page,
-                *handlers(self._counted(access), options.base_url, self.application.context),
+                *handlers(self._counted(access), options.base_url, *served),
             ],
             cookie_secret=secret,
             policy=policy,
@@ -203,14 +204,11 @@ class Standalone:
         return Counted
 
     def _let_in(self, request: Open) -> None:
-        route: Route | None = getattr(request, "route", None)  # a page has none
-        goes_on = route is not None and route.goes_on
+        assert isinstance(request, ApiHandler)
+        goes_on = request.route.goes_on
         refusal = self._gate.enter(request, request.caller.name, goes_on=goes_on)
         if refusal is not None:
-            request.set_header("Retry-After", str(RETRY_AFTER_S))
-            request.set_status(refusal.status)
-            request.set_header("Content-Type", "application/json; charset=utf-8")
-            request.finish(json.dumps({"error": refusal.sentence}))
+            request.turn_away(refusal.status, refusal.sentence, RETRY_AFTER_S)
 
     def _ended(self, request: web.RequestHandler) -> None:
         self._gate.leave(request)

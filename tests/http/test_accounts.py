@@ -242,6 +242,111 @@ def test_who_is_alone_has_no_accounts(client: httpx.Client, ollama_server) -> No
     assert "keeps no accounts" in refused.json()["error"]
 
 
+RULES = """
+max_prompt_tokens = 50
+max_request_mb = 1
+max_requests_per_user = 2
+metrics_by_user = true
+[hub.models]
+"hidden" = ["staff"]
+[[hub.windows]]
+name = "for good"
+groups = ["class"]
+none = true
+"""
+
+
+@pytest.fixture(scope="module")
+def ruled(tmp_path_factory, start_server) -> Shared:
+    ruled = Shared(tmp_path_factory.mktemp("ruled"), start_server, RULES)
+    with ruled.client("eve") as eve:
+        ask(eve)
+        copied = eve.post("/api/copy", json={"source": "demo", "destination": "hidden"})
+        assert copied.is_success
+    return ruled
+
+
+def test_what_is_refused_has_a_row_that_says_so(ruled: Shared, eventually) -> None:
+    long = {"model": "demo", "input": "word " * 100}
+    with ruled.client("ana") as ana, ruled.client("ben") as ben:
+        answers = [
+            ask(ben, model="nobody"),
+            ask(ben, model="hidden"),
+            ask(ben, prompt="word " * 100),
+            ben.post("/api/embed", json=long),
+            ask(ben, x="y" * 1_200_000),
+            ask(ben, prompt=7),
+            ben.post("/api/tokenize", json={"model": "nobody", "text": "a"}),
+            ask(ana),
+        ]
+        body = {"model": "demo", "prompt": "Once", "options": ENDLESS}
+        with (
+            ben.stream("POST", "/api/generate", json=body) as one,
+            ben.stream("POST", "/api/generate", json=body) as other,
+        ):
+            lines = [one.iter_lines(), other.iter_lines()]  # kept: the answers end with them
+            for each in lines:
+                next(each)
+            answers.append(ask(ben))
+    told = [answer.status_code for answer in answers]
+    done = ("running", "cancelled")
+    eventually(lambda: "running" not in {r["status"] for r in ruled.usage("ben")["requests"]}, "it")
+    rows = [row for row in ruled.usage("ben")["requests"] if row["status"] not in done]
+    (of_ana,) = ruled.usage("ana")["requests"]
+    samples = ruled.samples()
+
+    assert told == [404, 404, 413, 413, 413, 400, 404, 403, 429]
+    assert {row["status"] for row in rows} == {"refused"}
+    assert sorted((row["verb"], row["model"], row["code"]) for row in rows) == [
+        ("embed", "demo:latest", 413),
+        ("generate", "", 413),  # of a body that was not read
+        ("generate", "", 429),
+        ("generate", "demo:latest", 413),
+        ("generate", "hidden", 404),
+        ("generate", "nobody", 404),
+    ]
+    assert all(row["times"] == 1 and tokens_kept([row]) == 0 for row in rows)
+    assert (of_ana["status"], of_ana["code"], of_ana["model"]) == ("refused", 403, "demo")
+    assert samples["ollama_nb_requests_total", "ben"] == len(rows) + 2
+    assert ruled.usage("ben", by="code")["totals"][-1] == {
+        "code": 429,
+        "requests": 1,
+        **dict.fromkeys(
+            ("prompt_tokens", "cached_tokens", "answer_tokens", "queue_s", "load_s"), 0
+        ),
+        "prompt_s": 0,
+        "eval_s": 0,
+    }
+
+
+def test_a_flood_of_refusals_takes_few_rows_and_is_counted(ruled: Shared) -> None:
+    with ruled.client("ana") as ana:
+        before = sum(row["requests"] for row in ruled.usage("ana", by="all")["totals"])
+        for n in range(300):
+            assert ask(ana, model=f"made-up-{n}" if n % 2 else "nobody").status_code == 404
+        rows = ruled.usage("ana")["requests"]
+        (total,) = ruled.usage("ana", by="all")["totals"]
+
+    assert total["requests"] - before == 300
+    assert len(rows) <= 14
+    assert max(row["times"] for row in rows) == 150
+
+
+def test_servers_that_share_a_store_count_together(tmp_path, start_server, eventually) -> None:
+    shared = Shared(tmp_path, start_server, 'quotas = [{tokens = 12, window = "7d"}]\n')
+    with shared.client("ana") as first:
+        shared.start()  # beside it
+        with shared.client("ana") as second:
+            assert shared.usage("ana")["quotas"][0]["used"] == 0
+            used = sum(tokens_told(ask(first).json()) for _ in range(2))
+            eventually(lambda: shared.usage("ana")["quotas"][0]["used"] == used, "the news", 15)
+            refused = [ask(second).status_code, ask(first).status_code]
+        (other,) = shared.usage("ana", by="all")["quotas"]
+
+    assert refused == [429, 429]
+    assert other["used"] == used
+
+
 def test_a_killed_server_loses_only_what_was_running(tmp_path, start_server, eventually) -> None:
     shared = Shared(tmp_path, start_server)
     with shared.client("ana") as client, ThreadPoolExecutor(1) as pool:
@@ -315,7 +420,8 @@ def test_a_quota_ends_and_frees_up(tmp_path, start_server, eventually) -> None:
         assert ask(ben).is_success
         assert ask(eve).is_success
         eventually(lambda: ask(client).is_success, "more", 15)
-        assert shared.usage("ana", by="status")["totals"][-1]["status"] == "refused"
+        assert shared.usage("ana", by="status,code")["totals"][-1]["status"] == "refused"
+        assert shared.usage("ana", by="status,code")["totals"][-1]["code"] == 429
         assert shared.usage("eve", by="all")["quotas"] == []
 
 

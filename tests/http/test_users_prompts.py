@@ -122,3 +122,26 @@ def test_a_public_document_is_everybody_s_what_is_asked_about_it_is_not(users) -
 
     assert public > cached(users["eve"], "Is it?", "story") + 60
     assert public < ask(users["ana"], prompt, "story")["prompt_eval_count"] - 5
+
+
+def test_a_user_s_own_model_is_never_public(start_server, tmp_path) -> None:
+    (tmp_path / "document.txt").write_text(DOCUMENT)
+    tokens = TokenFile(tmp_path / "tokens.json")
+    made = {name: tokens.add(name, is_admin=name == "eve") for name in ("ana", "eve")}
+    said = {"public": ["*", "ana/*"], "public_documents": [str(tmp_path / "document.txt")]}
+    server = start_server("--tokens", str(tokens.path), OLLAMA_NB_SHARING=json.dumps(said))
+
+    def client(name: str) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {made[name]}", "X-Ollama-Nb-Extras": "1"}
+        return httpx.Client(base_url=server.url, headers=headers, timeout=60)
+
+    with client("ana") as ana, client("eve") as eve:
+        for owner, model in ((ana, "brief"), (eve, "open")):
+            body = {"model": model, "from": "demo", "system": SYSTEM, "stream": False}
+            owner.post("/api/create", json=body).raise_for_status()
+        first = [cached(ana, DOCUMENT + "Who?", model) for model in ("brief", "open")]
+        of_hers = cached(eve, DOCUMENT + "What?", "ana/brief")
+        of_all = cached(eve, DOCUMENT + "What?", "open")
+
+    assert first[0] == of_hers == 0
+    assert of_all > 60

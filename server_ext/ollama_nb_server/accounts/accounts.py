@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections import deque
 from pathlib import Path
 
 from ollama_nb_server.accounts.journal import Journal, Spent
 from ollama_nb_server.accounts.ledger import QuotaLedger, QuotaState
+from ollama_nb_server.accounts.refusals import Refusals
 from ollama_nb_server.scheduling.context import Caller
-from ollama_nb_server.scheduling.usage import Asked, Record, Usage
+from ollama_nb_server.scheduling.usage import Asked, Record, Refused, Told, Usage
 from ollama_nb_server.sharing import Sharing
 
 FLUSH_S = 5.0
@@ -20,9 +21,10 @@ class Accounts:
     """Call it on the event loop; nothing here waits for a disk but `opened` and `flush`."""
 
     def __init__(self, models: Path, sharing: Sharing) -> None:
-        self._ledger = QuotaLedger(sharing.quotas)
+        self._ledger, self._refusals = QuotaLedger(sharing.quotas), Refusals()
+        self._read: deque[Spent] = deque()  # by the journal's thread
         self._journal = Journal(
-            models, sharing.retention_days, self._remember, self._ledger.window_s
+            models, sharing.retention_days, self._read.extend, self._ledger.window_s
         )
         self._journal.start()
 
@@ -38,10 +40,13 @@ class Accounts:
 
     def record(self, record: Record) -> None:
         """Take in what the scheduler tells."""
+        self._catch_up()
         if isinstance(record, Usage):
             compute_ns = record.prompt_ns + record.eval_ns
             self._ledger.add(record.user, record.ended_at, record.num_tokens, compute_ns)
-        if isinstance(record, Asked | Usage):
+        if isinstance(record, Refused):
+            self._journal.put(self._refusals.row(record))
+        elif isinstance(record, Asked | Usage | Told):
             self._journal.put(record)
 
     def admit(self, caller: Caller) -> None:
@@ -52,10 +57,12 @@ class Accounts:
         QuotaSpent
             If the caller has used up a quota.
         """
+        self._catch_up()
         self._ledger.check(caller, time.time())
 
     def quotas(self, caller: Caller) -> list[QuotaState]:
         """How the caller's quotas stand."""
+        self._catch_up()
         return self._ledger.states(caller, time.time())
 
     def flush(self) -> None:
@@ -66,6 +73,7 @@ class Accounts:
         """Write what waits."""
         await asyncio.to_thread(self._journal.close)
 
-    def _remember(self, spent: Iterable[Spent]) -> None:
-        for entry in spent:
-            self._ledger.add(*entry)
+    def _catch_up(self) -> None:
+        """Count what the journal has read: what was spent before, and at other servers."""
+        while self._read:
+            self._ledger.add(*self._read.popleft())

@@ -13,10 +13,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ollama_nb_server.accounts import lives, table
-from ollama_nb_server.scheduling.usage import Asked, Usage
+from ollama_nb_server.accounts.refusals import RefusalRow
+from ollama_nb_server.scheduling.usage import Asked, Told, Usage
 from ollama_nb_server.sharing import folder
 from ollama_nb_server.sharing.quota import DAY_S
 
@@ -25,14 +27,25 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 20_000  # records, while nothing can be written: some megabytes
 RETRY_S = 5.0
 CLOSE_S = 10.0
+LOOK_S = 1.0  # how often it is asked whether another server has written
+LATE_S = 600.0  # how late another server may write what has ended
 Spent = tuple[str, float, int, int]  # user, when, tokens, nanoseconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A row of refusals as it is to be written, after so many changes."""
+
+    row: RefusalRow
+    num_puts: int
 
 
 class Journal:
     """The file of one store, as one server writes it.
 
-    `remember` is called once, on the thread, with what users have spent within `window_s` seconds;
-    `ready` is set behind that, or when the file cannot be read.
+    `remember` is called on the thread with what users have spent within `window_s` seconds; `ready`
+    is set behind that, or when the file cannot be read. From then on it hears what other servers on
+    the store have written.
     """
 
     def __init__(
@@ -46,7 +59,8 @@ class Journal:
         self.ready = threading.Event()
         self._models, self._retention_s = models, retention_days * DAY_S
         self._remember, self._window_s = remember, window_s
-        self._waiting: deque[Asked | Usage] = deque()
+        self._waiting: deque[Asked | Usage | Told] = deque()
+        self._refusals: dict[int, _Waiting] = {}  # the last of each row
         self._num_put, self._num_done, self._num_lost = 0, 0, 0
         self._changed = threading.Condition()
         self._is_closing, self._is_failing = False, False
@@ -54,15 +68,25 @@ class Journal:
         self._connection: sqlite3.Connection | None = None
         self._server = 0
         self._prune_at = 0.0
+        self._version: int | None = None  # of the file, when others' rows were last read
+        self._heard: dict[tuple[int, int], float] = {}
+        self._has_looked = False
         self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
 
     def start(self) -> None:
         """Open the file, on the thread."""
         self._thread.start()
 
-    def put(self, record: Asked | Usage) -> None:
+    def put(self, record: table.Written) -> None:
         """Have a record written soon; never waits for a disk."""
         with self._changed:
+            if isinstance(record, RefusalRow):
+                before = self._refusals.get(record.number)
+                num_puts = 1 if before is None else before.num_puts + 1
+                self._refusals[record.number] = _Waiting(record, num_puts)
+                self._num_put += 1
+                self._changed.notify_all()
+                return
             if len(self._waiting) >= MAX_WAITING:
                 self._num_lost += 1
                 return
@@ -92,34 +116,50 @@ class Journal:
             self._attempt([])
             with self._changed:
                 self._changed.wait_for(self._has_work, self._pause_s())
-                batch = list(self._waiting)
+                batch, refusals = list(self._waiting), list(self._refusals.values())
                 is_last = self._is_closing
-            if batch and self._attempt(batch):
-                self._done(len(batch))
+            if (batch or refusals) and self._attempt([*batch, *(each.row for each in refusals)]):
+                self._done(len(batch), refusals)
         if self._connection is not None:
             self._connection.close()
         if self._life is not None:
             self._life.end()
 
     def _has_work(self) -> bool:
-        return self._is_closing or (bool(self._waiting) and not self._is_failing)
+        is_waiting = bool(self._waiting or self._refusals)
+        return self._is_closing or (is_waiting and not self._is_failing)
 
     def _pause_s(self) -> float:
-        return RETRY_S if self._is_failing else max(self._prune_at - time.time(), 0.0)
+        if self._is_failing:
+            return RETRY_S
+        pause_s = max(self._prune_at - time.time(), 0.0)
+        return min(pause_s, LOOK_S) if self._window_s else pause_s
 
-    def _done(self, number: int) -> None:
+    def _done(self, number: int, refusals: list[_Waiting]) -> None:
         with self._changed:
             for _ in range(number):
                 self._waiting.popleft()
             self._num_done += number
+            for written in refusals:
+                self._written(written)
             self._changed.notify_all()
 
-    def _attempt(self, batch: list[Asked | Usage]) -> bool:
+    def _written(self, written: _Waiting) -> None:
+        """What has been refused meanwhile is written the next time."""
+        waiting = self._refusals.pop(written.row.number)
+        self._num_done += written.num_puts
+        if waiting is not written:
+            left = waiting.num_puts - written.num_puts
+            self._refusals[written.row.number] = _Waiting(waiting.row, left)
+
+    def _attempt(self, batch: list[table.Written]) -> bool:
         """Write a batch, and do what is due; whether that was possible."""
         try:
             connection = self._connection or self._open()
             if batch:
                 table.write(connection, self._server, batch)
+            if self._window_s:
+                self._look(connection)
             if time.time() >= self._prune_at:
                 table.prune(connection, time.time() - self._retention_s)
                 self._prune_at = time.time() + DAY_S
@@ -148,10 +188,21 @@ class Journal:
             for server, key in connection.execute(table.WITH_RUNNING, (self._server,)).fetchall():
                 if lives.is_over(place, key):
                     connection.execute(table.FAIL, (server,))
-        if not self.ready.is_set():
-            since = time.time() - self._window_s
-            self._remember(connection.execute(table.SPENT, (since,)))
+        self._version = None
         return connection
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """Tell what was spent that this server has not written, if anybody else has written."""
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return
+        now = time.time()
+        since = now - (LATE_S if self._has_looked else self._window_s)
+        found = connection.execute(table.SPENT, (since, self._server)).fetchall()
+        self._heard = {key: at for key, at in self._heard.items() if at > now - LATE_S}
+        self._remember([row[2:] for row in found if row[:2] not in self._heard])
+        self._heard |= {row[:2]: row[3] for row in found}
+        self._version, self._has_looked = version, True
 
     def _failed(self, error: Exception) -> None:
         if self._connection is not None:

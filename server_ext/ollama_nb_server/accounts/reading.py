@@ -17,18 +17,21 @@ GROUPS = {
     "model": "model",
     "verb": "verb",
     "status": "status",
+    "code": "code",
     "day": "date(asked_at, 'unixepoch')",
 }
 COUNTS = {"prompt_tokens": "prompt_count", "cached_tokens": "cached_count"}
 COUNTS |= {"answer_tokens": "eval_count"}
 TIMES = {"queue_s": "queue_ns", "load_s": "load_ns", "prompt_s": "prompt_ns", "eval_s": "eval_ns"}
 ROW = {
-    "id": "server || '-' || number",
+    "id": "server || '-' || CASE WHEN number < 0 THEN 'r' || -number ELSE number END",
     "user": "user",
     "verb": "verb",
     "model": "model",
     "digest": "digest",
     "status": "status",
+    "code": "code",
+    "times": "times",
     "started_at": "asked_at",
     "ended_at": "ended_at",
     **COUNTS,
@@ -36,7 +39,7 @@ ROW = {
     "first_token_s": "first_token_ns / 1e9",
 }
 SUMS = {
-    "requests": "count(*)",
+    "requests": "sum(times)",
     **{name: f"sum({column})" for name, column in COUNTS.items()},
     **{name: f"sum({column}) / 1e9" for name, column in TIMES.items()},
 }

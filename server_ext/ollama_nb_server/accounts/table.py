@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ollama_nb_server.scheduling.usage import OUTCOMES, Asked, Usage
+from ollama_nb_server.accounts.refusals import RefusalRow
+from ollama_nb_server.scheduling.usage import OUTCOMES, Asked, Told, Usage
 
 FILE = "accounts.sqlite"
 VERSION = 1
@@ -42,12 +43,17 @@ CREATE TABLE IF NOT EXISTS requests (
     prompt_ns INTEGER NOT NULL DEFAULT 0,
     eval_ns INTEGER NOT NULL DEFAULT 0,
     first_token_ns INTEGER,
+    code INTEGER,
+    times INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (server, number)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS requests_by_user ON requests (user, asked_at);
 CREATE INDEX IF NOT EXISTS requests_by_time ON requests (asked_at);
+CREATE INDEX IF NOT EXISTS requests_by_end ON requests (ended_at);
 CREATE INDEX IF NOT EXISTS requests_running ON requests (server) WHERE status = 'running';
 """
+# Columns that files have not of servers before them, which do without.
+LATER = {"code": "INTEGER", "times": "INTEGER NOT NULL DEFAULT 1"}
 BEGUN = (
     "INSERT OR IGNORE INTO requests (server, number, user, verb, model, digest, asked_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -56,6 +62,13 @@ ENDED = (
     "UPDATE requests SET status = ?, ended_at = ?, prompt_count = ?, cached_count = ?, "
     "eval_count = ?, queue_ns = ?, load_ns = ?, prompt_ns = ?, eval_ns = ?, first_token_ns = ? "
     "WHERE server = ? AND number = ?"
+)
+TOLD = "UPDATE requests SET code = ? WHERE server = ? AND number = ?"
+REFUSED = (
+    "INSERT INTO requests (server, number, user, verb, model, digest, asked_at, status, code, "
+    "ended_at, times) VALUES (?, ?, ?, ?, ?, '', ?, 'refused', ?, ?, ?) "
+    "ON CONFLICT (server, number) DO UPDATE SET ended_at = excluded.ended_at, "
+    "times = excluded.times"
 )
 FAIL = "UPDATE requests SET status = 'failed' WHERE server = ? AND status = 'running'"
 WITH_RUNNING = (
@@ -67,9 +80,12 @@ PRUNE = (
     f"(SELECT server, number FROM requests WHERE asked_at < ? LIMIT {PRUNED_AT_ONCE})"
 )
 SPENT = (
-    "SELECT user, ended_at, prompt_count + eval_count, prompt_ns + eval_ns FROM requests "
-    "WHERE ended_at > ? ORDER BY ended_at"
+    "SELECT server, number, user, ended_at, prompt_count + eval_count, prompt_ns + eval_ns "
+    "FROM requests WHERE ended_at > ? AND server != ? ORDER BY ended_at"
 )
+
+
+Written = Asked | Usage | Told | RefusalRow
 
 
 class ForeignFile(sqlite3.DatabaseError):
@@ -94,6 +110,7 @@ def opened(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA journal_size_limit={MAX_JOURNAL_BYTES}")
         connection.executescript(SCHEMA)
+        _complete(connection)
     except BaseException:
         connection.close()
         raise
@@ -111,6 +128,15 @@ def _claim(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA user_version={VERSION}")
 
 
+def _complete(connection: sqlite3.Connection) -> None:
+    """Add the columns that the file of an earlier server has not."""
+    with transaction(connection):
+        there = {row[1] for row in connection.execute("PRAGMA table_info(requests)")}
+        for name, kind in LATER.items():
+            if name not in there:
+                connection.execute(f"ALTER TABLE requests ADD COLUMN {name} {kind}")
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Commit at the end, or take all of it back."""
@@ -124,10 +150,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def write(connection: sqlite3.Connection, server: int, records: Iterable[Asked | Usage]) -> None:
+def write(connection: sqlite3.Connection, server: int, records: Iterable[Written]) -> None:
     """Write records in one transaction."""
     with transaction(connection):
         for record in records:
+            if isinstance(record, Told):
+                connection.execute(TOLD, (record.code, server, record.number))
+                continue
+            if isinstance(record, RefusalRow):
+                connection.execute(REFUSED, (server, *_refused(record)))
+                continue
             asked = record if isinstance(record, Asked) else record.asked
             connection.execute(BEGUN, _begun(server, asked))
             if isinstance(record, Usage):
@@ -137,6 +169,11 @@ def write(connection: sqlite3.Connection, server: int, records: Iterable[Asked |
 def _begun(server: int, asked: Asked) -> tuple[object, ...]:
     facts = asked.user, asked.verb, asked.model, asked.digest, asked.asked_at
     return (server, asked.number, *facts)
+
+
+def _refused(row: RefusalRow) -> tuple[object, ...]:
+    facts = row.number, row.user, row.verb, row.model, row.asked_at
+    return (*facts, row.code, row.ended_at, row.times)
 
 
 def _ended(usage: Usage) -> tuple[object, ...]:

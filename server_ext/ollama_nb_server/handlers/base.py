@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ from ollama_nb_server.handlers.early import EarlyAnswer
 from ollama_nb_server.handlers.outbox import Outbox
 from ollama_nb_server.handlers.rights import Right, check_right
 from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
-from ollama_nb_server.scheduling.context import OWNER, Caller, RequestContext
+from ollama_nb_server.scheduling.context import OWNER, Caller, Receipt, RequestContext
 from ollama_nb_server.scheduling.errors import QuotaSpent
+from ollama_nb_server.scheduling.usage import ACCOUNTED, Account, Refused, Told, to_log
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import (
     KNOWN,
@@ -49,6 +51,7 @@ JSON, JSON_BARE, TEXT = "application/json; charset=utf-8", "application/json", "
 INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
 MAX_HEADER_CHARS = 4000
+OF_RULES = frozenset({403, 404, 413, 429, 503})  # refusals that the accounts have
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"
 STREAM_HEADER = "X-Ollama-Nb-Stream"
@@ -100,11 +103,13 @@ class ApiHandler(EarlyAnswer):
         route: Route,
         app: Callable[[], Awaitable[AppContext]],
         bodies: BodyMemory,
+        account: Account = to_log,
         **more: Any,
     ) -> None:
-        """Take the route, and where bodies are counted."""
+        """Take the route, where bodies are counted, and who hears of refusals."""
         super().initialize(**more)
         self.route, self._open_app, self._bodies = route, app, bodies
+        self._account, self._receipt = account, Receipt()
         self._pieces: list[bytes] = []
         self._num_bytes = 0
         self._limits: BodyLimits | None = None
@@ -241,6 +246,7 @@ class ApiHandler(EarlyAnswer):
         """
         loop = asyncio.get_running_loop()
         context = context_of(self.request.headers, self.caller, loop.time(), self.route.name)
+        self._receipt = context.receipt
         if context.deadline is not None:
             self._alarm = loop.call_at(context.deadline, self._cancel_late)
         if self._app is not None:
@@ -425,13 +431,31 @@ class ApiHandler(EarlyAnswer):
             self.set_header("Retry-After", str(max(math.ceil(retry_after_s), 1)))
         if isinstance(error, QuotaSpent):
             self.set_header(RETRY_AT_HEADER, error.retry_at.isoformat(timespec="seconds"))
+        self._note(status)
         self.refuse(status, sentence)
+
+    def turn_away(self, status: int, sentence: str, retry_after_s: int) -> None:
+        """Refuse somebody who is known, before anything of the request has been read."""
+        self.set_header("Retry-After", str(retry_after_s))
+        self._note(status)
+        self.refuse(status, sentence)
+
+    def _note(self, status: int) -> None:
+        """Have the accounts hear how a request ended that a rule or an error ended."""
+        if self.route.name not in ACCOUNTED:
+            return
+        if self._receipt.number is not None:
+            self._account(Told(self._receipt.number, status))
+        elif status in OF_RULES:
+            user, verb = self.caller.name, self.route.name
+            self._account(Refused(user, verb, self._asked, status, time.time()))
 
     async def _fail(self, error: Exception) -> None:
         if not self._headers_written:
             self._refuse_for(error)
             return
         sentence = describe_midway(error, self.route.name) or str(error)
+        self._note((describe(error, self.route.name) or (500, ""))[0])
         log.warning("%s, after it had begun: %s", self.route.name, sentence)
         await self._end(sentence)
 

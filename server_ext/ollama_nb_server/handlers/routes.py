@@ -12,6 +12,7 @@ from ollama_nb_server.handlers.base import ApiHandler, Route
 from ollama_nb_server.handlers.body_memory import BodyMemory
 from ollama_nb_server.handlers.missing import missing
 from ollama_nb_server.handlers.rights import Right
+from ollama_nb_server.scheduling.usage import Account
 
 
 def _get(path: str, name: str, verb: Any, *, head: bool = False, right: Right = Right.USE) -> Route:
@@ -73,7 +74,10 @@ MISSING = Route("/.*", "missing", dict.fromkeys(METHODS, partial(missing, ROUTES
 
 
 def handlers(
-    access: type[Any], prefix: str, app: Callable[[], Awaitable[AppContext]]
+    access: type[Any],
+    prefix: str,
+    app: Callable[[], Awaitable[AppContext]],
+    account: Account,
 ) -> list[tuple[str, type[ApiHandler], dict[str, Any]]]:
     """Tornado's list of handlers below a prefix, for one way of access."""
     plain = type("Api", (ApiHandler, access), {})
@@ -85,6 +89,6 @@ def handlers(
         path = f"{prefix}{route.path}"
         if route.path == "/" and prefix:
             path = f"{prefix}/?"
-        told = {"route": route, "app": app, "bodies": bodies, "prefix": prefix}
-        made.append((path, kind, told))
+        told = {"route": route, "app": app, "bodies": bodies, "account": account}
+        made.append((path, kind, told | {"prefix": prefix}))
     return made

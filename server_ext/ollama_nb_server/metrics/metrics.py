@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 
+from ollama_nb_server.engine.client import End
 from ollama_nb_server.metrics.engines import EngineCollector
 from ollama_nb_server.metrics.labels import Labels
 from ollama_nb_server.scheduling import decisions
@@ -16,6 +17,8 @@ from ollama_nb_server.scheduling.usage import (
     Asked,
     LoadEnded,
     Record,
+    Refused,
+    Told,
     Unloaded,
     Usage,
     WorkerEnded,
@@ -77,7 +80,10 @@ class Metrics:
 
     def record(self, record: Record) -> None:
         """Add a record to the totals."""
-        if isinstance(record, Asked):
+        if isinstance(record, Asked | Told):
+            return
+        if isinstance(record, Refused):  # of a model that may not be there
+            self._requests.labels(*self._whose("", record.user), OUTCOMES[End.REFUSED]).inc()
             return
         model = self._label(record.model)
         match record:
@@ -96,9 +102,13 @@ class Metrics:
         encode, media_type = choose_encoder(accept)
         return encode(self.registry), media_type
 
+    def _whose(self, model: str, user: str) -> tuple[str, ...]:
+        """The labels of a request."""
+        return (model,) if self._user is None else (model, self._user(user))
+
     def _used(self, model: str, usage: Usage) -> None:
         ending = usage.ending
-        whose = (model,) if self._user is None else (model, self._user(usage.user))
+        whose = self._whose(model, usage.user)
         self._requests.labels(*whose, OUTCOMES[ending.how]).inc()
         self._prompt_tokens.labels(*whose).inc(ending.prompt_count)
         self._cached_tokens.labels(*whose).inc(ending.cached_count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ollama_nb_server.engine.messages import Priority
 
@@ -29,13 +29,20 @@ class Caller:
 OWNER = Caller()  # whoever may call a server that is one person's
 
 
+@dataclass(slots=True)
+class Receipt:
+    """What the accounts know a request by; None: they have not heard of it."""
+
+    number: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RequestContext:
     """Who asks; the more urgent is served first.
 
     At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is. `verb` is
-    what is asked for, as the accounts have it. Who `may_resume` comes again where the connection is
-    lost on the way.
+    what is asked for, as the accounts have it, and `receipt` tells whether they do. Who
+    `may_resume` comes again where the connection is lost on the way.
     """
 
     caller: Caller = OWNER
@@ -43,6 +50,7 @@ class RequestContext:
     deadline: float | None = None
     verb: str = ""
     may_resume: bool = False
+    receipt: Receipt = field(default_factory=Receipt, compare=False)
 
     @property
     def user(self) -> str:

@@ -1,6 +1,7 @@
 """The ways in which a request is not given a worker.
 
-SchedulingError
+Refusal              what a server's rules do not allow
+SchedulingError      of these all
 ├── QueueFull        too many requests already wait for a load, or for a loaded model
 ├── TooManyWaiting   a user has as many requests waiting as one may have
 ├── QuotaSpent       the caller has used what there is for a while
@@ -13,7 +14,11 @@ from __future__ import annotations
 from datetime import datetime
 
 
-class SchedulingError(Exception):
+class Refusal(Exception):
+    """A rule of the server, and no fault, ended a request; other rooms have some of their own."""
+
+
+class SchedulingError(Refusal):
     """Base of everything the scheduler raises on purpose."""
 
 

@@ -210,6 +210,8 @@ class Scheduler:
         )
         asked = Asked(number, context.user, context.verb, label, digest, time.time())
         with Entry(asked, self._account) as entry:
+            if context.verb in ACCOUNTED:
+                context.receipt.number = number
             admit = partial(self._admit if context.verb in ACCOUNTED else everybody, context.caller)
             admit()
             async with self._worker_for(wanted) as (worker, grant):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ollama_nb_server.engine.client import End, Ending
 from ollama_nb_server.engine.messages import EngineStats
-from ollama_nb_server.scheduling.errors import SchedulingError
+from ollama_nb_server.scheduling.errors import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,29 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that was refused before it had asked for a worker; `code` is the HTTP status.
+
+    `model` is the name as it was sent, "" where nobody has read it. `at` is seconds since the
+    epoch.
+    """
+
+    user: str
+    verb: str
+    model: str
+    code: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """With which HTTP status the request of this number ended for its client, of an error."""
+
+    number: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoadEnded:
     """How a load ended (`FINISHED`, `FAILED`, `CANCELLED`), and after how many seconds."""
 
@@ -102,7 +125,7 @@ class WorkerEnded:
     crashed: bool
 
 
-Record = Asked | Usage | LoadEnded | Unloaded | WorkerEnded
+Record = Asked | Usage | Refused | Told | LoadEnded | Unloaded | WorkerEnded
 Account = Callable[[Record], None]
 
 
@@ -110,7 +133,7 @@ def end_of(error: BaseException) -> End:
     """How a request ended that an error ended before a worker could say so."""
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return End.CANCELLED
-    return End.REFUSED if isinstance(error, SchedulingError) else End.FAILED
+    return End.REFUSED if isinstance(error, Refusal) else End.FAILED
 
 
 def to_log(record: Record) -> None:

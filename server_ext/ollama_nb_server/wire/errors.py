@@ -252,7 +252,7 @@ class BadTokens(RequestError):
         return "tokens must be a list of token ids, or a list of such lists"
 
 
-class PromptOverLimit(RequestError):
+class PromptOverLimit(RequestError, scheduling.Refusal):
     """A prompt is longer than an administrator lets users' prompts be; counts in tokens."""
 
     def __init__(self, count: int, most: int, contact: str) -> None:
