@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.connection.silence import ending_in_silence
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
@@ -46,21 +48,25 @@ def documents(response: httpx.Response) -> Iterator[Any]:
 
     Raises
     ------
+    httpx.ReadTimeout
+        If the server is silent for so long that it must be gone.
     ValueError
         If a line is no JSON.
     """
     splitter = LineSplitter()
-    for piece in response.iter_bytes():
-        yield from _parsed(splitter.feed(piece))
+    with ending_in_silence(response):
+        for piece in response.iter_bytes():
+            yield from _parsed(splitter.feed(piece))
     yield from _parsed(splitter.end())
 
 
 async def documents_async(response: httpx.Response) -> AsyncIterator[Any]:
     """Yield the same on an event loop."""
     splitter = LineSplitter()
-    async for piece in response.aiter_bytes():
-        for document in _parsed(splitter.feed(piece)):
-            yield document
+    with ending_in_silence(response):
+        async for piece in response.aiter_bytes():
+            for document in _parsed(splitter.feed(piece)):
+                yield document
     for document in _parsed(splitter.end()):
         yield document
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import ollama
 import pytest
-from ollama_nb_server.answering.heartbeat import Heart, interval_for
+from ollama_nb_server.answering.heartbeat import Heart, interval_for, repeating
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.scheduling.scheduler import Scheduler
 from ollama_nb_server.wire.extras import Extras
@@ -96,6 +96,32 @@ def test_they_are_events_where_events_are_asked_for(client, stopped: int) -> Non
         os.kill(stopped, signal.SIGCONT)
 
         assert event.startswith('data: {"model":"demo"')
+
+
+@pytest.mark.parametrize(("headers", "interval"), [({}, "5"), (EXTRAS, "1")])
+def test_a_stream_s_head_says_how_long_it_is_silent_at_most(ollama_server, headers, interval):
+    with (
+        ollama_server.client() as client,
+        streamed(client, "generate", headers) as answer,
+    ):
+        answer.read()
+
+    assert answer.headers["X-Ollama-Nb-Heartbeat"] == interval
+
+
+def test_steps_of_making_a_model_say_it_too(ollama_server) -> None:
+    with ollama_server.client() as client:
+        made = client.post("/api/create", json={"model": "brief", "from": "demo", "system": "Hi"})
+        client.request("DELETE", "/api/delete", json={"model": "brief"})
+
+    assert made.headers["X-Ollama-Nb-Heartbeat"] == "5"
+
+
+def test_a_stream_without_heartbeats_promises_none(start_server) -> None:
+    with start_server(OLLAMA_NB_HEARTBEAT="0").client() as client:
+        answer = client.post("/api/generate", json=ASKED["generate"])
+
+    assert "X-Ollama-Nb-Heartbeat" not in answer.headers
 
 
 def test_an_error_after_a_heartbeat_is_the_last_line(client, stopped: int) -> None:
@@ -331,6 +357,19 @@ async def test_it_beats_wherever_nothing_is_told_for_the_interval() -> None:
         loop.pass_to(26)
 
     assert beats == [15.5, 20.5, 25.5]
+
+
+async def test_a_step_that_takes_its_time_is_told_again() -> None:
+    async def steps():
+        yield "pulling"
+        yield "verifying"
+
+    stream = repeating(steps(), "pulling manifest", 5.0)
+
+    told = [stream.heartbeat()]
+    async for _ in stream.answers:
+        told.append(stream.heartbeat())
+    assert told == ["pulling manifest", "pulling", "verifying"]
 
 
 async def test_it_needs_one_timer_however_much_is_told() -> None:

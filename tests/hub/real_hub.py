@@ -177,6 +177,7 @@ class Kernel:
     """A kernel whose cells are run through the proxy."""
 
     channels: websocket.WebSocket
+    shown: str = ""  # of the cell that runs, as it stands
 
     def run(self, code: str) -> str:
         """What a cell prints and shows as text; an error's traceback too."""
@@ -198,6 +199,9 @@ class Kernel:
                     text += "\n".join(said["traceback"])
                 case "display_data" | "execute_result":
                     text += said["data"].get("text/plain", "")
+                    self.shown = said["data"].get("text/plain", "")
+                case "update_display_data":
+                    self.shown = said["data"].get("text/plain", "")
                 case "status" if said["execution_state"] == "idle":
                     return text.strip()
 

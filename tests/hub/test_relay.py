@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import psutil
@@ -111,6 +112,24 @@ def kernel(alice):
     kernel = alice.kernel()
     yield kernel
     kernel.channels.close()
+
+
+ENDLESS = """import ollama_nb; ollama_nb.settings.live = True
+endless = {"num_predict": -1, "grammar": 'root ::= ([a-z ]{0,50} "\\\\n")+ "END"'}
+ollama_nb.generate("Write a story.", model="demo", options=endless, show=True)"""
+
+
+def test_an_answer_whose_service_is_killed_ends(hub, kernel, eventually) -> None:
+    """The Hub's proxy does not tell: it leaves the kernel's connection open."""
+    with ThreadPoolExecutor(1) as threads:
+        cell = threads.submit(kernel.run, ENDLESS)
+        eventually(lambda: len(kernel.shown) > 100, "an answer", 20)
+        hub.service_process().kill()
+
+        said = cell.result(90)
+
+    assert any(word in said for word in ("broke", "no such stream")), said
+    eventually(hub.is_up, "the service again", RESTART_S)
 
 
 def test_a_killed_service_is_a_clear_error_and_comes_back(hub, own, kernel, eventually) -> None:

@@ -2,7 +2,7 @@
 
 It answers with the words of the prompt, one a message, and reports no durations. A prompt that
 holds `slowly` takes 0.1 s a word, `hang` (in a model's name too) never answers, `break` ends in an error line and
-`vanish` cuts the connection in mid-answer. A prompt that is to be answered as a whole, not streamed,
+`vanish` cuts the connection in mid-answer, `hush` says no more and leaves it open. A prompt that is to be answered as a whole, not streamed,
 and holds `together` waits until as many such are there as `barrier` has parties. `script` are answers of a chat with thoughts and calls.
 What it does with models is in `other_models`.
 """
@@ -31,6 +31,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.loaded: list[str] = []
         self.capabilities: dict[str, list[str]] = {}  # of models of which it tells
         self.warning = ""
+        self.heartbeat = ""  # seconds, as a server of ours names them
         self.fields = ""  # beyond Ollama's, as a server of ours names them
         self.away: list[tuple[int, dict[str, str], str]] = []  # what a proxy says in its stead
         self.on_request: Callable[[OtherOllama, str], object] = lambda *_: None
@@ -171,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._begin_stream()
             for step in self.server.store.steps(verb, body):
                 self._line(step)
+                if "hush" in str(body.get("model")):
+                    self._wait_while_hanging("hang")
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
             self.server.left_early.set()
@@ -221,6 +224,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("X-Ollama-Nb-Warnings", self.server.warning)
         if self.server.fields:
             self.send_header("X-Ollama-Nb-Fields", self.server.fields)
+        if self.server.heartbeat:
+            self.send_header("X-Ollama-Nb-Heartbeat", self.server.heartbeat)
 
     def _write_words(self, verb: str, model: str, prompt: str) -> None:
         if "nonsense" in prompt:
@@ -233,6 +238,8 @@ class _Handler(BaseHTTPRequestHandler):
         for word in prompt.split():
             if word == "vanish":
                 raise ConnectionAbortedError
+            if word == "hush":
+                self._wait_while_hanging("hang")
             self._line(self._part(verb, model, word + self.server.ends))
             time.sleep(0.1 if "slowly" in prompt else 0)
         counted = {"eval_count": len(prompt.split())} if self.server.counts else {}

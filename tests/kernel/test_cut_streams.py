@@ -20,6 +20,7 @@ import ollama_nb
 from ollama_nb.asking.many import ask_many
 from ollama_nb.asking.request import Request
 from ollama_nb.asking.streaming import ask
+from ollama_nb.connection import silence
 from ollama_nb.display.screens import LiveCell
 
 GRAMMAR = 'root ::= ([a-z ]{0,50} "\\n")+ "END"'  # an end that no model comes to by itself
@@ -30,12 +31,16 @@ CUTS = [1500, 1000, 1000]  # few, since a busy server says several tokens in one
 
 
 class Relay:
-    """Passes bytes on between clients and a server; cuts a connection after so many bytes of it."""
+    """Passes bytes on between clients and a server; cuts a connection after so many bytes of it.
+
+    With `hushes` the client is not told: its connection stays open, as a Hub's proxy leaves it.
+    """
 
     def __init__(self, url: str) -> None:
         target = httpx.URL(url)
         self.target = (target.host, target.port)
         self.cuts: list[int] = []
+        self.hushes = False
         self.num_cut = 0
         self.num_bytes = 0  # of answers
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -65,7 +70,7 @@ class Relay:
                     break
         except OSError:
             pass
-        for each in (source, target):
+        for each in (source,) if self.hushes and answers else (source, target):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
@@ -109,6 +114,46 @@ def test_an_answer_is_whole_over_several_connections(relay, alone) -> None:
     assert answer == alone
     assert relay.num_cut == 3
     assert answer.done_reason == "length"
+
+
+@pytest.fixture
+def impatient(monkeypatch) -> None:
+    monkeypatch.setattr(silence, "SHORTEST_S", 0.5)
+    monkeypatch.setattr(silence, "MISSED", 2)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_proxy_that_does_not_tell_of_a_cut_holds_nobody(ollama_server, relay) -> None:
+    body = {"model": "demo", "stream": False, **fields(400)}
+    with ollama_server.client() as client:
+        alone = client.post("/api/generate", json=body).json()["response"]
+    ollama_nb.connect(relay.url)
+    relay.cuts, relay.hushes = [5_000], True
+
+    answer = ask(Request("generate", "demo", fields(400)), LiveCell("demo", lambda *_: 1))
+
+    assert relay.num_cut == 1
+    assert answer == alone
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_died_behind_such_a_proxy_is_an_error(other) -> None:
+    other.heartbeat = "0.1"
+    ollama_nb.connect(other.url)
+
+    with pytest.raises(ollama_nb.ServerWentAway, match=r"nothing has come for 0.5 s"):
+        ollama_nb.generate("one two hush", model="other", show=False)
+    with pytest.raises(ollama_nb.ServerWentAway, match=r"nothing has come for 0.5 s"):
+        ollama_nb.pull("hush", show=False)
+
+
+def test_a_server_that_promises_no_heartbeat_may_be_silent(other, monkeypatch) -> None:
+    monkeypatch.setattr(silence, "SHORTEST_S", 0.01)
+    ollama_nb.connect(other.url)
+
+    answer = ollama_nb.generate("one two slowly", model="other", show=False)
+
+    assert answer.split() == ["one", "two", "slowly"]
 
 
 def test_stop_stops_the_engine_at_once(ollama_server, relay, eventually) -> None:
@@ -295,10 +340,12 @@ def test_a_stream_is_its_owner_s_alone_and_ends_at_a_word(users, eventually) -> 
     others.append(users["ben"].post(cancel).status_code)
     with users["ana"].stream("GET", f"/api/stream/{stream}?from=0") as again:
         first = [json.loads(line) for line, _ in zip(again.iter_lines(), lines, strict=False)]
+        interval = again.headers["X-Ollama-Nb-Heartbeat"]
     bad = [users["ana"].get(f"/api/stream/{stream}?from={n}").status_code for n in ("x", "-1")]
 
     assert others == [404, 404, 404]
     assert first == lines
+    assert interval == "5"
     assert bad == [400, 400]
     assert users["ana"].post(cancel).json() == {}
     assert users["ana"].get(path).status_code == 404

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.belongings import Allowance
+from ollama_nb_server.answering.heartbeat import AnswerStream, repeating
 from ollama_nb_server.answering.naming import Catalog, refuse_cloud
 from ollama_nb_server.answering.transfer import pull_into
 from ollama_nb_server.library.create import Cancellation, Progress, Recipe
@@ -30,7 +31,7 @@ from ollama_nb_server.wire.chat import Message, ToolCall
 from ollama_nb_server.wire.errors import BadBody, CloudDisabled, MissingModel, TooMuch
 from ollama_nb_server.wire.models import CreateRequest, ProgressResponse
 
-HEARTBEAT_S = 15.0  # a step that takes longer is told again
+BEGINNING = "gathering model components"
 # Its own, so that long steps leave the threads alone that short questions wait for.
 THREADS = ThreadPoolExecutor(4, "create")
 T = TypeVar("T")
@@ -38,14 +39,14 @@ T = TypeVar("T")
 
 async def create(
     app: AppContext, request: CreateRequest, caller: Caller
-) -> ProgressResponse | AsyncIterator[ProgressResponse]:
+) -> ProgressResponse | AnswerStream[ProgressResponse]:
     """Make a model: a stream of its steps, or the last one."""
     recipe, warnings = await in_thread(_recipe, app.allowance(caller), request)
     if len(recipe.messages) > MAX_MESSAGES:
         raise TooMuch(f"{len(recipe.messages):,} messages are more than {MAX_MESSAGES:,}")
     answer = _told(app, recipe, warnings, caller)
     if request.stream is not False:
-        return answer
+        return repeating(answer, ProgressResponse(BEGINNING), app.settings.heartbeat_s)
     *_, last = [line async for line in answer]
     return last
 
@@ -177,7 +178,7 @@ def _call(call: ToolCall) -> dict[str, Any]:
 
 async def _told(
     app: AppContext, recipe: Recipe, warnings: list[str], caller: Caller
-) -> AsyncIterator[ProgressResponse]:
+) -> AsyncGenerator[ProgressResponse, None]:
     """The steps, each taken off the event loop; leaving this ends what runs for them at once."""
     cancellation = Cancellation()
     work = _Work(await in_thread(steps, app.store, recipe, cancellation))
@@ -212,17 +213,14 @@ class _Work:
         self._taking: asyncio.Future[Progress | None] | None = None
 
     async def steps(self) -> AsyncIterator[Progress]:
-        """Each step; the last one again where the next takes so long that we might seem dead."""
+        """Each step."""
         loop = asyncio.get_running_loop()
-        last: Progress | None = None
         while True:
             self._taking = loop.run_in_executor(THREADS, next, self._progress, None)
-            while not (await asyncio.wait({self._taking}, timeout=HEARTBEAT_S))[0]:
-                if last is not None:
-                    yield last
-            if (last := self._taking.result()) is None:
+            await asyncio.wait({self._taking})
+            if (step := self._taking.result()) is None:
                 return
-            yield last
+            yield step
 
     async def end(self) -> None:
         """Wait for a step that is still being taken, and let go of what the work holds."""

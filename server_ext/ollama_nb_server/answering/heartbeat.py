@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -32,6 +33,19 @@ class AnswerStream(Generic[T]):
 def interval_for(usual_s: float, *, is_shown: bool) -> float:
     """Seconds between heartbeats: fewer where somebody reads how far it is; `inf` stays: none."""
     return min(usual_s, SHOWN_S) if is_shown and usual_s < math.inf else usual_s
+
+
+def repeating(answers: AsyncGenerator[T, None], first: T, interval_s: float) -> AnswerStream[T]:
+    """Steps of which the last is told again where the next takes its time; `first` before any."""
+    last = first
+
+    async def remembered() -> AsyncGenerator[T, None]:
+        nonlocal last
+        async with aclosing(answers):
+            async for last in answers:
+                yield last
+
+    return AnswerStream(remembered(), lambda: last, interval_s)
 
 
 class Clock(Protocol):

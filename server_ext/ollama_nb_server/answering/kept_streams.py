@@ -6,6 +6,7 @@ Only for clients that ask for it. A stream is its owner's: whoever else asks for
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import secrets
 from collections import deque
@@ -41,6 +42,7 @@ class KeptStream:
     id: str
     is_over: bool = False
     is_read: bool = False  # to its end, by its owner
+    interval_s: float = math.inf  # that it is silent at most, heartbeats included
     _documents: deque[bytes] = field(default_factory=deque)
     _num_dropped: int = 0
     _num_bytes: int = 0

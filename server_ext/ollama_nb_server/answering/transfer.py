@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from ollama_nb_server.answering.app_context import AppContext
+from ollama_nb_server.answering.heartbeat import AnswerStream, repeating
 from ollama_nb_server.answering.naming import refuse_cloud
 from ollama_nb_server.library.errors import InvalidName
 from ollama_nb_server.library.names import ModelName, completed
@@ -15,7 +16,7 @@ from ollama_nb_server.scheduling.context import OWNER
 from ollama_nb_server.wire.errors import MissingModel
 from ollama_nb_server.wire.models import ProgressResponse, PullRequest, PushRequest
 
-Answer = ProgressResponse | AsyncIterator[ProgressResponse]
+Answer = ProgressResponse | AnswerStream[ProgressResponse]
 
 
 async def pull(app: AppContext, request: PullRequest) -> Answer:
@@ -25,7 +26,7 @@ async def pull(app: AppContext, request: PullRequest) -> Answer:
     ref = await app.executors.read(app.catalog(OWNER).meant, request.asked)
     refuse_cloud(ref)
     news = app.transfers.pull(ref.name, insecure=bool(request.insecure))
-    return await _answered(_said(news), request)
+    return await _answered(app, _said(news), request, "pulling manifest")
 
 
 async def pull_into(app: AppContext, name: ModelName) -> AsyncGenerator[Progress, None]:
@@ -39,7 +40,7 @@ async def push(app: AppContext, request: PushRequest) -> Answer:
     """Upload a model: a stream of its steps, or the last one."""
     if not request.asked:
         raise MissingModel
-    return await _answered(_pushed(app, request), request)
+    return await _answered(app, _pushed(app, request), request, "retrieving manifest")
 
 
 async def _pushed(app: AppContext, request: PushRequest) -> AsyncGenerator[ProgressResponse, None]:
@@ -62,9 +63,14 @@ async def _said(news: AsyncGenerator[Progress, None]) -> AsyncGenerator[Progress
             yield ProgressResponse(step.status, step.digest, step.total, step.completed)
 
 
-async def _answered(lines: AsyncGenerator[ProgressResponse, None], request: PullRequest) -> Answer:
+async def _answered(
+    app: AppContext,
+    lines: AsyncGenerator[ProgressResponse, None],
+    request: PullRequest,
+    beginning: str,
+) -> Answer:
     if request.stream is not False:
-        return lines
+        return repeating(lines, ProgressResponse(beginning), app.settings.heartbeat_s)
     async with aclosing(lines):
         *_, last = [line async for line in lines]
     return last

@@ -54,6 +54,7 @@ MAX_HEADER_CHARS = 4000
 OF_RULES = frozenset({403, 404, 413, 429, 503})  # refusals that the accounts have
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"
+HEARTBEAT_HEADER = "X-Ollama-Nb-Heartbeat"
 STREAM_HEADER = "X-Ollama-Nb-Stream"
 
 
@@ -121,6 +122,7 @@ class ApiHandler(EarlyAnswer):
         self._live: LiveRequest | None = None
         self._kept: KeptStream | None = None  # for who may come again for the rest
         self._is_resumable, self._is_ended = False, False
+        self._interval_s = math.inf  # seconds that a stream is silent at most
         self._alarm: asyncio.TimerHandle | None = None
         self._streaming = NDJSON
         self._outbox = Outbox(self._written, self._drop)
@@ -321,6 +323,7 @@ class ApiHandler(EarlyAnswer):
             beat = partial(self._beat, answer.heartbeat)
             interval_s = interval_for(answer.interval_s, is_shown=self.wants_extras)
             self._is_resumable = self.request.headers.get(RESUME_HEADER, "") == "1"
+            self.tells_every(interval_s)
             await self._stream(answer.answers, Heart(beat, interval_s))
             return
         if isinstance(answer, AsyncIterator):
@@ -331,6 +334,10 @@ class ApiHandler(EarlyAnswer):
             await self._in_pieces(answer, content_type)
         else:
             self.send(self._encoded(answer), content_type)
+
+    def tells_every(self, interval_s: float) -> None:
+        """Say in a stream's head that no longer time passes without a line: silence is death."""
+        self._interval_s = interval_s
 
     async def _in_pieces(self, answer: Any, content_type: str) -> None:
         """One long document; others have their turn between its pieces."""
@@ -380,7 +387,10 @@ class ApiHandler(EarlyAnswer):
             given = self.request.headers.get(STREAM_HEADER, "")
             self._kept = self._app.kept.open(self.caller.name, self._cancel_kept, unread_s, given)
             if self._kept is not None:
+                self._kept.interval_s = self._interval_s
                 self.set_header(STREAM_HEADER, self._kept.id)
+        if self._interval_s < math.inf:
+            self.set_header(HEARTBEAT_HEADER, f"{self._interval_s:g}")
         self._streaming = streaming_for(self.request.headers.get("Accept", ""))
         for name, value in self._streaming.headers.items():
             self.set_header(name, value)

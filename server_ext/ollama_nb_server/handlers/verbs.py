@@ -233,6 +233,7 @@ async def stream(handler: ApiHandler) -> None:
     if kept is None or not kept.has(int(place)):
         handler.refuse(404, "there is no such stream, or no longer from there on")
         return
+    handler.tells_every(kept.interval_s)
     await handler.answer(kept.read(int(place)))
 
 

@@ -53,9 +53,9 @@ class Pulls:
 
     async def _run(self, app: AppContext, name: str) -> None:
         try:
-            lines = await pull(app, PullRequest(model=name, stream=True))
-            assert not isinstance(lines, ProgressResponse)
-            async with aclosing(lines):  # type: ignore[type-var]
+            stream = await pull(app, PullRequest(model=name, stream=True))
+            assert not isinstance(stream, ProgressResponse)
+            async with aclosing(stream.answers) as lines:
                 async for line in lines:
                     self._told[name] = _in_words(line)
         except KNOWN as error:
