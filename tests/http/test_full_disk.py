@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+
+from ollama_nb_server.sharing.tokens import TokenFile
 
 SMALL = "size=5M"  # holds the bundled model, and not twice
 FULL = (
@@ -44,3 +47,43 @@ def test_a_read_only_store_says_what_to_do(start_on_a_disk: Callable) -> None:
         assert "Read-only file system" in answer.json()["error"]
         assert "let OLLAMA_MODELS name another folder" in answer.json()["error"]
     assert client.get("/api/tags").json() == {"models": []}
+
+
+def test_requests_are_answered_where_the_accounts_have_no_room(
+    start_on_a_disk: Callable, eventually: Callable, monkeypatch, tmp_path
+) -> None:
+    file = TokenFile(tmp_path / "tokens.json")
+    token = file.add("ana", is_admin=False)
+    monkeypatch.setenv("OLLAMA_NB_TOKENS", str(file.path))
+    client, models = start_on_a_disk(SMALL)
+    client.headers["Authorization"] = f"Bearer {token}"
+    log = tmp_path / "log"
+
+    def ask() -> int:
+        body = {"model": "demo", "prompt": "Hi", "stream": False, "options": {"num_predict": 1}}
+        return client.post("/api/generate", json=body).status_code
+
+    def usage() -> list[dict]:
+        return client.get("/api/usage").raise_for_status().json()["requests"]
+
+    assert ask() == 200
+    num_asked = 1
+    filler = (models / "filler").open("wb", buffering=0)
+    with suppress(OSError):
+        while filler.write(bytes(4096)):
+            pass
+    statuses = []
+    while "cannot be written" not in log.read_text():
+        statuses.append(ask())
+        num_asked += 1
+        assert num_asked < 500, "there was room for all of them"
+    statuses += [ask() for _ in range(20)]
+    num_asked += 20
+    filler.close()
+    (models / "filler").unlink()
+    eventually(lambda: "is written again; 0 records were lost" in log.read_text(), "the news", 20)
+
+    assert set(statuses) == {200}
+    assert log.read_text().count("cannot be written; requests go on meanwhile") == 1
+    assert ask() == 200
+    assert [row["status"] for row in usage()] == ["finished"] * (num_asked + 1)

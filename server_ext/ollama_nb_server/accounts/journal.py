@@ -113,12 +113,14 @@ class Journal:
     def _run(self) -> None:
         is_last = False
         while not is_last:
-            self._attempt([])
+            if not self._is_failing:  # a file that opens may still have no room for a row
+                self._attempt([])
             with self._changed:
                 self._changed.wait_for(self._has_work, self._pause_s())
                 batch, refusals = list(self._waiting), list(self._refusals.values())
                 is_last = self._is_closing
-            if (batch or refusals) and self._attempt([*batch, *(each.row for each in refusals)]):
+            is_due = batch or refusals or self._is_failing
+            if is_due and self._attempt([*batch, *(each.row for each in refusals)]):
                 self._done(len(batch), refusals)
         if self._connection is not None:
             self._connection.close()
