@@ -15,6 +15,7 @@ from ollama_nb.asking.workers import Workers
 from ollama_nb.connection.bodies import as_json
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
+from ollama_nb.connection.patience import BATCH, PRIORITY_HEADER
 from ollama_nb.errors import (
     ModelNotFound,
     NoServer,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 IN_FLIGHT = 20
 INTERRUPTED = "interrupted"  # the `done_reason` of what was cancelled
 # Nobody sits and waits for one of many answers: a chat beside them goes first.
-PRIORITY = {"X-Ollama-Nb-Priority": "batch"}
+PRIORITY = {PRIORITY_HEADER: BATCH}
 # What would be said of all other questions too.
 FATAL = (ModelNotFound, NoServer, QuotaSpent, ServerRefused, ServerWentAway)
 

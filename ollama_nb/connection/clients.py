@@ -7,11 +7,12 @@ its time.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ollama_nb.connection.patience import Patience, pause, return_s
+from ollama_nb.connection.patience import CROWDED_S, Patience, crowded_s, pause, return_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +28,10 @@ class PatientClient(httpx.Client):
 
     def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
         """Send a request, again and again as long as its answer says that it is worth it."""
-        patience = _patience_for(request)
+        waits = _waits_of(request)
         while True:
             response = super().send(request, **how)
-            length_s = None if patience is None else patience.pause_s(return_s(response))
+            length_s = None if waits is None else waits.length_s(response)
             if length_s is None:
                 return response
             response.close()
@@ -43,10 +44,10 @@ class PatientAsyncClient(httpx.AsyncClient):
 
     async def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
         """Send a request, again and again as long as its answer says that it is worth it."""
-        patience = _patience_for(request)
+        waits = _waits_of(request)
         while True:
             response = await super().send(request, **how)
-            length_s = None if patience is None else patience.pause_s(return_s(response))
+            length_s = None if waits is None else waits.length_s(response)
             if length_s is None:
                 return response
             await response.aclose()
@@ -54,11 +55,25 @@ class PatientAsyncClient(httpx.AsyncClient):
             await asyncio.sleep(length_s)
 
 
-def _patience_for(request: httpx.Request) -> Patience | None:
+@dataclass(slots=True)
+class _Waits:
+    """How long a request still waits for a server that is away, or until it is let in."""
+
+    away: Patience = field(default_factory=Patience)
+    outside: Patience = field(default_factory=lambda: Patience(total_s=CROWDED_S))
+
+    def length_s(self, response: httpx.Response) -> float | None:
+        """Seconds until the next try; None if there is none."""
+        if (named_s := crowded_s(response)) is not None:
+            return self.outside.pause_s(named_s)
+        return self.away.pause_s(return_s(response))
+
+
+def _waits_of(request: httpx.Request) -> _Waits | None:
     """None for one that cannot be sent twice, because its body is made as it goes."""
     if request.extensions.get(AT_ONCE) or not isinstance(request.stream, httpx.ByteStream):
         return None
-    return Patience()
+    return _Waits()
 
 
 def _tell(request: httpx.Request) -> None:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-AWAY = (502, 503)
-TOTAL_S = 30.0
+AWAY, CROWDED = (502, 503), 429
+RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"  # of a quota that is used up
+TOTAL_S, CROWDED_S = 30.0, 600.0
+PRIORITY_HEADER, BATCH = "X-Ollama-Nb-Priority", "batch"
 PAUSES_S = (0.5, 1.0, 2.0)  # then the last one again and again
 LONGEST_S = 5.0
 WAITING = "the server is away for a moment: asking again"
@@ -41,6 +43,19 @@ def return_s(response: httpx.Response) -> float | None:
     return None if is_api else 0.0
 
 
+def crowded_s(response: httpx.Response) -> float | None:
+    """Say in how many seconds one of many calls may be let in that its user's others keep out.
+
+    None for an answer that says something else, a quota's among them, and for a call for whose
+    answer somebody sits and waits.
+    """
+    if response.status_code != CROWDED or RETRY_AT_HEADER in response.headers:
+        return None
+    named = response.headers.get("Retry-After", "")
+    is_batch = response.request.headers.get(PRIORITY_HEADER) == BATCH
+    return min(float(named), LONGEST_S) if is_batch and named.isdecimal() else None
+
+
 @dataclass(slots=True)
 class Patience:
     """How long one call still waits for a server that is away: `total_s` in all."""
@@ -53,7 +68,7 @@ class Patience:
     def pause_s(self, named_s: float | None) -> float | None:
         """Seconds until the next try; None if there is none.
 
-        `named_s` is what `return_s` says of the answer.
+        `named_s` is what `return_s` or `crowded_s` says of the answer.
         """
         if named_s is None:
             return None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ollama_nb.connection.patience import return_s
+from ollama_nb.connection.patience import RETRY_AT_HEADER, return_s
 
 if TYPE_CHECKING:
     import httpx
 
-RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"  # of a quota that is used up
 LONGEST_ERROR_BYTES = 100_000
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from ollama_nb.asking.many import PRIORITY
 from ollama_nb.asking.many_scores import PROMPTS_A_REQUEST, score_all
 from ollama_nb.asking.score_request import ScoreRequest
 from ollama_nb.asking.scores import Score
@@ -26,9 +27,6 @@ from ollama_nb.managing.digests import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-# Nobody sits and waits for one of many rows: a chat beside them goes first.
-PRIORITY = {"X-Ollama-Nb-Priority": "batch"}
 
 _cache = AnswerCache()
 

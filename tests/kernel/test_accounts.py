@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
@@ -179,6 +180,23 @@ def test_a_quota_that_is_spent_at_once_is_one_error(as_user) -> None:
     statuses = ollama_nb.usage().status
 
     assert 3 <= (statuses == "refused").sum() <= 26  # those that were under way
+
+
+def test_rows_wait_for_their_user_s_other_rows(start_server, tmp_path) -> None:
+    tokens = TokenFile(tmp_path / "tokens.json")
+    token = tokens.add("ana", is_admin=False)
+    said = {"OLLAMA_NB_SHARING": json.dumps({"max_requests_per_user": 2})}
+    server = start_server("--tokens", str(tokens.path), **said)
+    ollama_nb.connect(server.url, token=token)
+    frame = pd.DataFrame({"n": [f"crowded {n}" for n in range(12)]})
+    how = {"model": "demo", "details": True, "progress": False}
+    written = frame.llm.generate("{{ n }}", in_flight=3, options=SHORT, **how)
+    scored = frame["n"].llm.classify(["good", "bad"], **how)
+    refused = ollama_nb.usage(by="code").loc[429, "requests"]
+
+    assert written["_error"].isna().all()
+    assert scored["_error"].isna().all()
+    assert refused > 0
 
 
 def test_another_server_has_no_accounts(connected) -> None:

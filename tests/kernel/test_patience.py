@@ -21,7 +21,15 @@ from ollama_nb.asking.many import ask_many
 from ollama_nb.asking.request import Request
 from ollama_nb.asking.streaming import ask, ask_async
 from ollama_nb.connection import searching
-from ollama_nb.connection.patience import TOTAL_S, WAITING, Patience, pause, return_s
+from ollama_nb.connection.patience import (
+    PRIORITY_HEADER,
+    TOTAL_S,
+    WAITING,
+    Patience,
+    crowded_s,
+    pause,
+    return_s,
+)
 from ollama_nb.display.screens import LiveCell
 from ollama_nb.errors import (
     AnswerFailed,
@@ -58,6 +66,23 @@ def response(status: int, headers: dict[str, str], text: str) -> httpx.Response:
 )
 def test_who_is_away_and_who_is_busy(said, seconds) -> None:
     assert return_s(response(*said)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("priority", "more", "seconds"),
+    [
+        ("batch", {"Retry-After": "2"}, 2.0),
+        ("batch", {"Retry-After": "900"}, 5.0),
+        ("batch", {}, None),
+        ("batch", {"Retry-After": "2", "X-Ollama-Nb-Retry-At": "2026-11-29T10:00:00+00:00"}, None),
+        ("interactive", {"Retry-After": "2"}, None),
+    ],
+)
+def test_only_one_of_many_waits_for_the_others(priority, more, seconds) -> None:
+    answer = response(429, more, "")
+    answer.request = httpx.Request("POST", "http://there", headers={PRIORITY_HEADER: priority})
+
+    assert crowded_s(answer) == seconds
 
 
 def test_patience_has_an_end() -> None:
