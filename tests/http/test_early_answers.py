@@ -64,6 +64,18 @@ def test_a_stranger_is_refused_before_the_body(people, method, path) -> None:
         assert method == "HEAD" or b"unauthorized" in heard.body
 
 
+@pytest.mark.parametrize("declared", [10, DECLARED, None])
+def test_who_was_refused_is_in_the_log_once(people, eventually, declared) -> None:
+    server, _ = people
+    path = f"/api/logged-{declared}"
+    assert send(server.url, "POST", path, declared=declared).status == 401
+    line = f"401 POST {path} "
+    eventually(lambda: line in server.log.read_text(), "the line", 10)
+    time.sleep(0.1)
+
+    assert server.log.read_text().count(line) == 1
+
+
 def test_who_sends_on_is_cut_off(people) -> None:
     server, _ = people
     target, sent = httpx.URL(server.url), 0

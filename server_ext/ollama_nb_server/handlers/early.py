@@ -82,8 +82,10 @@ class EarlyAnswer(web.RequestHandler):
         super().on_finish()
 
     def on_connection_close(self) -> None:
-        """Nobody is there to be waited for."""
-        self._is_answered = False
+        """Nobody is there to be waited for; who has left with an answer is logged like others."""
+        if self._is_answered:
+            self._is_answered = False
+            self._log()
         self._stop_clocks()
         super().on_connection_close()
 

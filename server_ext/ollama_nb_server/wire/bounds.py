@@ -13,6 +13,7 @@ from ollama_nb_server.engine.images.header import (
     MAX_IMAGE_SIDE,
 )
 from ollama_nb_server.environment import MAX_DURATION_S
+from ollama_nb_server.sharing import Sharing
 
 MAX_BODY_BYTES = 256 << 20  # of anything but a blob
 MAX_VALUES = 2_000_000  # reading so many takes a tenth of a second, for which everybody waits
@@ -43,6 +44,11 @@ class Bound:
 
 BOUNDS = (
     Bound("a body, but for a blob's", f"{MAX_BODY_BYTES >> 20} MiB", "413"),
+    Bound(
+        "bodies of all requests under way, together",
+        f"{Sharing().max_bodies_mb:,} MB (`max_bodies_mb`)",
+        "503",
+    ),
     Bound("commas and brackets in a body", f"{MAX_VALUES:,}", "400"),
     Bound("depth of a body", f"{MAX_DEPTH} brackets", "400"),
     Bound("digits of a number", f"{MAX_DIGITS}", "400"),
