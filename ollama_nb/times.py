@@ -9,6 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 LINK = Path("/etc/localtime")
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _FRACTION = re.compile(r"\.(\d+)")
 
 
@@ -31,6 +32,18 @@ def _linked() -> str:
     """Return the zone that the system's link names, as in /usr/share/zoneinfo/Europe/Oslo."""
     _, found, name = str(LINK.resolve()).partition("/zoneinfo/")
     return name if found else ""
+
+
+def in_units(length_s: float) -> str:
+    """Return a length of time in the largest unit that divides it.
+
+    >>> in_units(600), in_units(3600), in_units(604800), in_units(90)
+    ('10 min', '1 h', '7 d', '90 s')
+    """
+    for unit_s, unit in UNITS:
+        if length_s >= unit_s and length_s % unit_s == 0:
+            return f"{length_s / unit_s:g} {unit}"
+    return f"{length_s:g} s"
 
 
 def in_local_time(moment: str | None) -> datetime | None:

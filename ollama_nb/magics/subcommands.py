@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.errors import MagicUsage
 from ollama_nb.managing.card import PARTS
-from ollama_nb.times import in_local_time
+from ollama_nb.times import in_local_time, in_units
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -89,14 +89,15 @@ def _quota(quota: Mapping[str, Any]) -> str:
     """Say how a quota stands.
 
     >>> _quota({"kind": "tokens", "used": 1200, "limit": 5000, "window_s": 3600.0, "free_at": None})
-    '1,200 of 5,000 tokens are used, of each 1 h'
+    '1,200 of 5,000 tokens are used within 1 h'
+    >>> _quota({"kind": "tokens", "used": 40, "limit": 50, "window_s": 600.0, "free_at": None})
+    '40 of 50 tokens are used within 10 min'
     """
     words = quota["kind"].replace("_", " ")
-    hours = quota["window_s"] / 3600
-    window = f"{hours / 24:g} days" if hours >= 48 else f"{hours:g} h"
     free_at = in_local_time(quota["free_at"])
     more = f"; there is more at {free_at:%Y-%m-%d %H:%M:%S}" if free_at else ""
-    return f"{quota['used']:,} of {quota['limit']:,} {words} are used, of each {window}{more}"
+    window = in_units(quota["window_s"])
+    return f"{quota['used']:,} of {quota['limit']:,} {words} are used within {window}{more}"
 
 
 def _show(asked: Namespace) -> Any:

@@ -31,7 +31,8 @@ def default_model(wanted: str | None = None, *, can: str | None = "completion") 
 
     In this order: the one it names, `settings.model` (`%ollama use`), the variable
     OLLAMA_NB_MODEL, one that is loaded, the newest of the server, the bundled `demo`. A model that
-    was deleted while it was loaded is none of the server's any more.
+    was deleted while it was loaded is none of the server's any more; one that the server says may
+    not be used now (in an exam) comes last.
 
     Parameters
     ----------
@@ -48,10 +49,12 @@ def default_model(wanted: str | None = None, *, can: str | None = "completion") 
 
 def _candidates(can: str | None) -> Iterator[str]:
     """Yield the server's models that a call may mean, the best first."""
-    stored = {_label(entry): entry.get("capabilities") for entry in listed("tags")}
+    entries = listed("tags")
+    stored = {_label(entry): entry.get("capabilities") for entry in entries}
+    closed = {_label(entry) for entry in entries if (entry.get("nb") or {}).get("closed")}
     # Both listings come sorted: the last to be unloaded first, the newest first.
     loaded = [name for entry in listed("ps") if (name := _label(entry)) in stored]
-    ordered = list(dict.fromkeys([*loaded, *stored]))
+    ordered = sorted(dict.fromkeys([*loaded, *stored]), key=closed.__contains__)
     if can == "embedding":
         yield from (name for name in ordered if "embedding" in (stored[name] or ()))
         yield from ordered

@@ -80,7 +80,7 @@ def test_so_are_strangers_to_a_user_s_own_server(alice) -> None:
 @pytest.mark.parametrize(
     ("caller", "path", "said"),
     [
-        ("nobody", "/api/tags", "send a token"),
+        ("nobody", "/api/tags", "it in OLLAMA_API_KEY"),
         ("stranger", "/api/tags", "does not know this token"),
         ("without", "/api/tags", "eve may not use the models of this Hub: ask Ms Ada"),
         ("user", "/metrics", "ask Ms Ada"),

@@ -29,6 +29,7 @@ class OtherOllama(ThreadingHTTPServer):
         self.prefix = prefix
         self.store = Models()
         self.loaded: list[str] = []
+        self.closed: list[str] = []  # models that may not be used now
         self.capabilities: dict[str, list[str]] = {}  # of models of which it tells
         self.warning = ""
         self.heartbeat = ""  # seconds, as a server of ours names them
@@ -60,7 +61,8 @@ class OtherOllama(ThreadingHTTPServer):
 
     def entry(self, name: str) -> dict[str, Any]:
         told = self.capabilities.get(name)
-        return {"name": name, **({"capabilities": told} if told else {})}
+        nb = {"nb": {"closed": "an exam"}} if name in self.closed else {}
+        return {"name": name, **({"capabilities": told} if told else {}), **nb}
 
     def stop(self) -> None:
         self.shutdown()

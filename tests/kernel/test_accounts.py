@@ -226,7 +226,7 @@ def test_cells(shared, tmp_path_factory) -> None:
     assert spent.error["ename"] == "QuotaSpent"
     assert len(spent.error["traceback"]) == 1
     assert "used up: there is more at" in spent.error["traceback"][0]
-    assert "of 1 tokens are used, of each 7 days; there is more at 20" in shown.stdout
+    assert "of 1 tokens are used within 7 d; there is more at 20" in shown.stdout
     assert "demo:latest" in shown.result
     assert denied.error["ename"] == "NotAllowed"
     assert "has no option --everybody" in misplaced.error["evalue"]

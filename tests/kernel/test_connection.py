@@ -166,6 +166,15 @@ def test_the_default_model_prefers_a_loaded_one_then_the_newest(connected, monke
     assert ollama_nb.generate("x").model == "newest:latest"
 
 
+def test_no_default_is_a_model_that_may_not_be_used_now_unless_there_is_no_other(connected):
+    connected.models = ["newest:latest", "loaded:latest", "open:latest"]
+    connected.loaded, connected.closed = ["loaded:latest"], ["newest:latest", "loaded:latest"]
+    assert ollama_nb.generate("x").model == "open:latest"
+
+    connected.closed.append("open:latest")
+    assert ollama_nb.generate("x").model == "loaded:latest"
+
+
 def test_no_default_is_an_embedding_model_or_one_that_was_deleted(connected):
     connected.models = ["vectors:latest", "words:latest"]
     connected.capabilities = {"vectors:latest": ["embedding"], "words:latest": ["completion"]}

@@ -63,9 +63,16 @@ def test_outside_the_list_of_a_window_nothing_may_be_used(exam) -> None:
         said = answer.json()["error"]
         assert "other:latest may not be used during 'Statistics'" in said
         assert f"{ends:at %H:}" in said
-        assert "demo may" in said
+        assert said.endswith(": use demo")
     assert ask(exam, "ana", "demo").is_success
     assert exam["ana"].post("/api/show", json={"model": "other"}).is_success
+
+
+def test_lists_tell_a_notebook_what_may_be_used(exam) -> None:
+    for who, closed in (("ana", {"other:latest": "Statistics"}), ("ben", {})):
+        models = exam[who].get("/api/tags", headers={"X-Ollama-Nb-Extras": "1"}).json()["models"]
+        assert {m["name"]: m["nb"]["closed"] for m in models if "nb" in m} == closed
+    assert '"nb"' not in exam["ana"].get("/api/tags").text
 
 
 def test_a_private_name_is_no_way_around_it(exam) -> None:
@@ -170,7 +177,9 @@ def test_a_users_options_load_nothing_anew_and_that_is_told(loaded, option, valu
     headers = {"X-Ollama-Nb-Extras": "1"}
     body = {"model": "demo", **ASK, "options": {"num_predict": 2, option: value}}
     answer = shared["ana"].post("/api/generate", json=body, headers=headers)
-    text = f"option '{option}': it is an administrator's here, so this has no effect"
+    text = (
+        f"option '{option}' has no effect here: administrators set it for all who share the model"
+    )
 
     assert answer.is_success, answer.text
     assert text.replace(";", ",") in answer.headers[WARNINGS]

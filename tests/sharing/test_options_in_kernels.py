@@ -13,7 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
 from cells import Cells, kernel_environ
 
 CHOSEN = {"num_ctx": 8192, "num_batch": 64, "num_gpu": 0, "use_mmap": False, "num_thread": 1}
-OF_ADMINISTRATORS = "option '{}': it is an administrator's here, so this has no effect"
+OF_ADMINISTRATORS = (
+    "option '{}' has no effect here: administrators set it for all who share the model"
+)
 ASK = f"answer = ollama_nb.VERB('Once', model='demo', options={CHOSEN}, keep_alive=3)"
 
 
@@ -57,4 +59,4 @@ def test_a_cell_shows_it(kernels) -> None:
     shown = kernels["alice"].run("%%generate -m demo -o num_ctx=8192 -o num_predict=2\nOnce")
 
     assert shown.status == "ok", shown.error
-    assert "option 'num_ctx': it is an administrator's here" in str(shown)
+    assert "option 'num_ctx' has no effect here: administrators set it" in str(shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -13,10 +13,11 @@ from ollama_nb_server.answering import showing
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.answering.belongings import Allowance
 from ollama_nb_server.answering.naming import Catalog
-from ollama_nb_server.answering.preparation import find
+from ollama_nb_server.answering.preparation import closing, find
 from ollama_nb_server.library import dialects
 from ollama_nb_server.library.errors import InvalidName, RemoteModel
 from ollama_nb_server.library.model import Entry, Model
+from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.scheduling.scheduler import RunningModel
 from ollama_nb_server.wire.errors import MissingModel
@@ -30,15 +31,27 @@ from ollama_nb_server.wire.models import (
 from ollama_nb_server.wire.times import local
 
 
-async def tags(app: AppContext, caller: Caller) -> Encoded:
-    """All models that are there for the caller, the newest first."""
-    return await app.executors.read(_tags, app.catalog(caller))
+async def tags(app: AppContext, caller: Caller, *, with_extras: bool = False) -> Encoded:
+    """All models that are there for the caller, the newest first.
+
+    With extras, `nb` names the window in which one may not be used now.
+    """
+    catalog = app.catalog(caller)
+    told = partial(_closed, app, catalog) if with_extras else None
+    return await app.executors.read(_tags, catalog, told)
 
 
-def _tags(catalog: Catalog) -> Encoded:
-    return Encoded.of(
-        {"models": [_entry(entry, catalog.shown(entry.name)) for entry in catalog.entries()]}
-    )
+def _tags(catalog: Catalog, told: Callable[[ModelName], dict[str, Any]] | None) -> Encoded:
+    listed = []
+    for entry in catalog.entries():
+        item = _entry(entry, catalog.shown(entry.name))
+        listed.append(item if told is None else item | told(entry.name))
+    return Encoded.of({"models": listed})
+
+
+def _closed(app: AppContext, catalog: Catalog, name: ModelName) -> dict[str, Any]:
+    held = closing(app, catalog.caller, name, is_own=bool(catalog.owner(name)))
+    return {} if held is None else {"nb": {"closed": held.window.name}}
 
 
 def _entry(entry: Entry, shown: str) -> dict[str, Any]:

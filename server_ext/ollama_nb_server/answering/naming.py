@@ -224,8 +224,8 @@ class Catalog:
         mine = (name.host, name.namespace) == (DEFAULT_HOST, self.namespace)
         if mine and (self.owner(name) == self.caller.name or not self.store.manifests.has(name)):
             return
-        whose = f"{name.display}, which is none of {self.namespace}/..., their own models,"
-        raise NotAllowed(self.caller.name, f"{what} {whose}", self.sharing.contact)
+        asked, why = f"{what} {name.display}", f"only models of their own, {self.namespace}/..."
+        raise NotAllowed(self.caller.name, asked, self.sharing.contact, why)
 
     def owner_of_new(self, name: ModelName) -> str:
         """Whose own a model will be that the caller makes; who manages leaves it whose it was."""

@@ -18,7 +18,7 @@ from ollama_nb_server.engine.messages import AUTOMATIC, Loaded, LoadSpec, Sampli
 from ollama_nb_server.library import bundled
 from ollama_nb_server.library.errors import LibraryError
 from ollama_nb_server.library.model import Model
-from ollama_nb_server.library.names import parse_ref
+from ollama_nb_server.library.names import ModelName, parse_ref
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.scheduling.lease import Lease
@@ -62,11 +62,18 @@ async def find(
 
 
 def _refuse_closed(app: AppContext, caller: Caller, model: Model) -> None:
-    for closed in _windows(app, caller):
-        window, name = closed.window, model.name.display
-        if window.refuses(name, is_own=bool(model.owner)):
-            what = "models" if window.none else name
-            raise ClosedNow(what, window.name, _ends(app, closed), window.allow or ())
+    if held := closing(app, caller, model.name, is_own=bool(model.owner)):
+        window = held.window
+        what = "models" if window.none else model.name.display
+        raise ClosedNow(what, window.name, _ends(app, held), window.allow or ())
+
+
+def closing(app: AppContext, caller: Caller, name: ModelName, *, is_own: bool) -> InForce | None:
+    """The window that holds now and in which the caller may not use a model."""
+    for held in _windows(app, caller):
+        if held.window.refuses(name.display, is_own=is_own):
+            return held
+    return None
 
 
 def _windows(app: AppContext, caller: Caller) -> list[InForce]:
@@ -139,7 +146,9 @@ def options_for(
 
 
 def _of_administrators(option: str) -> str:
-    return f"option '{option}': it is an administrator's here, so this has no effect"
+    return (
+        f"option '{option}' has no effect here: administrators set it for all who share the model"
+    )
 
 
 def lease(
@@ -234,8 +243,8 @@ def unload(app: AppContext, context: RequestContext, model: Model) -> None:
         If the caller shares it with others and does not manage it.
     """
     if not context.caller.manages:
-        what = f"unload {model.name.display}, which all share,"
-        raise NotAllowed(context.user, what, app.settings.sharing.contact)
+        what = f"unload {model.name.display}"
+        raise NotAllowed(context.user, what, app.settings.sharing.contact, "since all share it")
     app.scheduler.unload(str(model.weights))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ HEADERS = (
     "X-Stainless-Os,X-Stainless-Package-Version,X-Stainless-Poll-Helper,X-Stainless-Retry-Count,"
     "X-Stainless-Runtime,X-Stainless-Runtime-Version,X-Stainless-Timeout"
 )
+NO_TOKEN = "unauthorized: no valid token (send one as `Authorization: Bearer TOKEN`)"
 PREFLIGHT_VARY = ("Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers")
 MAX_AGE_S = 43_200
 
@@ -95,7 +97,7 @@ class Open(web.RequestHandler):
         self.set_header("WWW-Authenticate", "Bearer")
         self.set_status(401)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(b'{"error":"unauthorized: no valid token"}')
+        self.finish(json.dumps({"error": NO_TOKEN}))
 
     def _check_origin(self, origin: str, policy: Policy) -> None:
         if "*" in policy.origins:

@@ -21,6 +21,10 @@ from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.sharing import Sharing
 
 RETRY_AFTER_S = 5
+NO_TOKEN = (
+    "unauthorized: send a token of the Hub as `Authorization: Bearer TOKEN`; a user's own server "
+    "has it in OLLAMA_API_KEY"
+)
 NEEDED = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_NAME")
 
 
@@ -159,7 +163,7 @@ class HubUser(Open):
         kind, _, token = self.request.headers.get("Authorization", "").strip().partition(" ")
         token = token.strip() if kind.casefold() in ("bearer", "token") else ""
         if not token:
-            self._denied(401, "unauthorized: send a token of the Hub as `Authorization: Bearer`")
+            self._denied(401, NO_TOKEN)
             return
         contact = policy.sharing.contact
         try:

@@ -15,7 +15,7 @@ class Right(Enum):
 
     USE = "use models"  # what everybody may who is let in
     MAKE = "make models"  # under names of their own, which a catalogue sees to
-    MANAGE = "change the models that all share"
+    MANAGE = "pull or push models"
     WATCH = "see what everybody does"
 
 

@@ -135,7 +135,8 @@ async def usage(handler: ApiHandler) -> None:
 
 async def tags(handler: ApiHandler) -> None:
     """The models in the store."""
-    await handler.answer(await managing.tags(await handler.app_context(), handler.caller))
+    app = await handler.app_context()
+    await handler.answer(await managing.tags(app, handler.caller, with_extras=handler.wants_extras))
 
 
 async def ps(handler: ApiHandler) -> None:

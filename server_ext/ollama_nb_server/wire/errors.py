@@ -281,10 +281,11 @@ class AccountsBroken(RequestError):
 
 
 class NotAllowed(RequestError):
-    """Something that is an administrator's; `contact` says whom to ask."""
+    """Something that is an administrator's; `contact` says whom to ask, `why` why that is so."""
 
-    def __init__(self, user: str, what: str, contact: str) -> None:
-        super().__init__(f"{user or 'you'} may not {what} here: ask {contact}")
+    def __init__(self, user: str, what: str, contact: str, why: str = "") -> None:
+        reason = f", {why}" if why else ""
+        super().__init__(f"{user or 'you'} may not {what} here{reason}: ask {contact}")
         self.user, self.what, self.contact = user, what, contact
 
 
@@ -293,7 +294,7 @@ class ClosedNow(RequestError):
 
     def __init__(self, what: str, window: str, until: str, allowed: Sequence[str]) -> None:
         ends = f", which ends {until}" if until else ""
-        others = f"; {', '.join(allowed)} may" if allowed else ""
+        others = f": use {' or '.join(allowed)}" if allowed else ""
         super().__init__(f"{what} may not be used during {window!r}{ends}{others}")
         self.what, self.window, self.until, self.allowed = what, window, until, allowed
 
