@@ -68,8 +68,9 @@ def advantages(lines: list[Row]) -> dict[str, float]:
     for line in lines:
         for row in rows_of(line):
             if row.get(RATIO):
-                unit = str(row.get("unit", ""))
-                names = (line["benchmark"], row.get("model"), row.get("what"), row.get("streams"))
+                unit, streams = str(row.get("unit", "")), row.get("streams")
+                number = streams and f"{streams} stream{'s' * (streams != 1)}"
+                names = (line["benchmark"], row.get("model"), row.get("what"), number)
                 name = ", ".join(str(part) for part in (*names, unit) if part)
                 found[name] = 1 / row[RATIO] if unit.endswith(", s") else row[RATIO]
     return found
@@ -85,7 +86,9 @@ def plot(lines: list[Row], path: Path) -> None:
     colours = ["tab:green" if value >= 1 else "tab:red" for value in found.values()]
     axes.barh(list(found), [value - 1 for value in found.values()], left=1, color=colours)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.axvline(1, color="black", linewidth=0.8)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set_xlabel("times as good as llama-server")
     axes.tick_params(labelsize=7)

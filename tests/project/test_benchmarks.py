@@ -44,7 +44,10 @@ def test_lines_become_tables() -> None:
 
 
 def test_a_shorter_wait_is_an_advantage_as_more_tokens_are(tmp_path: Path) -> None:
-    assert tables.advantages(LINES) == {"throughput, m, 4": 1.25, "chat, m, w, turn 1, s": 2.0}
+    assert tables.advantages(LINES) == {
+        "throughput, m, 4 streams": 1.25,
+        "chat, m, w, turn 1, s": 2.0,
+    }
 
     tables.plot(LINES, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
