@@ -51,7 +51,8 @@ class ManagingMagics(Magics):
     @argument(
         "--by",
         metavar="WHAT",
-        help="usage: sum up by model (if not said), day, verb, status, user, or none of these.",
+        help="usage: sum up by model (if not said), day, verb, status, code, user, or none of "
+        "these.",
     )
     @argument("--user", metavar="NAME", help="usage: of this user, if you manage the server.")
     @argument("--everybody", action="store_true", help="usage: of all, if you manage the server.")

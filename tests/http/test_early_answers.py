@@ -101,6 +101,30 @@ def test_so_is_a_stranger_to_jupyter(jupyter_server, method, path) -> None:
     assert memory.grown < 20_000_000
 
 
+READERS_ONLY = """
+from jupyter_server.auth.authorizer import Authorizer
+
+
+class ReadersOnly(Authorizer):
+    def is_authorized(self, handler, user, action, resource):
+        return resource != "ollama" or action == "read"
+"""
+
+
+def test_so_is_a_user_of_jupyter_whom_its_authorizer_refuses(start_jupyter, tmp_path) -> None:
+    (tmp_path / "readers_only.py").write_text(READERS_ONLY)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    chosen = "--ServerApp.authorizer_class=readers_only.ReadersOnly"
+    server = start_jupyter(chosen, PYTHONPATH=path)
+    heard = send(server.url, "POST", "/api/show", bearer(server.token))
+
+    assert heard.status == 403
+    assert heard.sent < SENT_AT_MOST
+    assert b"may not use the models" in heard.body
+    with server.client() as client:
+        assert client.get("/api/tags").is_success
+
+
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_a_user_without_the_right_is_refused_before_the_body(people, method, path) -> None:
     server, tokens = people

@@ -192,12 +192,14 @@ class ApiHandler(EarlyAnswer):
         except asyncio.CancelledError:
             await self._cancelled()
         except Exception:
+            self._note(500)
             if not self._headers_written:
                 raise  # Tornado logs it with its traceback, and asks for `write_error`
             log.exception("%s, after it had begun", self.route.name)
             await self._end(INTERNAL)
         finally:
             self._task = None
+            self._bodies.free(self)
             if self._live is not None and self._app is not None:
                 self._app.live.leave(self._live)
             if self._kept is not None:
@@ -293,7 +295,8 @@ class ApiHandler(EarlyAnswer):
 
     def on_connection_close(self) -> None:
         """Cancel what the client will not read any more."""
-        self._bodies.free(self)
+        if self._task is None:
+            self._bodies.free(self)
         super().on_connection_close()
         self._gone = True
         if self._kept is not None and self._task is not None:

@@ -111,6 +111,7 @@ def _used(accounts: Accounts | None, user: str | None) -> tuple[Used, ...]:
             seconds=round((row["prompt_s"] or 0) + (row["eval_s"] or 0)),
         )
         for row in rows
+        if row["prompt_tokens"] or row["prompt_s"] or row["eval_s"]  # all refusals are not use
     )
 
 
