@@ -149,6 +149,9 @@ class Standalone:
         ProcessCollector(registry=self.application.metrics.registry)
         self._last_request = time.monotonic()
         self._gate = Gate(settings.sharing.max_requests_per_user)
+        # A Hub that was killed leaves its service behind, in the way of the next one's.
+        is_managed = hub is not None and hub.listens_on is not None
+        self._hub_pid = os.getppid() if is_managed and os.getppid() > 1 else None
         self._stop, self._stop_at_once = asyncio.Event(), asyncio.Event()
         policy = Policy(
             hub is None and is_loopback(settings.host),  # a Hub's proxy has names of its own
@@ -247,6 +250,9 @@ class Standalone:
             idle = time.monotonic() - self._last_request
             if not self._gate and idle > limit:
                 log.info("no request for %.0f s: the server ends", idle)
+                return
+            if self._hub_pid is not None and os.getppid() != self._hub_pid:
+                log.warning("the Hub that has started this service is gone: the service ends")
                 return
 
     async def _drain(self) -> None:

@@ -66,6 +66,23 @@ def test_a_stranger_is_asked_for_a_token_and_told_nothing(browser) -> None:
     assert "Ms" not in page.text
 
 
+@pytest.mark.parametrize(
+    ("told", "scheme"), [("https", "https"), ("https, http", "https"), ("x", "http")]
+)
+def test_the_address_to_connect_to_is_the_one_before_the_proxy(browser, told, scheme) -> None:
+    page = browser("ana").get("/", headers={"X-Forwarded-Proto": told})
+
+    assert f"OLLAMA_HOST={scheme}://127.0.0.1:" in page.text
+
+
+def test_behind_a_proxy_with_tls_the_sign_in_is_never_sent_without(browser, shared) -> None:
+    body = {"action": "enter", "token": shared[2]["ana"]}
+    headers = {"X-Forwarded-Proto": "https"}
+    answer = browser().post("/", data=body, headers=headers, follow_redirects=False)
+
+    assert "Secure" in answer.headers["Set-Cookie"]
+
+
 def test_a_stranger_s_form_is_small(browser) -> None:
     with pytest.raises(httpx.HTTPError) as refused:  # nobody reads it, and the connection ends
         browser().post("/", data={"action": "enter", "token": "x" * (4 << 20)}).raise_for_status()

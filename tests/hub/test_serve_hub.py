@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+
 import httpx
+import psutil
 import pytest
 
 HUB = {
@@ -23,6 +30,43 @@ def test_a_hub_that_does_not_answer_is_said(start_server) -> None:
     assert "does not answer" in answer.json()["error"]
     assert answer.headers["Retry-After"] == "5"
     assert httpx.get(f"{server.url}/api/tags", trust_env=False).status_code == 401
+
+
+KILLED = """
+import os, subprocess, sys
+service = subprocess.Popen([sys.executable, "-m", "ollama_nb_server", "serve", "--hub"])
+print(service.pid, flush=True)
+service.wait()
+"""
+
+
+def test_the_service_of_a_hub_that_is_killed_ends_and_makes_room(tmp_path, eventually) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}/services/ollama/"
+    more = {"JUPYTERHUB_SERVICE_URL": address, "OLLAMA_MODELS": str(tmp_path)}
+    hub = subprocess.Popen(
+        [sys.executable, "-c", KILLED], env={**os.environ, **HUB, **more}, stdout=subprocess.PIPE
+    )
+    service = psutil.Process(int(hub.stdout.readline()))
+    try:
+        eventually(lambda: answers(address), "the service", 30)
+
+        hub.kill()
+        hub.wait()
+
+        eventually(lambda: not service.is_running(), "its end", 30)
+    finally:
+        hub.stdout.close()
+        for process in (hub, service):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}api/version", trust_env=False).status_code == 401
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def reader(home, tmp_path):
         "/srv/course/handbook.md": str(home.folder / "handbook.md"),
     }
     environ = kernel_environ(home.server.url, tmp_path, OLLAMA_NB_MODEL="demo")  # as a new user has
+    environ["OLLAMA_API_KEY"] = "as a Hub gives one"
     reader = Reader(home.folder, environ, instead)
     yield reader
     reader.close()

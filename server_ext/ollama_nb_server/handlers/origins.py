@@ -9,6 +9,8 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
+from tornado.httputil import HTTPServerRequest
+
 SCHEMES, PORTS = ("http", "https"), ("", ":*")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")
 BUILT_IN = (
@@ -16,6 +18,12 @@ BUILT_IN = (
     *("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*"),
 )
 LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+
+
+def scheme_outside(request: HTTPServerRequest) -> str:
+    """Whether the caller's own connection, maybe one to a proxy, is `https` or `http`."""
+    told = request.headers.get("X-Forwarded-Proto", "").partition(",")[0].strip().lower()
+    return told if told in SCHEMES else str(request.protocol)
 
 
 def is_cross_origin(origin: str | None, host: str) -> bool:

@@ -16,6 +16,7 @@ from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers.access import Policy
+from ollama_nb_server.handlers.origins import scheme_outside
 from ollama_nb_server.pages.actions import act
 from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.pages.rendering import Frame, page_of
@@ -73,7 +74,7 @@ class TokenDoor:
         """Let in who has a token."""
         if self._find(token.strip()) is None:
             return "That token opens nothing here."
-        is_https = handler.request.protocol == "https"
+        is_https = scheme_outside(handler.request) == "https"
         handler.set_signed_cookie(
             COOKIE,
             token.strip(),
@@ -180,7 +181,7 @@ class PageHandler(web.RequestHandler):
 
     @property
     def _url(self) -> str:
-        return f"{self.request.protocol}://{self.request.host}{self._behind.prefix}"
+        return f"{scheme_outside(self.request)}://{self.request.host}{self._behind.prefix}"
 
     def _pass(self, caller: Caller) -> str:
         """What a form of this person must carry: no other page can know it."""
