@@ -31,6 +31,7 @@ from ollama_nb_server.registry import Transfers
 from ollama_nb_server.scheduling.scheduler import Scheduler, everybody
 from ollama_nb_server.scheduling.shares import ALONE, Shares
 from ollama_nb_server.scheduling.usage import Record, Unloaded, WorkerEnded, to_log
+from ollama_nb_server.sharing.rules import Rules
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +44,23 @@ GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 class Application:
     """What both apps serve from, and its life.
 
-    Requests are accounted for where several people share the server, each with a name.
+    Requests are accounted for where several people share the server, each with a name. `rules` are
+    given by a server whose administrators may change them; without, they are the configuration's.
     """
 
-    def __init__(self, settings: Settings, *, is_shared: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, *, is_shared: bool = False, rules: Rules | None = None
+    ) -> None:
         self.settings = settings
+        self._rules = rules or Rules(settings.sharing)
+        self._may_be_pinned = bool(rules or self._rules.pins)
         self._is_shared = is_shared
         self.metrics = Metrics(by_user=is_shared and settings.sharing.metrics_by_user)
-        self._accounts = Accounts(settings.models, settings.sharing) if is_shared else None
+        self._accounts: Accounts | None = None
+        if is_shared:
+            days = settings.sharing.retention_days
+            self._accounts = Accounts(settings.models, days, self._rules.quotas)
+            self._rules.quotas_changed = self._accounts.change_quotas
         self._context: AppContext | None = None
         self.kept = KeptStreams()
         self._executors = Executors()
@@ -76,13 +86,15 @@ class Application:
                 TemplateExecutor(),
                 self._executors,
                 self.metrics,
+                self._rules,
                 accounts=self._accounts,
                 kept=self.kept,
             )
             self.metrics.watch(self._context.scheduler.activity)
             self._tidying = asyncio.create_task(self._tidy(store))
-            if settings.sharing.pins:
+            if self._may_be_pinned:
                 self._pinning = Pinning(self._context)
+                self._rules.pins_changed = self._pinning.change
         if self._accounts is not None:
             await self._accounts.opened()
         return self._context
@@ -94,7 +106,7 @@ class Application:
 
     async def begin(self) -> None:
         """Begin what waits for no request: pins."""
-        if self.settings.sharing.pins:
+        if self._rules.pins:
             await self.context()
 
     async def _tidy(self, store: Store) -> None:

@@ -36,6 +36,8 @@ from ollama_nb_server.handlers.routes import handlers
 from ollama_nb_server.handlers.verbs import OLLAMA_VERSION
 from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.sharing import BadSharing, Sharing
+from ollama_nb_server.sharing.overrides import OverridesFile
+from ollama_nb_server.sharing.rules import Rules
 from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
 
 if TYPE_CHECKING:
@@ -142,10 +144,15 @@ class Standalone:
     """One server: application, sockets, signals, runtime file."""
 
     def __init__(
-        self, settings: Settings, options: argparse.Namespace, hub: HubPlace | None = None
+        self,
+        settings: Settings,
+        options: argparse.Namespace,
+        rules: Rules,
+        hub: HubPlace | None = None,
     ) -> None:
         self.settings, self.options = settings, options
-        self.application = Application(settings, is_shared=is_shared(settings, options))
+        shared = is_shared(settings, options)
+        self.application = Application(settings, is_shared=shared, rules=rules)
         ProcessCollector(registry=self.application.metrics.registry)
         self._last_request = time.monotonic()
         self._gate = Gate(settings.sharing.max_requests_per_user)
@@ -165,7 +172,15 @@ class Standalone:
         secret = secrets.token_bytes(32)
         access: type[Open] = Open
         more: dict[str, Any] = {}
-        behind = Behind(self.application.context, self._pulls, options.base_url, secret)
+        behind = Behind(
+            self.application.context,
+            self._pulls,
+            options.base_url,
+            secret,
+            self._gate,
+            options.drain,
+            policy.people,
+        )
         page = _page(policy, behind)
         if hub is not None:
             access, more, page = _of_hub(hub, settings.sharing, behind)
@@ -237,6 +252,7 @@ class Standalone:
         finally:
             self._remove_runtime_file()
             await self._drain()
+            self._gate.is_closed = True
             server.stop()
             await self._pulls.close()
             await self.application.close()
@@ -430,8 +446,14 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
         sharing=sharing,
         reload_on_request=options.reload_on_request,
     )
-    if sharing.quotas and not is_shared(settings, options):
+    shared = is_shared(settings, options)
+    if sharing.quotas and not shared:
         sys.stderr.write(f"ollama-nb serve: {NO_NAMES}\n")
+        return 1
+    try:
+        rules = Rules(sharing, OverridesFile(settings.models) if shared else None)
+    except BadSharing as error:
+        sys.stderr.write(f"ollama-nb serve: {error}\n")
         return 1
     reason = "" if hub else refusal(settings, allow_anyone=options.allow_anyone)
     if reason:
@@ -439,7 +461,7 @@ def serve(argv: Sequence[str], environ: Any = os.environ) -> int:
         return 1
 
     async def main() -> None:
-        await Standalone(settings, options, hub).run()
+        await Standalone(settings, options, rules, hub).run()
 
     try:
         asyncio.run(main())

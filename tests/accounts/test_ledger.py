@@ -6,7 +6,15 @@ import random
 from datetime import datetime
 
 import pytest
-from ollama_nb_server.accounts.ledger import NS, NUM_SLICES, Kind, Limit, QuotaLedger, limits_of
+from ollama_nb_server.accounts.ledger import (
+    NS,
+    NUM_SLICES,
+    Kind,
+    Limit,
+    QuotaLedger,
+    limits_by,
+    limits_of,
+)
 from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.scheduling.errors import QuotaSpent
 from ollama_nb_server.sharing import BadSharing, Quota, Sharing
@@ -144,3 +152,12 @@ def test_what_a_hub_hands_over_is_read_again() -> None:
     said = Sharing.of({"quotas": [{"tokens": 5, "window": "1h", "groups": ["a"]}]}, "here")
 
     assert Sharing.from_environ({"OLLAMA_NB_SHARING": said.model_dump_json()}) == said
+
+
+def test_which_quota_a_limit_is_due_to() -> None:
+    everybody, group = hourly(10), hourly(20, groups={"class"})
+    larger, named = hourly(30, groups={"class"}), hourly(5, users={"ben"})
+    quotas = [everybody, group, larger, named]
+
+    assert [limits_by(quota, quotas, ANA) != [] for quota in quotas] == [False, False, True, False]
+    assert limits_by(larger, quotas, ANA) == limits_of(quotas, ANA)

@@ -6,6 +6,15 @@ up, `ledger` decides about quotas. No prompt and no answer ever comes here.
 
 from ollama_nb_server.accounts.accounts import Accounts
 from ollama_nb_server.accounts.ledger import QuotaState
-from ollama_nb_server.accounts.reading import GROUPS, Report, UsageQuery, report
+from ollama_nb_server.accounts.reading import GROUPS, DayTotal, Report, UsageQuery, by_day, report
 
-__all__ = ["GROUPS", "Accounts", "QuotaState", "Report", "UsageQuery", "report"]
+__all__ = [
+    "GROUPS",
+    "Accounts",
+    "DayTotal",
+    "QuotaState",
+    "Report",
+    "UsageQuery",
+    "by_day",
+    "report",
+]

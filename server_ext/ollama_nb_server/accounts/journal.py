@@ -29,6 +29,7 @@ RETRY_S = 5.0
 CLOSE_S = 10.0
 LOOK_S = 1.0  # how often it is asked whether another server has written
 LATE_S = 600.0  # how late another server may write what has ended
+RECALL_S = 60.0
 Spent = tuple[str, float, int, int]  # user, when, tokens, nanoseconds
 
 
@@ -38,6 +39,17 @@ class _Waiting:
 
     row: RefusalRow
     num_puts: int
+
+
+@dataclass(slots=True)
+class _Recall:
+    """That somebody wants to be told anew what was spent, by this server until a time."""
+
+    window_s: float
+    until: float
+    tell: Callable[[Iterable[Spent]], None]
+    done: threading.Event
+    is_told: bool = False
 
 
 class Journal:
@@ -71,6 +83,7 @@ class Journal:
         self._version: int | None = None  # of the file, when others' rows were last read
         self._heard: dict[tuple[int, int], float] = {}
         self._has_looked = False
+        self._recalls: deque[_Recall] = deque()
         self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
 
     def start(self) -> None:
@@ -100,6 +113,21 @@ class Journal:
             put = self._num_put
             return self._changed.wait_for(lambda: self._num_done >= put, timeout_s)
 
+    def recall(
+        self, window_s: float, until: float, tell: Callable[[Iterable[Spent]], None]
+    ) -> bool:
+        """Have told what was spent within `window_s`, by this server until a time; whether it was.
+
+        `tell` is called on the thread, in order with `remember`: what that is told behind it is not
+        in it, and from then on goes as far back as this. For a thread to call.
+        """
+        recall = _Recall(window_s, until, tell, threading.Event())
+        with self._changed:
+            self._recalls.append(recall)
+            self._changed.notify_all()
+        recall.done.wait(RECALL_S)
+        return recall.is_told
+
     def close(self) -> None:
         """Write what waits, and close the file."""
         with self._changed:
@@ -122,6 +150,8 @@ class Journal:
             is_due = batch or refusals or self._is_failing
             if is_due and self._attempt([*batch, *(each.row for each in refusals)]):
                 self._done(len(batch), refusals)
+            while self._recalls:
+                self._recall(self._recalls.popleft())
         if self._connection is not None:
             self._connection.close()
         if self._life is not None:
@@ -129,7 +159,8 @@ class Journal:
 
     def _has_work(self) -> bool:
         is_waiting = bool(self._waiting or self._refusals)
-        return self._is_closing or (is_waiting and not self._is_failing)
+        is_wanted = self._is_closing or bool(self._recalls)
+        return is_wanted or (is_waiting and not self._is_failing)
 
     def _pause_s(self) -> float:
         if self._is_failing:
@@ -205,6 +236,26 @@ class Journal:
         self._remember([row[2:] for row in found if row[:2] not in self._heard])
         self._heard |= {row[:2]: row[3] for row in found}
         self._version, self._has_looked = version, True
+
+    def _recall(self, recall: _Recall) -> None:
+        """Tell it, with no other server's row between what is told here and by `_look`."""
+        try:
+            if (connection := self._connection) is None:
+                return
+            with table.transaction(connection):
+                self._look(connection)
+                now = time.time()
+                what = now - recall.window_s, self._server, recall.until
+                found = connection.execute(table.SPENT_BY_ALL, what).fetchall()
+            recent = (row for row in found if row[0] != self._server and row[3] > now - LATE_S)
+            self._heard |= {row[:2]: row[3] for row in recent}
+            self._window_s = max(self._window_s, recall.window_s)
+            recall.tell([row[2:] for row in found])
+            recall.is_told = True
+        except sqlite3.Error as error:
+            self._failed(error)
+        finally:
+            recall.done.set()
 
     def _failed(self, error: Exception) -> None:
         if self._connection is not None:

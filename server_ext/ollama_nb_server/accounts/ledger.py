@@ -59,6 +59,23 @@ def limits_of(quotas: Iterable[Quota], caller: Caller) -> list[Limit]:
 
     Of several groups the most generous counts. What is for everybody is not for who manages.
     """
+    best = _best(quotas, caller)
+    order = sorted(best, key=lambda key: (key[1], key[0].value != "tokens"))  # short windows first
+    return [Limit(kind, window, best[kind, window][1]) for kind, window in order]
+
+
+def limits_by(quota: Quota, quotas: Iterable[Quota], caller: Caller) -> list[Limit]:
+    """Those of a caller's limits that are due to this one of several quotas."""
+    rank, best = _rank(quota, caller), _best(quotas, caller)
+    return [
+        Limit(kind, quota.window, amount)
+        for kind, amount in _amounts(quota)
+        if rank is not None and best[kind, quota.window] == (rank, amount)
+    ]
+
+
+def _best(quotas: Iterable[Quota], caller: Caller) -> dict[tuple[Kind, float], tuple[int, int]]:
+    """By what is counted and for how long: how close the closest is to a caller, and its amount."""
     best: dict[tuple[Kind, float], tuple[int, int]] = {}
     for quota in quotas:
         rank = _rank(quota, caller)
@@ -67,14 +84,7 @@ def limits_of(quotas: Iterable[Quota], caller: Caller) -> list[Limit]:
         for kind, amount in _amounts(quota):
             key = kind, quota.window
             best[key] = max(best.get(key, (-1, 0)), (rank, amount))
-    return [Limit(kind, window, amount) for (kind, window), (_, amount) in sorted_of(best)]
-
-
-def sorted_of(
-    best: dict[tuple[Kind, float], tuple[int, int]],
-) -> list[tuple[tuple[Kind, float], tuple[int, int]]]:
-    """Short windows first, tokens before seconds."""
-    return sorted(best.items(), key=lambda item: (item[0][1], item[0][0].value != "tokens"))
+    return best
 
 
 def _rank(quota: Quota, caller: Caller) -> int | None:
@@ -142,9 +152,29 @@ class QuotaLedger:
         self._sums: dict[tuple[str, Kind, float], RollingSum] = {}
 
     @property
+    def quotas(self) -> Sequence[Quota]:
+        """Those that hold."""
+        return self._quotas
+
+    @property
+    def users(self) -> set[str]:
+        """Whom something is counted of, be it nothing by now."""
+        return {user for user, _, _ in self._sums}
+
+    @property
     def window_s(self) -> float:
         """The longest window."""
         return max((window for _, window in self._counted), default=0.0)
+
+    def knows(self, other: QuotaLedger) -> bool:
+        """Whether it counts all that another one would."""
+        return self._counted >= other._counted
+
+    def take_over(self, before: QuotaLedger) -> None:
+        """Go on with the sums of a ledger in whose place it comes, as far as both have them."""
+        for (user, kind, window), rolling in before._sums.items():
+            if (kind, window) in self._counted:
+                self._sums[user, kind, window] = rolling
 
     def add(self, user: str, at: float, num_tokens: int, compute_ns: int) -> None:
         """Note what a request has cost that ended at a time."""

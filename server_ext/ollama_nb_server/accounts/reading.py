@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -62,6 +62,18 @@ class UsageQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class DayTotal:
+    """What was used on a day of a model, or by a user: `name`."""
+
+    day: str
+    name: str
+    requests: int
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A table; `is_cut`, if there is more of it than was asked for."""
 
@@ -82,11 +94,40 @@ def report(path: Path, query: UsageQuery) -> Report:
     sqlite3.Error
         If it cannot be read.
     """
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as connection:
+    with _opened(path) as connection:
         if query.by is None:
             return _rows(connection, query)
         return _totals(connection, query, query.by)
+
+
+def by_day(
+    path: Path, days: Sequence[tuple[str, float, float]], by: str, user: str | None
+) -> list[DayTotal]:
+    """Sums of days, each a name and the moments at which it begins and ends, by `model` or `user`.
+
+    Raises
+    ------
+    sqlite3.Error
+        If the file cannot be read.
+    """
+    mine = "" if user is None else "AND user = ?"
+    values = [value for day in days for value in day]
+    query = (
+        f"WITH days(day, since, until) AS (VALUES {', '.join(['(?, ?, ?)'] * len(days))}) "
+        f"SELECT day, {GROUPS[by]}, count(*), sum(prompt_count), sum(eval_count), "
+        "sum(prompt_ns + eval_ns) / 1e9 FROM days CROSS JOIN requests "
+        f"WHERE asked_at >= since AND asked_at < until {mine} GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    with _opened(path) as connection:
+        found = connection.execute(query, [*values, *([] if user is None else [user])])
+        return [DayTotal(*row) for row in found]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as connection:
+        yield connection
 
 
 def _rows(connection: sqlite3.Connection, query: UsageQuery) -> Report:

@@ -83,6 +83,10 @@ SPENT = (
     "SELECT server, number, user, ended_at, prompt_count + eval_count, prompt_ns + eval_ns "
     "FROM requests WHERE ended_at > ? AND server != ? ORDER BY ended_at"
 )
+SPENT_BY_ALL = (
+    "SELECT server, number, user, ended_at, prompt_count + eval_count, prompt_ns + eval_ns "
+    "FROM requests WHERE ended_at > ? AND (server != ? OR ended_at <= ?) ORDER BY ended_at"
+)
 
 
 Written = Asked | Usage | Told | RefusalRow

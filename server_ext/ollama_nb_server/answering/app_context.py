@@ -10,13 +10,15 @@ from ollama_nb_server.answering.executors import Executors
 from ollama_nb_server.answering.kept_streams import KeptStreams
 from ollama_nb_server.answering.live import LiveRequests
 from ollama_nb_server.answering.naming import Catalog
+from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.template_executor import TemplateExecutor
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.metrics import Metrics
 from ollama_nb_server.registry import Transfers
-from ollama_nb_server.scheduling.context import Caller
+from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.scheduling.scheduler import Scheduler
+from ollama_nb_server.sharing.rules import Rules
 from ollama_nb_server.sharing.uploads import Uploads
 
 
@@ -31,14 +33,22 @@ class AppContext:
     templates: TemplateExecutor
     executors: Executors
     metrics: Metrics
+    rules: Rules
     live: LiveRequests = field(default_factory=LiveRequests)
     uploads: Uploads = field(default_factory=Uploads)
     accounts: Accounts | None = None  # of a server that several people share
     kept: KeptStreams = field(default_factory=KeptStreams)
+    unpinned: dict[str, str] = field(default_factory=dict)  # pinned, not loaded: names and why
 
     def catalog(self, caller: Caller) -> Catalog:
         """The models that are there for a caller."""
         return Catalog(self.store, self.settings.sharing, caller)
+
+    def progress(self, context: RequestContext) -> RequestProgress:
+        """The progress of a request that begins: its stream tells of it, and so does the page."""
+        progress = RequestProgress(self.scheduler)
+        self.live.follow(context.live, progress.extras)
+        return progress
 
     def allowance(self, caller: Caller) -> Allowance:
         """What a caller may add to the store."""

@@ -86,7 +86,7 @@ async def chat(
             prompt = await chat_prompt(app, leased, model, request, options)
             losses = Losses(dropped=prompt.dropped)
             return _debug(request, prompt, loss_warnings(model.name.display, losses))
-    progress = RequestProgress(app.scheduler)
+    progress = app.progress(context)
     answer = _answer(job, offer, progress)
     if request.stream is False:
         if not context.may_resume:

@@ -17,6 +17,7 @@ from ollama_nb_server.answering.generation import (
     warnings_for,
 )
 from ollama_nb_server.answering.preparation import find, lease, options_for
+from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.prompt import literal_segments, text_guard
 from ollama_nb_server.engine.errors import EmbeddingNotFinite
 from ollama_nb_server.engine.messages import Embed, Embedded
@@ -41,13 +42,15 @@ async def embed(app: AppContext, request: EmbedRequest, context: RequestContext)
     texts = request.texts
     model = await find(app, context.caller, request.model)
     options = options_for(app, context, model, request.options)
-    async with lease(app, context, model, options, request.keep_alive) as leased:
+    progress = app.progress(context)
+    held = lease(app, context, model, options, request.keep_alive, progress.ticket)
+    async with held as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         if not texts:
             return EmbedResponse(request.model or "", None, warnings=warnings)
         truncate = request.truncate is not False
         await _check(app, leased, model, texts, options, truncate=truncate)
-        embedded, took_ns = await _timed(leased, texts, options, truncate=truncate)
+        embedded, took_ns = await _timed(leased, texts, options, progress, truncate=truncate)
         losses = _losses(embedded, _limit(leased, options))
         warnings += loss_warnings(model.name.display, losses)
         vectors = shortened(_matrix(embedded), request.dimensions or 0)
@@ -70,12 +73,14 @@ async def embeddings(
     """The old way: the vector of one text, never cut; names are not folded here."""
     model = await find(app, context.caller, request.model, fold_case=False)
     options = options_for(app, context, model, request.options)
-    async with lease(app, context, model, options, request.keep_alive) as leased:
+    progress = app.progress(context)
+    held = lease(app, context, model, options, request.keep_alive, progress.ticket)
+    async with held as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         if not request.prompt:
             return EmbeddingsResponse(None, warnings)
         await _check(app, leased, model, (request.prompt,), options, truncate=False)
-        embedded, _ = await _timed(leased, (request.prompt,), options, truncate=False)
+        embedded, _ = await _timed(leased, (request.prompt,), options, progress, truncate=False)
         return EmbeddingsResponse(_matrix(embedded)[0].astype(np.float64), warnings)
 
 
@@ -96,7 +101,12 @@ async def _check(
 
 
 async def _timed(
-    leased: Lease, texts: tuple[str, ...], options: Options, *, truncate: bool
+    leased: Lease,
+    texts: tuple[str, ...],
+    options: Options,
+    progress: RequestProgress,
+    *,
+    truncate: bool,
 ) -> tuple[Embedded, int]:
     """The vectors, and the nanoseconds that they took."""
     worker, limit = leased.worker, _limit(leased, options)
@@ -108,7 +118,9 @@ async def _timed(
         num_thread=options.num_thread,
         priority=leased.context.priority,
     )
-    async with leased.embedding() as ended:
+    progress.waits_in(leased.place)
+    async with leased.embedding(progress.ticket) as ended:
+        progress.reading()
         began_ns = time.perf_counter_ns()
         embedded = await worker.embed(request, ended)
         return embedded, time.perf_counter_ns() - began_ns

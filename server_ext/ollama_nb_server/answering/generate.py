@@ -75,7 +75,7 @@ async def generate(
         async with job.lease() as leased:
             prompt = await generate_prompt(app, leased, model, request)
             return _debug(request, prompt)
-    progress = RequestProgress(app.scheduler)
+    progress = app.progress(context)
     answer = _answer(job, progress)
     if request.stream is False:
         if not context.may_resume:

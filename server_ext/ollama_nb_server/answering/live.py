@@ -7,10 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ollama_nb_server.wire.extras import Extras
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(slots=True, eq=False)
 class LiveRequest:
-    """One of them; `began` is seconds since the epoch, `end` ends it as its server's wish."""
+    """One of them; `began` is seconds since the epoch, `end` ends it as its server's wish.
+
+    `extras` tells how far it is, as the heartbeats of its stream do; None before anybody can say.
+    """
 
     id: int
     user: str
@@ -19,6 +24,7 @@ class LiveRequest:
     began: float
     end: Callable[[], None]
     is_answered: Callable[[], bool]  # whether something of an answer has been sent
+    extras: Callable[[], Extras] | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +47,11 @@ class LiveRequests:
         live = LiveRequest(next(self._ids), user, verb, model, self.clock(), end, is_answered)
         self._live[live.id] = live
         return live
+
+    def follow(self, number: int, extras: Callable[[], Extras]) -> None:
+        """Note who tells how far a request is; one that nobody looks at has the number 0."""
+        if live := self._live.get(number):
+            live.extras = extras
 
     def leave(self, live: LiveRequest) -> None:
         """Forget one that is over."""

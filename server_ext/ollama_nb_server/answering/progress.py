@@ -1,6 +1,6 @@
 """How far a request is, between its arrival and its first word, and after it.
 
-Written by the steps of a verb, read by the heartbeats of its stream.
+Written by the steps of a verb, read by the heartbeats of its stream and by who looks at the server.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class RequestProgress:
         self.ticket = scheduler.ticket()
         self._scheduler, self._clock = scheduler, clock
         self._place_for_slot: Callable[[int], QueuePlace | None] = lambda _: None
-        self._answering = False
+        self._reading = self._answering = False
         self._first: tuple[float, int] | None = None  # seconds and tokens of the first report
         self._done = self._total = 0
 
@@ -33,6 +33,10 @@ class RequestProgress:
         self._first = self._first or (self._clock(), done)
         self._done, self._total = done, total
 
+    def reading(self) -> None:
+        """Note that the model reads, where it does not say how far it is."""
+        self._reading = True
+
     def answering(self) -> None:
         """Note that the answer has begun."""
         self._answering = True
@@ -43,6 +47,8 @@ class RequestProgress:
             return Extras("decode")
         if self._total:
             return Extras("prefill", eta_s=self._eta_s(), done=self._done, total=self._total)
+        if self._reading:
+            return Extras("prefill")
         position = self._scheduler.position(self.ticket)
         if position is None:  # it has a worker, and waits there for a slot
             waits = self._place_for_slot(self.ticket)

@@ -50,7 +50,8 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
     refuse_images(model, shown or [request.images or ()])
     asked = _asked(request)
     least = _least_ctx(request, asked, model, options)
-    held = lease(app, context, model, options, request.keep_alive, least_ctx=least)
+    progress = app.progress(context)
+    held = lease(app, context, model, options, request.keep_alive, progress.ticket, least)
     async with held as leased:
         warnings = warnings_for(leased, model.name.display, request.options)
         warnings += idle_options(request.options, OF_SCORES, "scores")
@@ -59,7 +60,9 @@ async def score(app: AppContext, request: ScoreRequest, context: RequestContext)
         message = _message(app, leased, model, request, options, prompts)
         await check_lengths(leased, prompts, app.settings.sharing, message.choices)
         message = replace(message, salt=context.caller.salt, public=public)
-        async with leased.generating() as ended:
+        progress.waits_in(leased.place)
+        async with leased.generating(progress.ticket) as ended:
+            progress.reading()
             began_ns = time.perf_counter_ns()
             scored = await leased.worker.score(message, ended)
             took_ns = time.perf_counter_ns() - began_ns

@@ -13,7 +13,7 @@ from tornado import web
 from ollama_nb_server.handlers.origins import host_allowed, is_cross_origin, origin_allowed
 from ollama_nb_server.scheduling.context import OWNER, Caller
 from ollama_nb_server.sharing import Sharing
-from ollama_nb_server.sharing.tokens import BadTokens, TokenFile
+from ollama_nb_server.sharing.tokens import BadTokens, Named, TokenFile
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,15 @@ class Policy:
         """Whether nobody is let in without a token."""
         return bool(self.token) or self.tokens is not None
 
+    def people(self) -> list[Caller]:
+        """All who have a token with a name; nobody, if their file cannot be used."""
+        try:
+            named = [] if self.tokens is None else self.tokens.all()
+        except BadTokens as error:
+            log.error("%s", error)
+            return []
+        return [self._named(one) for one in named]
+
     def caller(self, secret: str) -> Caller | None:
         """Who has this secret; None: nobody may call with it.
 
@@ -56,9 +65,12 @@ class Policy:
             return OWNER
         named = self.tokens.find(secret) if self.tokens is not None else None
         if named is not None:
-            manages = self.sharing.may_manage(named.groups, is_admin=named.is_admin)
-            return Caller(named.name, manages, named.groups)
+            return self._named(named)
         return None if self.knows_people else OWNER
+
+    def _named(self, one: Named) -> Caller:
+        manages = self.sharing.may_manage(one.groups, is_admin=one.is_admin)
+        return Caller(one.name, manages, one.groups)
 
 
 class Open(web.RequestHandler):

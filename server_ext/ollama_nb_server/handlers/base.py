@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from http.client import responses
 from typing import Any, Protocol, TypeVar
@@ -261,6 +261,7 @@ class ApiHandler(EarlyAnswer):
                 self._cancel_unwanted,
                 lambda: self._headers_written,
             )
+            context = replace(context, live=self._live.id)
         return context
 
     def _cancel_late(self) -> None:

@@ -19,10 +19,14 @@ class Refusal:
 
 @dataclass(slots=True)
 class Gate:
-    """The requests under way, by whom: `most` of one user at once (0: any number)."""
+    """The requests under way, by whom: `most` of one user at once (0: any number).
+
+    Once it `is_closed` nobody is answered any more, but for the word that the server has ended.
+    """
 
     most: int = 0
     is_closing: bool = False
+    is_closed: bool = False
     _inside: dict[object, str] = field(default_factory=dict)
     _by_user: Counter[str] = field(default_factory=Counter)
     _empty: asyncio.Event = field(default_factory=asyncio.Event)

@@ -16,14 +16,18 @@ from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.handlers.access import Policy
+from ollama_nb_server.handlers.gate import RETRY_AFTER_S, Gate
 from ollama_nb_server.handlers.origins import scheme_outside
-from ollama_nb_server.pages.actions import act
+from ollama_nb_server.pages.actions import END, act
+from ollama_nb_server.pages.forms import Form
 from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.pages.rendering import Frame, page_of
+from ollama_nb_server.pages.usage_view import BadChoice, Choice
 from ollama_nb_server.pages.view import view_of
 from ollama_nb_server.scheduling.context import Caller
+from ollama_nb_server.sharing import BadSharing
 from ollama_nb_server.sharing.tokens import BadTokens
-from ollama_nb_server.wire.errors import KNOWN, describe
+from ollama_nb_server.wire.errors import KNOWN, NotAllowed, describe
 
 COOKIE = "ollama_nb_page"
 DAYS = 1.0
@@ -31,6 +35,9 @@ HTML = "text/html"
 MAX_FORM_BYTES = 1 << 16  # strangers may send one, and each of its fields is kept until it is read
 FOREIGN = ("cross-site", "same-site")  # what browsers say of a form that another page sends
 NOT_OURS = "Another page has sent that: sign in here."
+STOPPING = "This server is stopping, so that was not done: try again when it has started anew."
+USUAL = Choice()
+NO_FORM: Form = {}
 WITH_TOKEN = "Your token is the one that you signed in with."
 
 
@@ -99,12 +106,33 @@ class TokenDoor:
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What a page is made from, below which path, and the secret that its forms prove."""
+    """What a page is made from, below which path, and the secret that its forms prove.
+
+    `gate` knows whether the server stops, for which it has `drain_s` seconds; `people` are those
+    whom it knows by name before they have asked anything.
+    """
 
     app: Callable[[], Awaitable[AppContext]]
     pulls: Pulls
     prefix: str
     secret: bytes
+    gate: Gate
+    drain_s: float
+    people: Callable[[], list[Caller]]
+
+    @property
+    def ending(self) -> str:
+        """That the server stops, in a sentence; empty: it does not."""
+        if not self.gate.is_closing:
+            return ""
+        count = len(self.gate)
+        if not count:
+            return "This server is stopping."
+        requests = "1 request" if count == 1 else f"{count} requests"
+        return (
+            f"This server is stopping: {requests} may finish, for up to {self.drain_s:g} s; new "
+            "ones are refused, until it has started again."
+        )
 
 
 class PageHandler(web.RequestHandler):
@@ -114,16 +142,37 @@ class PageHandler(web.RequestHandler):
         """Take the door and what stands behind it; have no log told the query."""
         self._door, self._behind, self.request.uri = door, behind, self.request.path
 
+    def prepare(self) -> None:
+        """Say that there is nothing any more, once the server has let go of its models."""
+        if self._behind.gate.is_closed:
+            self.set_status(503)
+            self.set_header("Retry-After", str(RETRY_AFTER_S))
+            self.set_header("Content-Type", "text/plain; charset=utf-8")
+            self.finish("This server has stopped.")
+
     async def get(self) -> None:
-        """Show it."""
-        await self._show(await self._door.caller(self))
+        """Show it; with `part=live`, only what changes by itself."""
+        caller = await self._door.caller(self)
+        if caller is None or self._finished:
+            await self._show(None)
+            return
+        try:
+            choice = Choice.of(
+                self.get_query_argument("days", ""), self.get_query_argument("by", "")
+            )
+            is_part = self.get_query_argument("part", "") == "live"
+            await self._show(caller, choice=None if is_part else choice)
+        except (BadChoice, NotAllowed) as error:
+            status, told = describe(error) or (500, str(error))
+            await self._show(caller, told, status)
 
     async def post(self) -> None:
         """Do what a form says, and show the page again."""
-        action = self.get_body_argument("action", "")
+        form = {name: self.get_body_argument(name) for name in self.request.body_arguments}
+        action = form.get("action", "")
         if action == "enter":
             is_foreign = self.request.headers.get("Sec-Fetch-Site") in FOREIGN
-            token = self.get_body_argument("token", "")
+            token = form.get("token", "")
             refused = NOT_OURS if is_foreign else self._door.enter(self, token)
             if refused:
                 await self._show(None, refused, 403)
@@ -132,32 +181,51 @@ class PageHandler(web.RequestHandler):
             return
         caller = await self._door.caller(self)
         if caller is None or self._finished:
-            await self._show(caller)
+            await self._show(None)
             return
-        given = self.get_body_argument("pass", "")
+        given = form.get("pass", "")
         if not hmac.compare_digest(given.encode(), self._pass(caller).encode()):
             await self._show(caller, "The page was too old for that: try again.", 403)
             return
-        await self._act(caller, action, self.get_body_argument("value", ""))
+        await self._act(caller, action, form)
 
-    async def _act(self, caller: Caller, action: str, value: str) -> None:
+    async def _act(self, caller: Caller, action: str, form: Form) -> None:
         if action == "leave":
             self._door.leave(self)
             self.redirect(self._here, status=303)
             return
+        if self._behind.gate.is_closing and action != END:
+            self.set_header("Retry-After", str(RETRY_AFTER_S))
+            await self._show(caller, STOPPING, 503)
+            return
         app = await self._behind.app()
         try:
-            told, status = await act(app, self._behind.pulls, caller, action, value), 200
+            told, status = await act(app, self._behind.pulls, caller, action, form), 200
+        except BadSharing as error:
+            status, told = 400, str(error)
         except KNOWN as error:
             status, told = describe(error, action) or (500, str(error))
-        await self._show(caller, told or "The page has no such button.", status)
+        await self._show(
+            caller,
+            told or "The page has no such button.",
+            status,
+            refused=form if status == 400 else {},
+        )
 
-    async def _show(self, caller: Caller | None, told: str = "", status: int = 200) -> None:
+    async def _show(
+        self,
+        caller: Caller | None,
+        told: str = "",
+        status: int = 200,
+        choice: Choice | None = USUAL,
+        refused: Form = NO_FORM,
+    ) -> None:
         if self._finished:
             return
         view = None
         if caller is not None:
-            view = await view_of(await self._behind.app(), self._behind.pulls, caller, self._url)
+            app, people = await self._behind.app(), self._behind.people()
+            view = await view_of(app, self._behind.pulls, caller, self._url, people, choice)
         frame = Frame(
             self._here,
             self._pass(caller) if caller is not None else "",
@@ -165,6 +233,9 @@ class PageHandler(web.RequestHandler):
             self._door.how,
             self._door.may_leave,
             self._door.xsrf(self),
+            refused,
+            self._behind.ending,
+            choice is None,
         )
         page, policy = page_of(view, frame)
         self.set_status(status)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from ollama_nb_server.pages.forms import Form
+from ollama_nb_server.pages.usage_view import BY, DAYS
 from ollama_nb_server.pages.view import View
 
 
@@ -18,7 +20,9 @@ class Frame:
     `here` is the page's path, `pass_` what its forms must carry, and `xsrf` what a Hub wants of
     them besides.
 
-    `how` says how programs connect; `told` is what came of the last button.
+    `how` says how programs connect; `told` is what came of the last button, and `refused` the form
+    that was not done, to be mended. `ending` says that the server stops.
+    A page that `is_part` has only what changes by itself.
     """
 
     here: str
@@ -27,6 +31,9 @@ class Frame:
     how: str = ""
     may_leave: bool = False
     xsrf: str = ""
+    refused: Form = field(default_factory=dict)
+    ending: str = ""
+    is_part: bool = False
 
 
 def page_of(view: View | None, frame: Frame) -> tuple[str, str]:
@@ -39,7 +46,11 @@ def page_of(view: View | None, frame: Frame) -> tuple[str, str]:
         how=frame.how,
         may_leave=frame.may_leave,
         xsrf=frame.xsrf,
+        refused=frame.refused,
+        ending=frame.ending,
         nonce=nonce,
+        choices={"days": DAYS, "by": BY},
+        part=frame.is_part,
         **{"pass": frame.pass_},
     )
     return page, (

@@ -42,7 +42,8 @@ class RequestContext:
 
     At its `deadline` (seconds of the event loop's clock) a request ends, wherever it is. `verb` is
     what is asked for, as the accounts have it, and `receipt` tells whether they do. Who
-    `may_resume` comes again where the connection is lost on the way.
+    `may_resume` comes again where the connection is lost on the way. By the number `live` it is
+    known to who looks at the server; 0: it is not.
     """
 
     caller: Caller = OWNER
@@ -51,6 +52,7 @@ class RequestContext:
     verb: str = ""
     may_resume: bool = False
     receipt: Receipt = field(default_factory=Receipt, compare=False)
+    live: int = 0
 
     @property
     def user(self) -> str:

@@ -137,13 +137,13 @@ class Lease:
             yield RunningRequest(running, ended)
 
     def place(self, ticket: int) -> QueuePlace | None:
-        """Where the request of this ticket waits for a slot; None if it does not."""
-        return self._held.generating.place(ticket)
+        """Where the request of this ticket waits to generate or embed; None if it does not."""
+        return self._held.generating.place(ticket) or self._held.embedding.place(ticket)
 
     @asynccontextmanager
-    async def embedding(self) -> AsyncIterator[RunningRequest]:
+    async def embedding(self, ticket: int = 0) -> AsyncIterator[RunningRequest]:
         """The same for vectors of texts, which need no slot."""
-        turn = self._held.embedding.turn(self.context, admit=self._admit)
+        turn = self._held.embedding.turn(self.context, ticket, admit=self._admit)
         async with self._recorded() as ended, self._timed(turn) as running:
             yield RunningRequest(running, ended)
 

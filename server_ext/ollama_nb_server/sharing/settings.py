@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,6 +56,15 @@ def _zone_name(name: str) -> str:
             "tzdata)"
         ) from None
     return name
+
+
+def _check_remembered(quotas: Iterable[Quota], days: int) -> None:
+    for quota in quotas:
+        if quota.window > days * DAY_S:
+            window = in_words(quota.window)
+            raise ValueError(
+                f"what was used in {window} is forgotten after {days} days: set retention_days"
+            )
 
 
 class Sharing(BaseModel):
@@ -142,14 +151,22 @@ class Sharing(BaseModel):
     @field_validator("quotas")
     @classmethod
     def _remembered(cls, quotas: tuple[Quota, ...], info: ValidationInfo) -> tuple[Quota, ...]:
-        days = info.data.get("retention_days", 0)
-        for quota in quotas:
-            if quota.window > days * DAY_S:
-                window = in_words(quota.window)
-                raise ValueError(
-                    f"what was used in {window} is forgotten after {days} days: set retention_days"
-                )
+        if "retention_days" in info.data:  # else that is what is wrong
+            _check_remembered(quotas, info.data["retention_days"])
         return quotas
+
+    def check_quotas(self, quotas: Iterable[Quota]) -> None:
+        """See that what counts for quotas is remembered for as long as that takes.
+
+        Raises
+        ------
+        BadSharing
+            If it is not.
+        """
+        try:
+            _check_remembered(quotas, self.retention_days)
+        except ValueError as error:
+            raise BadSharing(str(error)) from error
 
     @classmethod
     def of(cls, said: Mapping[str, Any], where: str) -> Sharing:

@@ -18,6 +18,8 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ollama_nb_server.sharing.folder import replace_file
+
 FILE = "tokens.json"
 PREFIX = "onb_"  # so that whoever finds one knows what it opens
 RECHECK_S = 1.0
@@ -156,8 +158,4 @@ class TokenFile:
         return FileLock(self.path.with_suffix(".lock"), mode=0o600)
 
     def _write(self, tokens: list[Named]) -> None:
-        temporary = self.path.with_name(f".{self.path.name}-{secrets.token_hex(4)}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(temporary, flags, 0o600), "w") as file:
-            file.write(_File(tokens=tokens).model_dump_json(indent=2) + "\n")
-        temporary.replace(self.path)
+        replace_file(self.path, _File(tokens=tokens).model_dump_json(indent=2) + "\n")
