@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from ollama_nb_server.answering import generate as generating
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.pages import pin_actions, quota_actions
-from ollama_nb_server.pages.forms import Form
+from ollama_nb_server.pages.forms import BadForm, Form
 from ollama_nb_server.pages.pulls import Pulls
 from ollama_nb_server.scheduling.context import Caller, RequestContext
 from ollama_nb_server.wire.durations import KeepAlive
@@ -53,13 +53,15 @@ def _end(app: AppContext, caller: Caller, value: str) -> str:
 
 
 async def _load(app: AppContext, _: Pulls, caller: Caller, form: Form) -> str:
-    await _asked(app, caller, form["value"], None)
-    return f"{form['value']} is loaded."
+    model = _model(form)
+    await _asked(app, caller, model, None)
+    return f"{model} is loaded."
 
 
 async def _unload(app: AppContext, _: Pulls, caller: Caller, form: Form) -> str:
-    await _asked(app, caller, form["value"], 0)
-    return f"{form['value']} goes as soon as nobody uses it."
+    model = _model(form)
+    await _asked(app, caller, model, 0)
+    return f"{model} goes as soon as nobody uses it."
 
 
 async def _asked(app: AppContext, caller: Caller, model: str, keep_alive: float | None) -> None:
@@ -69,14 +71,22 @@ async def _asked(app: AppContext, caller: Caller, model: str, keep_alive: float 
 
 
 async def _pull(app: AppContext, pulls: Pulls, _: Caller, form: Form) -> str:
-    model = form["value"].strip()
+    model = _model(form)
     pulls.begin(app, model)
     return f"{model} is being downloaded."
 
 
 async def _stop(_: AppContext, pulls: Pulls, __: Caller, form: Form) -> str:
-    pulls.stop(form["value"])
-    return f"The download of {form['value']} was stopped; the next one goes on with it."
+    model = _model(form)
+    pulls.stop(model)
+    return f"The download of {model} was stopped; the next one goes on with it."
+
+
+def _model(form: Form) -> str:
+    model = form.get("value", "").strip()
+    if not model:
+        raise BadForm("name a model")
+    return model
 
 
 # By the names of buttons: what one may not do who is refused, and what does it.
