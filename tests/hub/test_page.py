@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import real_hub
@@ -55,7 +56,7 @@ def test_who_manages_loads_and_unloads_models(hub, logged_in, name: str, tmp_pat
     hub.call("POST", "/api/show", hub.token_of(name), json={"model": "demo"})
     page = logged_in(name)
 
-    page.get_by_role("button", name="Load", exact=True).first.click()
+    page.get_by_role("button", name="Load demo:latest").click()
     page.get_by_text("is loaded.").wait_for()
     page.screenshot(path=os.environ.get("SCREENSHOT", str(tmp_path / "hub-page.png")))
     page.get_by_role("button", name="Unload").first.click()
@@ -69,7 +70,43 @@ def test_a_form_of_another_site_does_nothing(logged_in) -> None:
         "() => document.querySelectorAll('input[name=pass]').forEach(e => (e.value = 'x'))"
     )
 
-    page.fill("input[placeholder]", "llama3.2")
+    page.get_by_label("Download a model").fill("llama3.2")
     page.get_by_role("button", name="Pull").click()
 
     page.get_by_text("too old for that").wait_for()
+
+
+def test_a_quota_of_the_page_holds_for_a_user_of_the_hub(hub, logged_in) -> None:
+    token = hub.token_of("carol")
+    ask = {"model": "demo", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}}
+    assert hub.call("POST", "/api/generate", token, json=ask).status_code == 200
+    page = logged_in("tina")
+    new = page.locator("form:has(button[value=add-quota])")
+
+    new.get_by_label("New quota for users").fill("carol")
+    new.get_by_label("tokens").fill("2")
+    new.get_by_label("within").fill("1d")
+    new.get_by_role("button", name="Add").click()
+
+    page.get_by_text("New quota: 2 tokens in 1 d for users carol.").wait_for()
+    refused = hub.call("POST", "/api/generate", token, json=ask)
+    assert refused.status_code == 429
+    assert "carol's quota of 2 tokens in 1 d is used up" in refused.json()["error"]
+    page.get_by_text("used up: there is more at").first.wait_for()
+    page.get_by_role("button", name="Remove the quota for users carol").click()
+    page.get_by_text("is removed").wait_for()
+    assert hub.call("POST", "/api/generate", token, json=ask).status_code == 200
+    page.get_by_role("button", name="Back to the configuration").click()
+    page.get_by_text("those of the configuration again").wait_for()
+
+
+def test_a_hostile_name_is_text(hub, logged_in) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    token = hub.token_of(quote(name, safe=""))
+    ask = {"model": "demo", "prompt": "Hi", "stream": False, "options": {"num_predict": 3}}
+    assert hub.call("POST", "/api/generate", token, json=ask).status_code == 200
+
+    page = logged_in("tina")
+
+    page.locator("#used").get_by_role("cell", name=name).wait_for()
+    assert page.locator("img").count() == 0

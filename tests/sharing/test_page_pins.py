@@ -197,7 +197,7 @@ def test_a_model_that_comes_after_its_time_is_loaded_then(
     eventually(lambda: "late:latest" in running(shared), "it is loaded though nobody asks")
     time.sleep(0.6)
     assert "late:latest" in running(shared)
-    assert "is not loaded" not in page.section("pins")
+    eventually(lambda: "is not loaded" not in page.section("pins"), "nothing is amiss")
 
 
 def test_a_model_that_does_not_load_at_its_time_is_loaded_when_it_can(

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 WIDTH, HEIGHT = 480.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 16.0, 10.0, 24.0
 LEAST_LABEL = 50.0  # between the names of two days
-NICE = {1: 4, 2: 4, 4: 4, 5: 5, 8: 4, 10: 5}  # ends of an axis, and how many steps lead there
+NICE = {
+    1: 4,
+    2: 4,
+    3: 3,
+    4: 4,
+    5: 5,
+    6: 3,
+    8: 4,
+    10: 5,
+}  # ends of an axis, and how many steps lead there
 
 
 @dataclass(frozen=True, slots=True)
