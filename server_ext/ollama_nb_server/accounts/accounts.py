@@ -24,7 +24,7 @@ FLUSH_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Filled:
-    """A ledger that has counted all but what the journal tells after it, and this server's latest."""
+    """A ledger that has counted all but what is told behind it, or was spent here meanwhile."""
 
     ledger: QuotaLedger
 

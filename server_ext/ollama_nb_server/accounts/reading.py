@@ -114,7 +114,7 @@ def by_day(
     values = [value for day in days for value in day]
     query = (
         f"WITH days(day, since, until) AS (VALUES {', '.join(['(?, ?, ?)'] * len(days))}) "
-        f"SELECT day, {GROUPS[by]}, count(*), sum(prompt_count), sum(eval_count), "
+        f"SELECT day, {GROUPS[by]}, {SUMS['requests']}, sum(prompt_count), sum(eval_count), "
         "sum(prompt_ns + eval_ns) / 1e9 FROM days CROSS JOIN requests "
         f"WHERE asked_at >= since AND asked_at < until {mine} GROUP BY 1, 2 ORDER BY 1, 2"
     )
