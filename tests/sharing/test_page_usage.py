@@ -177,8 +177,8 @@ def test_of_many_the_largest_have_a_colour_and_the_rest_one_more(
 def test_where_nothing_was_asked_that_is_said(share: Callable[..., Shared]) -> None:
     page = share("", PEOPLE).page("ana")
 
-    assert "Nothing was asked in the last 30 days." in page.section("history")
-    assert "Nothing was asked today." in page.section("used")
+    assert "Nothing was used in the last 30 days." in page.section("history")
+    assert "Nothing was used today." in page.section("used")
     assert plots(page.text()) == []
 
 

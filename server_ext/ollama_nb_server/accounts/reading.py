@@ -105,6 +105,8 @@ def by_day(
 ) -> list[DayTotal]:
     """Sums of days, each a name and the moments at which it begins and ends, by `model` or `user`.
 
+    Where nothing was computed (all was refused, or is under way) there is no sum.
+
     Raises
     ------
     sqlite3.Error
@@ -116,7 +118,8 @@ def by_day(
         f"WITH days(day, since, until) AS (VALUES {', '.join(['(?, ?, ?)'] * len(days))}) "
         f"SELECT day, {GROUPS[by]}, {SUMS['requests']}, sum(prompt_count), sum(eval_count), "
         "sum(prompt_ns + eval_ns) / 1e9 FROM days CROSS JOIN requests "
-        f"WHERE asked_at >= since AND asked_at < until {mine} GROUP BY 1, 2 ORDER BY 1, 2"
+        f"WHERE asked_at >= since AND asked_at < until {mine} GROUP BY 1, 2 "
+        "HAVING sum(prompt_count + prompt_ns + eval_ns) > 0 ORDER BY 1, 2"
     )
     with _opened(path) as connection:
         found = connection.execute(query, [*values, *([] if user is None else [user])])

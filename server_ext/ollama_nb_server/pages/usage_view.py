@@ -99,6 +99,7 @@ def today(accounts: Accounts | None, user: str | None, zone: Zone, now: float) -
                 seconds=round((row["prompt_s"] or 0) + (row["eval_s"] or 0)),
             )
             for row in rows
+            if row["prompt_tokens"] or row["prompt_s"] or row["eval_s"]  # all refusals are not use
         )
     )
 
@@ -118,7 +119,7 @@ def history(
     except sqlite3.Error:
         return History(choice, trouble=UNREADABLE)
     if not rows:
-        return History(choice, trouble=f"Nothing was asked in the last {choice.days} days.")
+        return History(choice, trouble=f"Nothing was used in the last {choice.days} days.")
     series = _series(rows)
     labels = [day.isoformat() for day in dates]
     amounts: dict[str, dict[tuple[str, str], float]] = {
