@@ -7,8 +7,10 @@ import io
 import json
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -448,6 +450,34 @@ def test_what_was_spent_outlives_the_server(tmp_path, start_server) -> None:
 
     assert refused.status_code == 429
     assert json.loads(refused.text).keys() == {"error"}
+
+
+def test_one_long_report_of_a_user_is_made_at_a_time(tmp_path, start_server) -> None:
+    shared = Shared(tmp_path, start_server)
+    with shared.client("ana") as client:
+        assert ask(client).is_success
+    eighty_thousand(shared.models / "ollama_nb" / "accounts.sqlite", "ana")
+    path = "/api/usage?limit=100000"
+
+    with shared.client("ana") as one, shared.client("ana") as other, shared.client("ben") as ben:
+        with one.stream("GET", path) as unread:
+            with pytest.raises(httpx.ReadTimeout):  # 1001 rows take no time, but their turn
+                other.get("/api/usage?limit=1001", timeout=2)
+            assert len(other.get("/api/usage?limit=1000").json()["requests"]) == 1000
+            assert ben.get(path).json()["requests"] == []
+            rows = json.loads(unread.read())["requests"]
+        assert len(rows) == len(other.get(path).json()["requests"]) == 80_001
+
+
+def eighty_thousand(file: Path, user: str) -> None:
+    """Rows of a server that is over: more bytes of a report than any system keeps unread."""
+    columns = "server, number, user, verb, model, digest, asked_at, status"
+    now = time.time()
+    with closing(sqlite3.connect(file, timeout=30)) as connection, connection:
+        connection.executemany(
+            f"INSERT INTO requests ({columns}) VALUES (99, ?, ?, 'chat', 'demo', ?, ?, 'finished')",
+            [(number, user, "0" * 64, now - number) for number in range(80_000)],
+        )
 
 
 def test_quotas_need_names(tmp_path, start_server) -> None:

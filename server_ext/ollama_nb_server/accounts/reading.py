@@ -43,7 +43,7 @@ SUMS = {
     **{name: f"sum({column})" for name, column in COUNTS.items()},
     **{name: f"sum({column}) / 1e9" for name, column in TIMES.items()},
 }
-MOMENTS = ("started_at", "ended_at")
+MOMENTS = ("started_at", "ended_at")  # one behind the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +170,8 @@ def _where(query: UsageQuery) -> tuple[str, tuple[object, ...]]:
 
 
 def _with_moments(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    places = [place for place, name in enumerate(ROW) if name in MOMENTS]
-    return [
-        tuple(_moment(value) if place in places else value for place, value in enumerate(row))
-        for row in rows
-    ]
+    first, behind = list(ROW).index(MOMENTS[0]), list(ROW).index(MOMENTS[-1]) + 1
+    return [(*row[:first], *map(_moment, row[first:behind]), *row[behind:]) for row in rows]
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -12,6 +12,7 @@ from ollama_nb_server.answering.live import LiveRequests
 from ollama_nb_server.answering.naming import Catalog
 from ollama_nb_server.answering.progress import RequestProgress
 from ollama_nb_server.answering.template_executor import TemplateExecutor
+from ollama_nb_server.answering.user_locks import UserLocks
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.library.store import Store
 from ollama_nb_server.metrics import Metrics
@@ -39,6 +40,7 @@ class AppContext:
     accounts: Accounts | None = None  # of a server that several people share
     kept: KeptStreams = field(default_factory=KeptStreams)
     unpinned: dict[str, str] = field(default_factory=dict)  # pinned, not loaded: names and why
+    reports: UserLocks = field(default_factory=UserLocks)  # held until one has been sent
 
     def catalog(self, caller: Caller) -> Catalog:
         """The models that are there for a caller."""

@@ -10,7 +10,7 @@ from ollama_nb_server.accounts import Accounts, QuotaState, UsageQuery, report
 from ollama_nb_server.accounts.ledger import NS, Kind
 from ollama_nb_server.answering.app_context import AppContext
 from ollama_nb_server.scheduling.context import Caller
-from ollama_nb_server.wire.encoding import encoded
+from ollama_nb_server.wire.encoding import pieces
 from ollama_nb_server.wire.errors import AccountsBroken, NoAccounts, NotAllowed
 from ollama_nb_server.wire.usage import UsageRequest, as_csv
 
@@ -45,7 +45,8 @@ def _answer(
     if request.as_csv:
         return as_csv(found)
     name = "requests" if query.by is None else "totals"
-    return encoded({name: found.documents(), "truncated": found.is_cut, "quotas": quotas})
+    document = {name: found.documents(), "truncated": found.is_cut, "quotas": quotas}
+    return b"".join(pieces(document))
 
 
 def _quota(state: QuotaState) -> dict[str, Any]:

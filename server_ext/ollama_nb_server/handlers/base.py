@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 JSON, JSON_BARE, TEXT = "application/json; charset=utf-8", "application/json", "text/plain"
 INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
+SENT_AT_ONCE_BYTES = 1 << 20
 MAX_HEADER_CHARS = 4000
 OF_RULES = frozenset({403, 404, 413, 429, 503})  # refusals that the accounts have
 WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
@@ -351,6 +352,15 @@ class ApiHandler(EarlyAnswer):
         for piece in pieces(await app.executors.read(self._document, answer)):
             await self._outbox.end(piece)
             await asyncio.sleep(0)
+        web.RequestHandler.finish(self)
+
+    async def send_long(self, body: bytes, content_type: str) -> None:
+        """Answer with what may be many bytes; over when the client has read them, or is dropped."""
+        self.set_header("Content-Type", content_type)
+        self.set_header("Content-Length", str(len(body)))
+        self._outbox.timeout_s = (await self.app_context()).settings.send_timeout_s
+        for at in range(0, len(body), SENT_AT_ONCE_BYTES):
+            await self._outbox.end(body[at : at + SENT_AT_ONCE_BYTES])
         web.RequestHandler.finish(self)
 
     async def _stream(self, answers: AsyncIterator[Encodable], heart: Heart) -> None:

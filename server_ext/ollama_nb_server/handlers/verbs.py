@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import nullcontext
 
 from ollama_nb_server.answering import chat as chatting
 from ollama_nb_server.answering import create as creating
@@ -129,8 +130,10 @@ async def usage(handler: ApiHandler) -> None:
         for name, values in handler.request.query_arguments.items()
     }
     request = UsageRequest.of(said, handler.request.headers.get("Accept", ""), time.time())
-    body = await accounting.usage(await handler.app_context(), request, handler.caller)
-    handler.send(body, f"{CSV}; charset=utf-8" if request.as_csv else JSON)
+    app = await handler.app_context()
+    async with app.reports.of(handler.caller.name) if request.is_long else nullcontext():
+        body = await accounting.usage(app, request, handler.caller)
+        await handler.send_long(body, f"{CSV}; charset=utf-8" if request.as_csv else JSON)
 
 
 async def tags(handler: ApiHandler) -> None:

@@ -57,6 +57,11 @@ class UsageRequest:
             form == "csv" if form else CSV in accept,
         )
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it may take a second to make and many megabytes to keep."""
+        return self.by is None and self.limit > DEFAULT_LIMIT
+
     def query(self, name: str) -> UsageQuery:
         """What it means when somebody of this name asks."""
         asked = name if self.user is None else self.user
