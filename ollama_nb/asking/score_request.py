@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ollama_nb.asking.scores import Score
 from ollama_nb.connection.bodies import as_json
+from ollama_nb.connection.lines import ACCEPT
 from ollama_nb.connection.phases import EXTRAS
 from ollama_nb.connection.responses import raise_error
 
@@ -151,7 +152,7 @@ async def _posted(
     # In ASCII: a lone surrogate can be sent too. A model may take its time.
     content = as_json(body)
     return await http.post(
-        route, content=content, headers={**JSON, **EXTRAS, **headers}, timeout=None
+        route, content=content, headers={**JSON, **ACCEPT, **EXTRAS, **headers}, timeout=None
     )
 
 

@@ -61,7 +61,7 @@ def asked(
         Meant for `translated`.
     """
     response = connection.http.request(
-        method, route, content=as_json(body), headers={**JSON, **EXTRAS}, timeout=None
+        method, route, content=as_json(body), headers={**JSON, **ACCEPT, **EXTRAS}, timeout=None
     )
     raise_error(response)
     answer: dict[str, Any] = response.json() if response.content else {}

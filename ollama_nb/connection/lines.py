@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import httpx
 
 # Proxies hold a stream of lines back until it is over, but not one of events; Ollama sends lines.
-# jupyter-server-proxy takes nothing but exactly this for a wish for events.
+# jupyter-server-proxy takes nothing but exactly this for a wish for events; whatever is not wished
+# for so it gives up after 20 s, one answer in JSON too.
 ACCEPT = {"Accept": "text/event-stream"}
 
 

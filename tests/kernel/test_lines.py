@@ -37,4 +37,4 @@ def test_letters_that_end_lines_elsewhere_come_through(connected, form: str) -> 
 def test_streams_are_asked_for_as_events(connected) -> None:
     ollama_nb.generate("one")
 
-    assert connected.headers["Accept"].startswith("text/event-stream")
+    assert connected.headers["Accept"] == "text/event-stream"
