@@ -43,6 +43,7 @@ if "ollama_nb_server.engine.worker" in sys.orig_argv:
     LoadProgress._place = held
 """
 START_S, STOP_S = 40.0, 15.0
+HUB, WITHOUT_HUB = "tests/hub/", ("test_configure.py", "test_serve_hub.py")
 settings.register_profile("suite", deadline=None)  # a busy machine is no failure
 settings.load_profile("suite")
 
@@ -118,6 +119,21 @@ def _own_leaks() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def demo_gguf() -> Path:
     return DEMO
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Have one worker run all that needs a JupyterHub: two would start one each."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class WithOneHub(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return HUB if file.startswith(HUB) and not file.endswith(WITHOUT_HUB) else file
+
+    return WithOneHub(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks

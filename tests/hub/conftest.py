@@ -23,10 +23,16 @@ def hub(pytestconfig, tmp_path_factory, eventually):
 
 
 @pytest.fixture(scope="session")
-def alice(hub, eventually):
-    return hub.start_server("alice", eventually)
+def servers(hub, eventually):
+    """Users' own servers, started together: a start is mostly waiting."""
+    return hub.start_servers(("alice", "bob", "boss"), eventually)
 
 
 @pytest.fixture(scope="session")
-def bob(hub, eventually):
-    return hub.start_server("bob", eventually)
+def alice(servers):
+    return servers["alice"]
+
+
+@pytest.fixture(scope="session")
+def bob(servers):
+    return servers["bob"]

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,13 +111,18 @@ class RealHub:
         made: dict[str, Any] = answer.json()
         return made
 
-    def start_server(self, name: str, eventually: Any) -> UserServer:
-        """Start a user's own server and wait until it answers."""
+    def start_servers(self, names: Iterable[str], eventually: Any) -> dict[str, UserServer]:
+        """Start users' own servers, all at once, and wait until they answer."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(self._begin_server, names))
+        for name in names:
+            eventually(lambda at=f"users/{name}": self.api.get(at).json()["server"], name)
+        return {name: UserServer(f"{self.url}user/{name}/", self.token) for name in names}
+
+    def _begin_server(self, name: str) -> None:
         self.ensure_user(name)
-        answer = self.api.post(f"users/{name}/server")
+        answer = self.api.post(f"users/{name}/server")  # the Hub waits for it up to 10 s
         assert answer.status_code in (201, 202), answer.text
-        eventually(lambda: self.api.get(f"users/{name}").json()["server"], f"{name}'s server")
-        return UserServer(f"{self.url}user/{name}/", self.token)
 
     def service_process(self) -> psutil.Process | None:
         """The process of the model server."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import httpx
 import psutil
@@ -85,8 +86,8 @@ def test_an_upload_that_is_refused_is_refused_before_its_end(own) -> None:
     assert time.monotonic() - began < 10
 
 
-def test_an_administrator_s_upload_goes_through(hub, eventually) -> None:
-    boss = hub.start_server("boss", eventually)
+def test_an_administrator_s_upload_goes_through(servers) -> None:
+    boss = servers["boss"]
     content = b"x" * (3 << 20)
     path = f"{boss.url}ollama/api/blobs/sha256:{hashlib.sha256(content).hexdigest()}"
 
@@ -107,43 +108,79 @@ def test_who_leaves_a_user_s_server_leaves_the_service_too(hub, own, eventually)
     eventually(lambda: left in hub.log.read_text(errors="replace"), "the end at the service", 10)
 
 
-@pytest.fixture
-def kernel(alice):
-    kernel = alice.kernel()
-    yield kernel
-    kernel.channels.close()
-
-
 ENDLESS = """import ollama_nb; ollama_nb.settings.live = True
 endless = {"num_predict": -1, "grammar": 'root ::= ([a-z ]{0,50} "\\\\n")+ "END"'}
 ollama_nb.generate("Write a story.", model="demo", options=endless, show=True)"""
+GENERATE = "print(ollama_nb.generate('Once', model='demo'))"
+# A machine may be slow to start the service; a person would run the cell again.
+PATIENT = "import ollama_nb.connection.patience as patience; patience.TOTAL_S = 90.0"
+# How long a server is silent that is taken for dead: a heartbeat comes every second.
+SOON = "import ollama_nb.connection.silence as silence; silence.SHORTEST_S = 8.0"
+FIRST = "import ollama_nb; print(*ollama_nb.models().index)"
 
 
-def test_an_answer_whose_service_is_killed_ends(hub, kernel, eventually) -> None:
+@dataclass(frozen=True)
+class Outage:
+    """What was said while the service was killed and came back."""
+
+    pids: tuple[int, int]  # of the service, before and after
+    status: int
+    sentence: str
+    broken_cell: str  # whose answer was on its way
+    next_cell: str
+    first_cell: str  # of a kernel that had not looked for a server
+    cell_later: str
+
+
+@pytest.fixture(scope="module")
+def outage(hub, alice, bob, eventually):
+    kernels = [alice.kernel(), alice.kernel(), bob.kernel()]
+    asked, connected, new = kernels
+    connected.run(f"import ollama_nb; ollama_nb.connect(); {PATIENT}")
+    new.run(PATIENT)
+    asked.run(SOON)
+    with ThreadPoolExecutor(3) as threads:
+        broken = threads.submit(asked.run, ENDLESS)
+        eventually(lambda: len(asked.shown) > 100, "an answer")
+        before = hub.service_process()
+        before.kill()
+        cells = [threads.submit(connected.run, GENERATE), threads.submit(new.run, FIRST)]
+        here = httpx.get(
+            f"{alice.url}ollama/api/tags", headers=alice.headers, timeout=60, trust_env=False
+        )
+        eventually(hub.is_up, "the service again", RESTART_S)
+        pids = (before.pid, hub.service_process().pid)
+        said = [cell.result(120) for cell in (broken, *cells)]
+    yield Outage(pids, here.status_code, here.text, *said, asked.run(GENERATE))
+    for kernel in kernels:
+        kernel.channels.close()
+
+
+def test_a_killed_service_comes_back(outage) -> None:
+    old, new = outage.pids
+
+    assert old != new
+    assert len(outage.cell_later) > 5
+    assert "Traceback" not in outage.cell_later
+
+
+def test_a_user_s_server_says_that_it_is_away(outage) -> None:
+    assert outage.status == 503
+    assert any(said in outage.sentence for said in ("503", "does not answer", "Unavailable"))
+
+
+def test_an_answer_whose_service_is_killed_ends(outage) -> None:
     """The Hub's proxy does not tell: it leaves the kernel's connection open."""
-    with ThreadPoolExecutor(1) as threads:
-        cell = threads.submit(kernel.run, ENDLESS)
-        eventually(lambda: len(kernel.shown) > 100, "an answer", 20)
-        hub.service_process().kill()
-
-        said = cell.result(90)
+    said = outage.broken_cell
 
     assert any(word in said for word in ("broke", "no such stream")), said
-    eventually(hub.is_up, "the service again", RESTART_S)
 
 
-def test_a_killed_service_is_a_clear_error_and_comes_back(hub, own, kernel, eventually) -> None:
-    kernel.run("import ollama_nb; ollama_nb.connect()")
-    old = hub.service_process()
-    old.kill()
+def test_a_cell_waits_until_the_service_is_back(outage) -> None:
+    assert len(outage.next_cell) > 5
+    assert "Traceback" not in outage.next_cell
 
-    here = own.get("/api/tags")
-    in_the_cell = kernel.run("print(ollama_nb.generate('Once', model='demo'))")
-    eventually(hub.is_up, "the service again", RESTART_S)
 
-    assert here.status_code == 503
-    assert any(word in here.text for word in ("503", "does not answer", "Service Unavailable"))
-    is_said = any(said in in_the_cell for said in ("broke", "503", "not ready"))
-    assert is_said or "Traceback" not in in_the_cell, in_the_cell  # the kernel waits for a while
-    assert hub.service_process().pid != old.pid
-    assert len(kernel.run("print(ollama_nb.generate('Once', model='demo'))")) > 5
+def test_a_kernel_that_looks_for_it_now_waits_too(outage) -> None:
+    assert outage.first_cell.endswith("demo:latest")
+    assert "not ready yet: asking again" in outage.first_cell

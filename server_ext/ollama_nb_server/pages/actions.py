@@ -47,8 +47,7 @@ async def act(app: AppContext, pulls: Pulls, caller: Caller, action: str, form: 
 
 
 def _end(app: AppContext, caller: Caller, value: str) -> str:
-    is_number = value.isascii() and value.isdigit() and len(value) < 16
-    number = int(value) if is_number else 0
+    number = int(value) if value.isascii() and value.isdigit() else 0
     ended = app.live.end(number, None if caller.manages else caller.name)
     return "The request was ended." if ended else "That request is over already."
 
