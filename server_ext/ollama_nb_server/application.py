@@ -59,7 +59,9 @@ class Application:
         self._accounts: Accounts | None = None
         if is_shared:
             days = settings.sharing.retention_days
-            self._accounts = Accounts(settings.models, days, self._rules.quotas)
+            self._accounts = Accounts(
+                settings.models, days, self._rules.quotas, settings.sharing.zone
+            )
             self._rules.quotas_changed = self._accounts.change_quotas
         self._context: AppContext | None = None
         self.kept = KeptStreams()

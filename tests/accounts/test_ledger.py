@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from ollama_nb_server.accounts.ledger import (
@@ -45,6 +46,17 @@ def test_what_was_used_frees_up_in_turn() -> None:
     ledger.check(ANA, HOUR_S)
     assert [state.used for state in ledger.states(ANA, HOUR_S)] == [60]
     assert [state.used for state in ledger.states(ANA, HOUR_S + 600)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"), [("Asia/Tokyo", "10:00:00 JST"), ("America/Denver", "18:00:00 MST")]
+)
+def test_when_there_is_more_is_told_in_the_zone_of_the_configuration(zone, said) -> None:
+    ledger = QuotaLedger([hourly(100)], ZoneInfo(zone))
+    ledger.add("ana", 0.0, 100, 0)
+
+    with pytest.raises(QuotaSpent, match=said):
+        ledger.check(ANA, 600.0)
 
 
 def test_others_do_not_count() -> None:

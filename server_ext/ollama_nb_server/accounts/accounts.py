@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 
 from ollama_nb_server.accounts.journal import Journal, Spent
@@ -32,8 +33,15 @@ class _Filled:
 class Accounts:
     """Call it on the event loop; nothing here waits for a disk but `opened` and `flush`."""
 
-    def __init__(self, models: Path, retention_days: int, quotas: Sequence[Quota]) -> None:
-        self._ledger, self._refusals = QuotaLedger(quotas), Refusals()
+    def __init__(
+        self,
+        models: Path,
+        retention_days: int,
+        quotas: Sequence[Quota],
+        zone: tzinfo | None = None,
+    ) -> None:
+        self._zone = zone  # of the times that a refusal tells
+        self._ledger, self._refusals = QuotaLedger(quotas, zone), Refusals()
         self._read: deque[Spent | _Filled] = deque()  # by the journal's thread
         self._meanwhile: list[Spent] | None = None  # spent here, while a ledger is filled
         self._callers: dict[str, Caller] = {}
@@ -94,7 +102,7 @@ class Accounts:
         """Hold requests to other quotas from now on, by all that was spent in their windows."""
         await self.opened()
         self._catch_up()
-        ledger = QuotaLedger(quotas)
+        ledger = QuotaLedger(quotas, self._zone)
         if self._ledger.knows(ledger):
             self._go_on_with(ledger)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone, tzinfo
 from enum import Enum
 
 from ollama_nb_server.scheduling.context import Caller
@@ -146,8 +146,8 @@ class RollingSum:
 class QuotaLedger:
     """What users have spent, as far as any quota asks."""
 
-    def __init__(self, quotas: Sequence[Quota]) -> None:
-        self._quotas = quotas
+    def __init__(self, quotas: Sequence[Quota], zone: tzinfo | None = None) -> None:
+        self._quotas, self._zone = quotas, zone  # without one, times are told in the machine's
         self._counted = {(kind, q.window) for q in quotas for kind, _ in _amounts(q)}
         self._sums: dict[tuple[str, Kind, float], RollingSum] = {}
 
@@ -200,8 +200,8 @@ class QuotaLedger:
         spent = [state for state in self.states(caller, now) if state.is_spent]
         if spent:
             last = max(spent, key=lambda state: state.free_at or 0.0)
-            retry_at = datetime.fromtimestamp(last.free_at or now).astimezone()
-            raise QuotaSpent(caller.name, str(last.limit), retry_at)
+            retry_at = datetime.fromtimestamp(last.free_at or now, timezone.utc)
+            raise QuotaSpent(caller.name, str(last.limit), retry_at.astimezone(self._zone))
 
     def _state(self, user: str, limit: Limit, now: float) -> QuotaState:
         rolling = self._sum(user, limit.kind, limit.window_s)
