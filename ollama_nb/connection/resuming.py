@@ -71,10 +71,12 @@ class KnownStream:
         httpx.TransportError
             If the server has lost the stream, or there is no way to it yet: how it was cut.
         """
-        if self._cut is not None and response.status_code == GONE:
-            if "json" in response.headers.get("Content-Type", ""):  # else a proxy has no way yet
+        if self._cut is not None and response.is_error:
+            is_ours = "json" in response.headers.get("Content-Type", "")
+            if is_ours and response.status_code == GONE:
                 self._id = ""
-            raise self._cut
+            if not self._id or not is_ours:  # a proxy has no way to it yet
+                raise self._cut
         self._is_over = response.is_error
         raise_error(response)
         self._id = self._id or response.headers.get(STREAM_HEADER, "")
@@ -113,6 +115,23 @@ class KnownStream:
             "timeout": None,
         }
         return PAUSES_S[0]
+
+    def garbled(self, error: ValueError) -> httpx.TransportError:
+        """Return what a cut is told as whose end is no document.
+
+        Behind one that is lost a proxy may write a sentence of its own, as jupyter-server-proxy
+        does.
+
+        Raises
+        ------
+        ValueError
+            Of a stream that is not kept: it is whoever answers there.
+        """
+        import httpx
+
+        if not self._id:
+            raise error
+        return httpx.RemoteProtocolError("a proxy has broken it off")
 
     def ended(self) -> None:
         """A connection has ended like one that is over; of a server that keeps nothing it is."""
@@ -155,6 +174,8 @@ def whole_stream(http: httpx.Client, call: Mapping[str, Any]) -> Generator[Any, 
                 stream.ended()
             except httpx.TransportError as lost:
                 error = lost
+            except ValueError as odd:
+                error = stream.garbled(odd)
             if not stream.is_over:
                 pause.get()(stream.cut(error))
     finally:
@@ -190,6 +211,8 @@ async def whole_stream_async(
                 stream.ended()
             except httpx.TransportError as lost:
                 error = lost
+            except ValueError as odd:
+                error = stream.garbled(odd)
             if not stream.is_over:
                 await asyncio.sleep(stream.cut(error))
     finally:

@@ -13,7 +13,10 @@ import pytest
 import ollama_nb
 from ollama_nb.asking.many import ask_many
 from ollama_nb.asking.request import Request
+from ollama_nb.asking.streaming import ask
 from ollama_nb.connection.current import current
+from ollama_nb.display.screens import LiveCell
+from ollama_nb.errors import ServerWentAway
 
 ENDLESS = {"num_predict": -1, "temperature": 0, "grammar": 'root ::= ([a-z ]{0,50} "\\n")+ "END"'}
 EXTENSIONS = "{'ollama_nb_server': True, 'jupyter_server_proxy': True}"
@@ -78,3 +81,22 @@ def test_rows_and_vectors_come_through(connection, streamed) -> None:
 def test_an_error_keeps_its_words(connection) -> None:
     with pytest.raises(ollama_nb.ModelNotFound, match="no model 'nobody'"):
         ollama_nb.generate("Hi", model="nobody")
+
+
+def test_a_server_that_is_killed_behind_it_is_said(proxied, start_server, monkeypatch) -> None:
+    """The proxy writes a sentence of its own behind what has come."""
+    monkeypatch.setattr("ollama_nb.connection.resuming.TOTAL_S", 2.0)
+    server = start_server()
+    url = re.sub(r"\d+$", str(httpx.URL(server.url).port), proxied[0])
+    ollama_nb.connect(url, token=proxied[1])
+
+    class Killing(LiveCell):
+        def update(self, text: str, thinking: str = "", waiting: str = "") -> None:
+            if text:
+                server.process.kill()
+
+    request = Request("generate", "demo", {"prompt": "Write a story.", "options": ENDLESS})
+    with pytest.raises(ServerWentAway, match="broke") as raised:
+        ask(request, Killing("demo", lambda *_: 1))
+
+    assert raised.value.answer.text
