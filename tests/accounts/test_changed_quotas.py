@@ -75,10 +75,12 @@ async def test_what_is_spent_meanwhile_counts_once(accounts: Accounts) -> None:
     assert counted(accounts) == [number, number]
 
 
+@pytest.mark.parametrize("before", [[], [DAILY]])
 async def test_what_another_server_spends_counts_once(
-    accounts: Accounts, tmp_path: Path, eventually
+    tmp_path: Path, eventually, before: list[Quota]
 ) -> None:
-    other = Accounts(tmp_path, 90, [DAILY])
+    accounts, other = Accounts(tmp_path, 90, before), Accounts(tmp_path, 90, [DAILY])
+    await accounts.opened()
     await other.opened()
     for number in range(50):
         other.record(used(number))
@@ -93,6 +95,7 @@ async def test_what_another_server_spends_counts_once(
     await asyncio.to_thread(eventually, lambda: counted(accounts) == [60, 60], "the later ones", 10)
     accounts.record(used(60))
     assert counted(accounts) == [61, 61]
+    await accounts.close()
 
 
 async def test_a_file_that_cannot_be_read_has_them_count_from_now_on(

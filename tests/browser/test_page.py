@@ -101,7 +101,6 @@ def looked_again(page: Page) -> None:
     """Wait until the page has looked for what is new."""
     with page.expect_response(lambda response: "part=live" in response.url):
         pass
-    page.wait_for_function("document.readyState === 'complete'")
 
 
 def test_an_administrator_changes_a_quota(page: Page, shared, tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ def test_a_model_is_pinned_and_unpinned(page: Page, shared) -> None:
     assert complaints == []
 
 
-def test_what_is_not_new_is_left_alone(page: Page, shared) -> None:
+def test_what_is_not_new_is_left_alone(page: Page, shared, eventually) -> None:
     server, tokens = shared
     sign_in(page, server, tokens["eve"])
     mark = "document.querySelectorAll('[data-live]').forEach(each => (each.isOld = true))"
@@ -181,10 +180,40 @@ def test_what_is_not_new_is_left_alone(page: Page, shared) -> None:
     page.evaluate("document.getElementById('loaded').append('something else')")
 
     looked_again(page)
-    page.wait_for_function("!document.getElementById('loaded').isOld")
+    eventually(lambda: not page.evaluate("document.getElementById('loaded').isOld"), "it is new")
 
     assert page.evaluate("document.getElementById('used').isOld")
     assert page.evaluate("document.getElementById('standings').isOld")
+
+
+def test_what_is_marked_stays_marked(page: Page, shared, eventually) -> None:
+    server, tokens = shared
+    sign_in(page, server, tokens["eve"])
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#loaded h2'))")
+    page.evaluate("document.getElementById('loaded').append('something else')")
+
+    looked_again(page)
+    looked_again(page)
+
+    assert page.evaluate("getSelection().toString()") == "Loaded models"
+    assert "something else" in page.locator("#loaded").inner_text()
+    page.evaluate("getSelection().empty()")
+    eventually(lambda: "else" not in page.locator("#loaded").inner_text(), "it is new")
+
+
+def test_a_button_keeps_the_focus_while_the_page_looks(page: Page, shared, eventually) -> None:
+    server, tokens = shared
+    headers = {"Authorization": f"Bearer {tokens['eve']}"}
+    with server.client() as client:
+        client.post("/api/show", json={"model": "demo"}, headers=headers)
+    sign_in(page, server, tokens["eve"])
+    page.get_by_role("button", name="Load demo:latest").focus()
+    page.evaluate("document.getElementById('models-there').append('something else')")
+
+    eventually(lambda: "else" not in page.locator("#models-there").inner_text(), "it is new")
+
+    name = "document.activeElement.getAttribute('aria-label')"
+    assert page.evaluate(name) == "Load demo:latest"
 
 
 def test_who_looks_at_a_server_that_goes_is_told(page: Page, shared) -> None:

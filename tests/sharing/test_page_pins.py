@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,30 @@ def test_what_is_unpinned_while_it_loads_is_loaded_no_further(
     eventually(
         lambda: "third:latest is loaded, and pinned" in shared.server.log.read_text(), "third"
     )
+
+
+def test_what_is_unpinned_while_another_loads_goes_at_once(
+    share: Callable[..., Shared], held_load, eventually, talker_gguf: Path
+) -> None:
+    gate, environ = held_load
+    gate.touch()
+    shared = share("", PEOPLE, ("other",), OLLAMA_KEEP_ALIVE="200ms", **environ)
+    data, digest = talker_gguf.read_bytes(), sha256(talker_gguf.read_bytes()).hexdigest()
+    shared["eve"].post(f"/api/blobs/sha256:{digest}", content=data).raise_for_status()
+    body = {"model": "talker", "files": {"it.gguf": f"sha256:{digest}"}, "stream": False}
+    shared["eve"].post("/api/create", json=body).raise_for_status()
+    page = shared.page("eve")
+    page.press("pin", "other")
+    eventually(lambda: "other:latest is loaded, and pinned" in shared.server.log.read_text(), "it")
+    gate.unlink()
+    page.press("pin", "talker")
+    eventually(lambda: "talker:latest" in running(shared), "the other one is being loaded")
+
+    page.press("unpin", "other")
+
+    eventually(lambda: running(shared) == ["talker:latest"], "only that is there", 20)
+    gate.touch()
+    eventually(lambda: "talker:latest is loaded" in shared.server.log.read_text(), "it too")
 
 
 def test_pins_of_the_configuration_are_changed_and_come_back(

@@ -146,12 +146,13 @@ class Journal:
             with self._changed:
                 self._changed.wait_for(self._has_work, self._pause_s())
                 batch, refusals = list(self._waiting), list(self._refusals.values())
+                recalls = [self._recalls.popleft() for _ in range(len(self._recalls))]
                 is_last = self._is_closing
             is_due = batch or refusals or self._is_failing
             if is_due and self._attempt([*batch, *(each.row for each in refusals)]):
                 self._done(len(batch), refusals)
-            while self._recalls:
-                self._recall(self._recalls.popleft())
+            for recall in recalls:  # what was put before they came is written by now
+                self._recall(recall)
         if self._connection is not None:
             self._connection.close()
         if self._life is not None:

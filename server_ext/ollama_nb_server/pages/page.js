@@ -3,11 +3,11 @@
     const headers = { Accept: "text/html", ...(xsrf && { "X-XSRFToken": xsrf }) };
     const away = document.getElementById("away");
 
-    // Nobody loses what is being pressed, filled in or marked.
+    // Nobody loses what is being pressed or marked.
     const isHeld = (section) => {
       const marked = getSelection();
       const isMarked = !marked.isCollapsed && section.contains(marked.anchorNode);
-      return isMarked || section.querySelector(":active, input:focus") !== null;
+      return isMarked || section.querySelector(":active") !== null;
     };
 
     const take = (page) => {
