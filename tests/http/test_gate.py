@@ -14,6 +14,13 @@ from ollama_nb_server.handlers.gate import Gate
 from ollama_nb_server.sharing import BadSharing, Sharing
 from ollama_nb_server.sharing.tokens import TokenFile
 
+LINES = 'root ::= ([a-z ]{0,50} "\\n")+ "END"'  # an end that no model comes to by itself
+ENDLESS = {
+    "model": "demo",
+    "prompt": "Once",
+    "options": {"temperature": 0, "num_predict": -1, "grammar": LINES},
+}
+
 
 def test_a_user_s_requests_are_counted_until_they_leave() -> None:
     gate = Gate(most=2)
@@ -120,7 +127,7 @@ def shared(start_server, tmp_path):
         client.close()
 
 
-def test_200_who_connect_and_say_nothing_are_bounded_and_take_little(shared, eventually) -> None:
+def test_200_who_connect_and_say_nothing_make_way_and_take_little(shared) -> None:
     server, ana, _ = shared(max_connections=100)
     assert ana.get("/api/tags").is_success
     process, target = psutil.Process(server.process.pid), httpx.URL(server.url)
@@ -129,16 +136,35 @@ def test_200_who_connect_and_say_nothing_are_bounded_and_take_little(shared, eve
         silent.append(socket.create_connection((target.host, target.port)))
         silent[-1].settimeout(10)
 
-    said = [one.recv(1000) for one in silent[99:]]
+    said = [one.recv(1000) for one in silent[:100]]
     many = len(process.net_connections())
+    with httpx.Client(base_url=server.url, headers=ana.headers, timeout=60) as newcomer:
+        served = newcomer.get("/api/tags")
     for one in silent:
         one.close()
 
-    assert all(b" 503 " in each and b"too many connections" in each for each in said)
+    assert said == [b""] * 100  # who has been silent for longest
     assert many <= 110
     assert process.memory_info().rss - before < 20e6
+    assert served.is_success
+
+
+def test_where_all_have_a_request_under_way_who_connects_is_refused(shared, eventually) -> None:
+    server, ana, eve = shared(max_connections=2)
+    target = httpx.URL(server.url)
+    with (
+        ana.stream("POST", "/api/generate", json=ENDLESS) as one,
+        eve.stream("POST", "/api/generate", json=ENDLESS) as other,
+        socket.create_connection((target.host, target.port)) as third,
+    ):
+        lines = one.iter_lines(), other.iter_lines()  # held, or the connections end
+        assert all(map(next, lines))
+        third.settimeout(10)
+        said = third.recv(1000)
+
+    assert b" 503 " in said
+    assert b"too many connections" in said
     eventually(lambda: httpx.get(server.url).status_code == 401, "a place")
-    assert ana.get("/api/tags").is_success
 
 
 def test_a_prompt_of_a_user_has_its_limit_and_one_of_an_administrator_the_context_s(shared) -> None:
