@@ -153,8 +153,7 @@ class Relay(EarlyAnswer, Jupyter):
     def _begin(self, response: httpx.Response) -> None:
         self.set_status(response.status_code, response.reason_phrase or None)
         self.clear_header("Content-Type")
-        told = [(name, value) for name, value in response.headers.multi_items()]
-        told = [(name, value) for name, value in told if name.lower() not in NOT_SHOWN]
+        told = [each for each in response.headers.multi_items() if each[0].lower() not in NOT_SHOWN]
         for name, _ in told:
             self.clear_header(name)
         for name, value in told:
