@@ -26,7 +26,15 @@ class Recording(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"{}")
 
-    do_POST = do_GET
+    def do_POST(self) -> None:
+        """Die without a word, behind a proxy that leaves the connection open."""
+        self.send_response(200)
+        self.send_header("X-Ollama-Nb-Heartbeat", "1")
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b"{}")
+        self.wfile.flush()
+        self.rfile.read()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -90,6 +98,12 @@ def test_headers_come_back_as_often_as_they_were_sent_but_no_cookies(relay) -> N
     assert answer.headers.get_list("Vary") == ["A", "B"]
     assert answer.headers["X-Own"] == "yes"
     assert "a=1" not in answer.headers.get_list("Set-Cookie")
+
+
+@pytest.mark.slow
+def test_who_streams_through_it_hears_that_the_service_has_died(relay) -> None:
+    with relay.client() as client, pytest.raises(httpx.RemoteProtocolError):
+        client.post("/api/generate", timeout=120)
 
 
 def test_a_page_of_the_hub_s_own_address_may_call(start_server, start_jupyter) -> None:

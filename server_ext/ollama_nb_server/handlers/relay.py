@@ -22,6 +22,7 @@ from ollama_nb_server.handlers.early import EarlyAnswer
 from ollama_nb_server.handlers.extension import Jupyter
 
 CONNECT_S = 10.0
+MISSED, SHORTEST_S = 6, 20.0  # heartbeats; a service on a busy machine is late
 OF_A_HOP = frozenset(  # RFC 9110, 7.6.1
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "proxy-authenticate", "proxy-authorization"}
@@ -142,6 +143,7 @@ class Relay(EarlyAnswer, Jupyter):
         try:
             response = await self._sending
             self._begin(response)
+            _end_in_silence(response)
             async for piece in response.aiter_raw():
                 self.write(piece)
                 await self.flush()
@@ -215,3 +217,14 @@ class Relay(EarlyAnswer, Jupyter):
 
 def _is_near(url: str) -> bool:
     return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
+def _end_in_silence(response: httpx.Response) -> None:
+    """Have reading fail where the service is silent for longer than it said it would be.
+
+    The Hub's proxy leaves a connection open whose service has died.
+    """
+    with suppress(ValueError):
+        told_s = float(response.headers.get("X-Ollama-Nb-Heartbeat", ""))
+        # httpx's limit for each piece of a body, which its reader looks up when it begins.
+        response.request.extensions["timeout"]["read"] = max(MISSED * told_s, SHORTEST_S)
