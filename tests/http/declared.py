@@ -12,6 +12,7 @@ import psutil
 DECLARED = 400_000_000
 SENT_AT_MOST = 2_000_000
 PIECE = bytes(1 << 16)
+WAIT_S = 0.5  # for an answer between two pieces: a loaded machine takes its time
 
 
 def bearer(token: str) -> str:
@@ -55,7 +56,7 @@ def pushed(connection: socket.socket, declared: int | None) -> int:
     """Send slowly enough that an answer can come between two pieces."""
     sent = 0
     while sent < (DECLARED if declared is None else declared):
-        readable, _, _ = select.select([connection], [], [], 0.005)
+        readable, _, _ = select.select([connection], [], [], WAIT_S)
         if readable:
             break
         framed = b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if declared is None else PIECE
