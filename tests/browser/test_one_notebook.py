@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from nbformat.reader import NotJSONError
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -90,8 +91,11 @@ def left(path: Path) -> list[list[Any]]:
 
 
 def is_saved(path: Path) -> bool:
-    """Whether the file has the last output; it is empty while it is being written."""
-    return path.stat().st_size > 0 and bool(left(path)[-1])
+    """Whether the file has the last output; while it is being written it is no notebook."""
+    try:
+        return bool(left(path)[-1])
+    except NotJSONError:
+        return False
 
 
 def _told(output: Any) -> tuple[str, ...]:

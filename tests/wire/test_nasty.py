@@ -27,7 +27,7 @@ from ollama_nb_server.wire.durations import KeepAlive
 from ollama_nb_server.wire.embed import EmbeddingsRequest, EmbedRequest, EmbedResponse
 from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import BadBody, InvalidFormat, RequestError, TooMuch, describe
-from ollama_nb_server.wire.extras import Extras
+from ollama_nb_server.wire.extras import Extras, ListedExtras
 from ollama_nb_server.wire.generate import GenerateRequest, GenerateResponse
 from ollama_nb_server.wire.golike import read
 from ollama_nb_server.wire.logprobs import Logprob
@@ -285,5 +285,5 @@ def test_the_bounds_are_documented() -> None:
 def test_the_keys_of_nb_are_documented() -> None:
     named = {key for row in rows("More than") for key in re.findall(r"`(\w+)`", row[0])}
 
-    there = *dataclasses.fields(Extras), *dataclasses.fields(ModelMemory)
-    assert named == {field.name for field in there}
+    kinds = Extras, ListedExtras, ModelMemory
+    assert named == {field.name for kind in kinds for field in dataclasses.fields(kind)}

@@ -21,6 +21,7 @@ from ollama_nb_server.library.names import ModelName
 from ollama_nb_server.scheduling.context import Caller
 from ollama_nb_server.scheduling.scheduler import RunningModel
 from ollama_nb_server.wire.errors import MissingModel
+from ollama_nb_server.wire.extras import ListedExtras
 from ollama_nb_server.wire.models import (
     CopyRequest,
     DeleteRequest,
@@ -51,7 +52,7 @@ def _tags(catalog: Catalog, told: Callable[[ModelName], dict[str, Any]] | None) 
 
 def _closed(app: AppContext, catalog: Catalog, name: ModelName) -> dict[str, Any]:
     held = closing(app, catalog.caller, name, is_own=bool(catalog.owner(name)))
-    return {} if held is None else {"nb": {"closed": held.window.name}}
+    return {} if held is None else {"nb": asdict(ListedExtras(held.window.name))}
 
 
 def _entry(entry: Entry, shown: str) -> dict[str, Any]:

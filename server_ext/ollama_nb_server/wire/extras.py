@@ -23,6 +23,13 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedExtras:
+    """Of a model in a list: the name of the window in which the caller may not use it now."""
+
+    closed: str
+
+
+@dataclass(frozen=True, slots=True)
 class Extras:
     """How far a request is, or what its answer lacks; None and empty ones are left out.
 
