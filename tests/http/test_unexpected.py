@@ -16,8 +16,9 @@ import pytest
 from ollama_nb_server.application import Application
 from ollama_nb_server.environment import Settings
 from ollama_nb_server.handlers.access import Open, Policy
-from ollama_nb_server.handlers.base import INTERNAL, ApiHandler, Route
+from ollama_nb_server.handlers.base import ApiHandler, Route
 from ollama_nb_server.handlers.body_memory import BodyMemory
+from ollama_nb_server.handlers.writing import INTERNAL
 from ollama_nb_server.wire.embed import EmbedResponse
 from ollama_nb_server.wire.encoding import pieces
 from ollama_nb_server.wire.golike import GoModel, read
@@ -136,7 +137,7 @@ async def test_others_have_their_turn_between_the_pieces_of_a_long_answer(
             turns_at.append(num_turns)
             yield piece
 
-    monkeypatch.setattr("ollama_nb_server.handlers.base.pieces", counted)
+    monkeypatch.setattr("ollama_nb_server.handlers.writing.pieces", counted)
     task = asyncio.ensure_future(other())
     answer = await client.get("/long")
     task.cancel()

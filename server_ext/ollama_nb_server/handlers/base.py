@@ -1,7 +1,7 @@
-"""What every handler does: dispatch by the route, write answers and streams, answer errors.
+"""What every handler does: see who calls, dispatch by the route, end with an error where one comes.
 
-Mixed into a class that brings authentication: `access.Open` stand-alone, `extension.Jupyter` inside
-Jupyter.
+Answers are written by `writing`. Mixed into a class that brings authentication: `access.Open`
+stand-alone, `extension.Jupyter` inside Jupyter.
 """
 
 from __future__ import annotations
@@ -10,63 +10,39 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from http.client import responses
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from tornado import iostream, web
+from tornado import iostream
 from tornado.http1connection import HTTP1Connection
 
 from ollama_nb_server.answering.app_context import AppContext
-from ollama_nb_server.answering.heartbeat import AnswerStream, Heart, interval_for
-from ollama_nb_server.answering.kept_streams import KeptStream
 from ollama_nb_server.answering.live import LiveRequest
 from ollama_nb_server.handlers.body_memory import BodyLimits, BodyMemory
-from ollama_nb_server.handlers.context import RESUME_HEADER, TIMEOUT_HEADER, context_of
-from ollama_nb_server.handlers.early import EarlyAnswer
-from ollama_nb_server.handlers.outbox import Outbox
+from ollama_nb_server.handlers.context import TIMEOUT_HEADER, context_of
 from ollama_nb_server.handlers.rights import Right, check_right
-from ollama_nb_server.handlers.streaming import NDJSON, streaming_for
+from ollama_nb_server.handlers.writing import INTERNAL, TEXT, AnswerWriter
 from ollama_nb_server.scheduling.context import OWNER, Caller, Receipt, RequestContext
 from ollama_nb_server.scheduling.errors import QuotaSpent
 from ollama_nb_server.scheduling.usage import ACCOUNTED, Account, Refused, Told, to_log
-from ollama_nb_server.wire.encoding import LARGE_VALUES, encoded, pieces
 from ollama_nb_server.wire.errors import (
     KNOWN,
     DeadlinePassed,
     EndedOnThePage,
-    ReadsTooSlowly,
     describe,
     describe_midway,
 )
-from ollama_nb_server.wire.extras import EXTRAS_HEADER, Extras
 from ollama_nb_server.wire.golike import GoModel, read
 
 log = logging.getLogger(__name__)
 
-JSON, JSON_BARE, TEXT = "application/json; charset=utf-8", "application/json", "text/plain"
-INTERNAL = "internal server error; the server's log has the details"
 READ_AT_ONCE_BYTES = 1 << 16
-SENT_AT_ONCE_BYTES = 1 << 20
-MAX_HEADER_CHARS = 4000
 OF_RULES = frozenset({403, 404, 413, 429, 503})  # refusals that the accounts have
-WARNINGS_HEADER = "X-Ollama-Nb-Warnings"
 RETRY_AT_HEADER = "X-Ollama-Nb-Retry-At"
-HEARTBEAT_HEADER = "X-Ollama-Nb-Heartbeat"
-STREAM_HEADER = "X-Ollama-Nb-Stream"
 
 
 Model = TypeVar("Model", bound=GoModel)
-
-
-class Encodable(Protocol):
-    """A wire response."""
-
-    def encode(self) -> bytes:
-        """Its JSON document."""
 
 
 Verb = Callable[["ApiHandler"], Awaitable[None]]
@@ -89,7 +65,7 @@ class Route:
         return ", ".join(sorted(self.methods))
 
 
-class ApiHandler(EarlyAnswer):
+class ApiHandler(AnswerWriter):
     """One request: run the route's verb; a client that goes away cancels it.
 
     Who may not, and what is too large, is refused before the body is read.
@@ -98,7 +74,6 @@ class ApiHandler(EarlyAnswer):
     route: Route
     prefix: str
     caller: Caller = OWNER
-    _open_app: Callable[[], Awaitable[AppContext]]
 
     def initialize(
         self,
@@ -110,23 +85,19 @@ class ApiHandler(EarlyAnswer):
     ) -> None:
         """Take the route, where bodies are counted, and who hears of refusals."""
         super().initialize(**more)
-        self.route, self._open_app, self._bodies = route, app, bodies
+        self.open_with(app)
+        self.route, self._bodies = route, bodies
         self._account, self._receipt = account, Receipt()
         self._pieces: list[bytes] = []
         self._num_bytes = 0
         self._limits: BodyLimits | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._gone, self._late, self._is_cancelled = False, False, False
+        self._late, self._is_cancelled = False, False
         self._is_unwanted = False  # whether an administrator, or its own user, has ended it
-        self._app: AppContext | None = None
         self._asked = ""  # the model, as far as the request has been read
         self._live: LiveRequest | None = None
-        self._kept: KeptStream | None = None  # for who may come again for the rest
-        self._is_resumable, self._is_ended = False, False
-        self._interval_s = math.inf  # seconds that a stream is silent at most
+        self._is_ended = False
         self._alarm: asyncio.TimerHandle | None = None
-        self._streaming = NDJSON
-        self._outbox = Outbox(self._written, self._drop)
 
     async def prepare(self, **more: Any) -> None:
         """See who calls, what they may, and how much they send, before any of it is read."""
@@ -236,11 +207,6 @@ class ApiHandler(EarlyAnswer):
         self._asked = str(getattr(request, "model", None) or "")
         return request
 
-    async def app_context(self) -> AppContext:
-        """What the verbs call, opened by the first request."""
-        self._app = await self._open_app()
-        return self._app
-
     def request_context(self) -> RequestContext:
         """Who asks, how urgently, and until when; from now on the request ends at its deadline.
 
@@ -270,7 +236,7 @@ class ApiHandler(EarlyAnswer):
         self._late = True
         self._cancel()
 
-    def _cancel_kept(self) -> None:
+    def cancel_kept(self) -> None:
         """Cancel what its reader has ended, or nobody reads any more."""
         self._is_ended = True
         self._cancel()
@@ -306,145 +272,6 @@ class ApiHandler(EarlyAnswer):
             self._kept.left()
         elif self._task is not None:
             self._task.cancel()
-
-    # --- answers ----------------------------------------------------------------------------------
-
-    def send(self, body: bytes, content_type: str | None, status: int = 200) -> None:
-        """Answer with these bytes and nothing else."""
-        self.set_status(status)
-        if content_type is None:
-            self.clear_header("Content-Type")
-        else:
-            self.set_header("Content-Type", content_type)
-        EarlyAnswer.finish(self, body)
-
-    async def answer(
-        self,
-        answer: Encodable | AsyncIterator[Encodable] | AnswerStream[Any],
-        content_type: str = JSON,
-    ) -> None:
-        """Answer with one document, or stream many: a line each, or an event."""
-        if isinstance(answer, AnswerStream):
-            beat = partial(self._beat, answer.heartbeat)
-            interval_s = interval_for(answer.interval_s, is_shown=self.wants_extras)
-            self._is_resumable = self.request.headers.get(RESUME_HEADER, "") == "1"
-            self.tells_every(interval_s)
-            await self._stream(answer.answers, Heart(beat, interval_s))
-            return
-        if isinstance(answer, AsyncIterator):
-            await self._stream(answer, Heart(bool, math.inf))
-            return
-        self._warn(answer)
-        if getattr(answer, "num_values", 0) > LARGE_VALUES:
-            await self._in_pieces(answer, content_type)
-        else:
-            self.send(self._encoded(answer), content_type)
-
-    def tells_every(self, interval_s: float) -> None:
-        """Say in a stream's head that no longer time passes without a line: silence is death."""
-        self._interval_s = interval_s
-
-    async def _in_pieces(self, answer: Any, content_type: str) -> None:
-        """One long document; others have their turn between its pieces."""
-        self.set_header("Content-Type", content_type)
-        app = await self.app_context()
-        self._outbox.timeout_s = app.settings.send_timeout_s
-        for piece in pieces(await app.executors.read(self._document, answer)):
-            await self._outbox.end(piece)
-            await asyncio.sleep(0)
-        web.RequestHandler.finish(self)
-
-    async def send_long(self, body: bytes, content_type: str) -> None:
-        """Answer with what may be many bytes; over when the client has read them, or is dropped."""
-        self.set_header("Content-Type", content_type)
-        self.set_header("Content-Length", str(len(body)))
-        self._outbox.timeout_s = (await self.app_context()).settings.send_timeout_s
-        for at in range(0, len(body), SENT_AT_ONCE_BYTES):
-            await self._outbox.end(body[at : at + SENT_AT_ONCE_BYTES])
-        web.RequestHandler.finish(self)
-
-    async def _stream(self, answers: AsyncIterator[Encodable], heart: Heart) -> None:
-        """The head goes out with the first line, so that a failure before it has a real status."""
-        self._outbox.timeout_s = (await self.app_context()).settings.send_timeout_s
-        async with aclosing(answers):  # type: ignore[type-var]
-            with heart:
-                async for answer in answers:
-                    self._tell(answer)
-                    heart.told()
-        if self._kept is not None:
-            self._kept.end()
-        if not self._gone:
-            await self._outbox.end()
-            web.RequestHandler.finish(self)
-            if self._kept is not None:
-                self._kept.was_read()
-
-    def _tell(self, answer: Encodable) -> None:
-        """Send a line of a stream."""
-        if not self._headers_written:
-            self._begin(answer)
-        self._say(self._encoded(answer))
-
-    def _say(self, document: bytes) -> None:
-        if self._kept is None:
-            self._outbox.put(self._streaming.framed(document))
-            return
-        self._kept.put(document)
-        if not self._gone:
-            with suppress(iostream.StreamClosedError):  # another connection may read the rest
-                self._outbox.put(self._streaming.framed(document))
-
-    def _begin(self, first: Encodable) -> None:
-        self._warn(first)
-        if self._is_resumable and self._app is not None:
-            unread_s = self._app.settings.unread_s
-            given = self.request.headers.get(STREAM_HEADER, "")
-            self._kept = self._app.kept.open(self.caller.name, self._cancel_kept, unread_s, given)
-            if self._kept is not None:
-                self._kept.interval_s = self._interval_s
-                self.set_header(STREAM_HEADER, self._kept.id)
-        if self._interval_s < math.inf:
-            self.set_header(HEARTBEAT_HEADER, f"{self._interval_s:g}")
-        self._streaming = streaming_for(self.request.headers.get("Accept", ""))
-        for name, value in self._streaming.headers.items():
-            self.set_header(name, value)
-
-    def _beat(self, heartbeat: Callable[[], Encodable]) -> None:
-        """Say that the stream is alive; who has not read what came before need not hear it."""
-        with suppress(iostream.StreamClosedError, ReadsTooSlowly):  # a lost client ends the task
-            self._tell(heartbeat())
-
-    def _written(self, data: bytes) -> asyncio.Future[None]:
-        self.write(data)
-        return self.flush()
-
-    def _drop(self) -> None:
-        """End the connection to a client that has read nothing for long."""
-        log.warning("%s: the client read nothing for %g s", self.route.name, self._outbox.timeout_s)
-        connection = self.request.connection
-        assert isinstance(connection, HTTP1Connection)
-        connection.stream.close()
-
-    def _encoded(self, answer: Any) -> bytes:
-        with_extras = self.wants_extras and getattr(answer, "nb", None) is not None
-        return encoded(self._document(answer)) if with_extras else answer.encode()
-
-    def _document(self, answer: Any) -> dict[str, Any]:
-        """An answer as JSON, with what Ollama has no field for if the client asks for that."""
-        document: dict[str, Any] = answer.document()
-        nb: Extras | None = getattr(answer, "nb", None)
-        return document | ({"nb": nb.document()} if self.wants_extras and nb is not None else {})
-
-    @cached_property
-    def wants_extras(self) -> bool:
-        """Whether the client asks for more than Ollama has."""
-        return self.request.headers.get(EXTRAS_HEADER, "") == "1"
-
-    def _warn(self, answer: Any) -> None:
-        if warnings := getattr(answer, "warnings", ()):
-            sentences = "; ".join(warning.replace(";", ",") for warning in warnings)
-            plain = "".join(c if " " <= c <= "~" else "?" for c in sentences[:MAX_HEADER_CHARS])
-            self.set_header(WARNINGS_HEADER, plain)
 
     # --- errors -----------------------------------------------------------------------------------
 
@@ -482,52 +309,3 @@ class ApiHandler(EarlyAnswer):
         self._note((describe(error, self.route.name) or (500, ""))[0])
         log.warning("%s, after it had begun: %s", self.route.name, sentence)
         await self._end(sentence)
-
-    async def _end(self, sentence: str) -> None:
-        """End a stream with an error."""
-        document = encoded({"error": sentence})
-        if self._kept is not None:
-            self._kept.put(document)
-            self._kept.end()
-        if self._gone:
-            return
-        await self._outbox.end(self._streaming.framed(document))
-        web.RequestHandler.finish(self)
-        if self._kept is not None:
-            self._kept.was_read()
-
-    def refuse(self, status: int, sentence: str, content_type: str = JSON) -> None:
-        """Answer with an error, in the shape of the route's API; the log has what is our fault."""
-        if status >= 500:
-            log.warning("%s: %d: %s", self.route.name, status, sentence)
-        self.send(encoded(SHAPES[self.route.style](status, sentence)), content_type, status)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Errors that Tornado or Jupyter raise, in our shape."""
-        error = (kwargs.get("exc_info") or (None, None))[1]
-        said = getattr(error, "log_message", None) if isinstance(error, web.HTTPError) else None
-        sentence = said or getattr(error, "reason", None) or responses.get(status_code, "error")
-        if status_code >= 500 and not isinstance(error, web.HTTPError):
-            sentence = INTERNAL
-        self.refuse(status_code, sentence)
-
-
-def _native(_: int, sentence: str) -> dict[str, Any]:
-    return {"error": sentence}
-
-
-def _openai(status: int, sentence: str) -> dict[str, Any]:
-    kind = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
-    return {"error": {"message": sentence, "type": kind, "param": None, "code": None}}
-
-
-def _anthropic(status: int, sentence: str) -> dict[str, Any]:
-    kinds = {400: "invalid_request_error", 404: "not_found_error", 503: "overloaded_error"}
-    return {"type": "error", "error": {"type": kinds.get(status, "api_error"), "message": sentence}}
-
-
-SHAPES: dict[str, Callable[[int, str], dict[str, Any]]] = {
-    "native": _native,
-    "openai": _openai,
-    "anthropic": _anthropic,
-}

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from http.client import responses
 
-from ollama_nb_server.handlers.base import TEXT, ApiHandler, Route
+from ollama_nb_server.handlers.base import ApiHandler, Route
+from ollama_nb_server.handlers.writing import TEXT
 
 
 async def missing(routes: Sequence[Route], handler: ApiHandler) -> None:

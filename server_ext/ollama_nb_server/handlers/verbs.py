@@ -15,7 +15,8 @@ from ollama_nb_server.answering import score as scoring
 from ollama_nb_server.answering import tokens as tokenizing
 from ollama_nb_server.answering import transfer as transferring
 from ollama_nb_server.answering import usage as accounting
-from ollama_nb_server.handlers.base import JSON, JSON_BARE, ApiHandler
+from ollama_nb_server.handlers.base import ApiHandler
+from ollama_nb_server.handlers.writing import JSON, JSON_BARE
 from ollama_nb_server.library.digests import Digest
 from ollama_nb_server.library.errors import BlobNotFound
 from ollama_nb_server.wire.chat import ChatRequest
