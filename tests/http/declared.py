@@ -85,6 +85,11 @@ def half_sent(url: str, token: str, size: int) -> socket.socket:
     return connection
 
 
+def is_answered(connection: socket.socket) -> bool:
+    """Whether there is something to read."""
+    return bool(select.select([connection], [], [], 0)[0])
+
+
 class Memory:
     """Whether a process grows."""
 

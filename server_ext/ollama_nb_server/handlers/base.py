@@ -130,6 +130,7 @@ class ApiHandler(AnswerWriter):
             self._pieces.append(chunk)
         except KNOWN as error:
             self._pieces.clear()
+            self._bodies.free(self)
             self._refuse_for(error)
         return None
 
