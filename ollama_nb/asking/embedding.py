@@ -152,11 +152,13 @@ def vectors_of(
 
     started_at, start_s = datetime.now(timezone.utc), time.perf_counter()
     parts: list[Mapping[str, Any]] = []
+    blocks: list[Any] = []
     done_reason: str | None = "error"
     try:
         for begin in range(0, len(texts), BATCH_TEXTS):
             parts.append(_one_batch(texts[begin : begin + BATCH_TEXTS], fields))
-            on_vectors(begin, _block(parts[-1]))
+            blocks.append(np.asarray(parts[-1]["embeddings"], dtype=np.float32))
+            on_vectors(begin, blocks[-1])
         done_reason = None  # an embedding is not cut short
     except KeyboardInterrupt:
         done_reason = "interrupted"
@@ -165,14 +167,7 @@ def vectors_of(
         elapsed_s = time.perf_counter() - start_s
         stats = CallStats.from_wire(_summed(parts), started_at=started_at, elapsed_s=elapsed_s)
         statistics.record("embed", fields["model"], done_reason, stats, running_cell())
-    blocks = [_block(part) for part in parts]
     return np.concatenate(blocks) if blocks else np.empty((0, 0), dtype=np.float32)
-
-
-def _block(part: Mapping[str, Any]) -> Any:
-    import numpy as np
-
-    return np.asarray(part["embeddings"], dtype=np.float32)
 
 
 def _one_batch(texts: Sequence[str], fields: Mapping[str, Any]) -> dict[str, Any]:

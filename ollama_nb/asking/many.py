@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ollama_nb.asking.streaming import Arriving
 from ollama_nb.asking.workers import Workers
 from ollama_nb.connection.bodies import as_json
+from ollama_nb.connection.calling import once_more_async
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.connection.patience import BATCH, PRIORITY_HEADER
@@ -21,7 +22,6 @@ from ollama_nb.errors import (
     NoServer,
     OllamaNbError,
     QuotaSpent,
-    ServerNotReady,
     ServerRefused,
     ServerWentAway,
 )
@@ -145,12 +145,7 @@ class _Asking:
 
     async def _answer(self, request: Request) -> Generation:
         """Ask one question; a server that went away is looked for once more."""
-        try:
-            return await self._asked(request)
-        except ServerNotReady:
-            raise
-        except ServerWentAway:
-            return await self._asked(request)
+        return await once_more_async(lambda: self._asked(request))
 
     async def _asked(self, request: Request) -> Generation:
         """Return the answer; if this is cancelled, what had come of it."""

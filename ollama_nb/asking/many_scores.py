@@ -19,15 +19,14 @@ from ollama_nb.answers.call_stats import CallStats
 from ollama_nb.asking.many import FATAL
 from ollama_nb.asking.score_request import NoScores, ScoreRequest
 from ollama_nb.asking.workers import Workers
+from ollama_nb.connection.calling import once_more_async
 from ollama_nb.connection.current import current
 from ollama_nb.connection.failures import translated
 from ollama_nb.display.cell import running_cell
 from ollama_nb.errors import (
     AnswerFailed,
     OllamaNbError,
-    ServerNotReady,
     ServerWarning,
-    ServerWentAway,
 )
 from ollama_nb.warning import warn
 
@@ -127,12 +126,7 @@ class _Run:
 
     async def _answered(self, request: ScoreRequest) -> Sequence[Score]:
         """Ask once; a server that went away is looked for once more."""
-        try:
-            return await self._asked(request)
-        except ServerNotReady:
-            raise
-        except ServerWentAway:
-            return await self._asked(request)
+        return await once_more_async(lambda: self._asked(request))
 
     async def _asked(self, request: ScoreRequest) -> Sequence[Score]:
         connection = current()

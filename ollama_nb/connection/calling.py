@@ -15,7 +15,7 @@ from ollama_nb.connection.responses import raise_error
 from ollama_nb.errors import ServerNotReady, ServerWentAway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
     from ollama_nb.connection.connection import Connection
 
@@ -48,6 +48,16 @@ def once_more(call: Callable[[], T]) -> T:
         raise
     except ServerWentAway:
         return call()
+
+
+async def once_more_async(call: Callable[[], Awaitable[T]]) -> T:
+    """Call on an event loop, otherwise as `once_more`."""
+    try:
+        return await call()
+    except ServerNotReady:
+        raise
+    except ServerWentAway:
+        return await call()
 
 
 def asked(

@@ -71,7 +71,7 @@ class BatchPlanner:
         A sequence may have several: the later ones continue what the earlier ones have computed.
         """
         decoding = [s for s in sequences if not s.prefilling]
-        newcomers = self._newcomers(sequences)
+        newcomers = self._newcomers(sequences, decoding)
         self._others_turn = bool(newcomers)
         if newcomers:
             shared, alone = self._shared_and_alone(newcomers)
@@ -88,14 +88,16 @@ class BatchPlanner:
         batches = (_by_slot(together), _by_slot(shared), *self._alike(apart), *alone)
         return [batch for batch in batches if batch]
 
-    def _newcomers(self, sequences: abc.Sequence[Sequence]) -> list[Item]:
+    def _newcomers(
+        self, sequences: abc.Sequence[Sequence], decoding: abc.Sequence[Sequence]
+    ) -> list[Item]:
         """The prompts for which others' next tokens wait: never in two steps that follow."""
-        decoding = [s for s in sequences if not s.prefilling]
-        if self._others_turn or not decoding:
+        new = [s for s in sequences if _is_new(s)]
+        if self._others_turn or not (new and decoding):
             return []
         beside_programs = all(s.priority is Priority.BATCH for s in decoding)
         items, room = [], self._room(sequences)
-        for sequence in sorted(filter(_is_new, sequences), key=_turn):
+        for sequence in sorted(new, key=_turn):
             is_person = sequence.priority is Priority.INTERACTIVE
             comes_first = is_person and (sequence.newcomer or beside_programs)
             if comes_first and sequence.waiting <= room:
